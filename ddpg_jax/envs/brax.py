@@ -1,0 +1,85 @@
+"""Brax environments, and any object written in their style (MuJoCo Playground's are)."""
+
+import types
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from ddpg_jax.envs.door import box, door
+from ddpg_jax.envs.quiet import quiet
+from ddpg_jax.types import Env, Spec
+
+DEFAULT_LENGTH = 1000
+BACKENDS = ("mjx", "spring", "positional", "generalized")
+OPTIONS = ("backend", "episode_length", "action_repeat")
+
+
+def names() -> list[str]:
+    """The tasks that brax registers."""
+    with quiet():
+        from brax import envs
+    return list(envs._envs)
+
+
+def make(name: str, *, backend: str | None = None, **options: Any) -> Env:
+    """A registered task.
+
+    Args:
+      backend: one of `BACKENDS`; by default the task's own choice.
+      options: as for `wrap`.
+
+    Raises:
+      ValueError: the task does not run on this backend.
+    """
+    if backend not in (None, *BACKENDS):
+        raise ValueError(f"backend must be one of {', '.join(BACKENDS)}, not {backend!r}.")
+    with quiet():
+        from brax import envs, fluid
+
+        # brax 0.14.2 still calls `clip(a_min=...)`, which jax 0.10 has removed; only swimmer gets there.
+        fluid.jp = types.SimpleNamespace(**{**vars(jnp), "clip": lambda x, a_min: jnp.maximum(x, a_min)})
+        try:
+            env = envs.get_environment(name, **({"backend": backend} if backend else {}))
+        except ValueError as error:
+            raise ValueError(f"brax/{name} does not run on the {backend} backend ({error})") from error
+        return wrap(env, name=f"brax/{name}", **options)
+
+
+def wrap(
+    env: Any,
+    *,
+    name: str | None = None,
+    episode_length: int | None = None,
+    action_repeat: int = 1,
+    action_low: Any = -1.0,
+    action_high: Any = 1.0,
+) -> Env:
+    """An object with Brax's `reset(key) -> State`, `step(State, action) -> State` and `action_size`.
+
+    Args:
+      episode_length: the time limit in steps; by default 1000.
+      action_low, action_high: bounds [A] of the actions that `step` takes; by default Brax's own convention.
+
+    Raises:
+      ValueError: the environment restarts by itself, or its observation is not one array.
+    """
+    name = name or type(env).__name__
+    low, high = box(action_low, action_high, (env.action_size,), name)
+
+    def reset(key):
+        state = env.reset(key)
+        return state, state.obs
+
+    def step(key, state, action):
+        state = env.step(state, action)
+        return state, state.obs, state.reward, state.done, False
+
+    state, obs = jax.eval_shape(reset, jax.random.key(0))
+    if "first_obs" in state.info:
+        raise ValueError(f"{name} restarts by itself and so loses its final states; pass it without its auto-reset wrapper.")
+    if not hasattr(obs, "shape"):
+        raise ValueError(f"{name} observes several arrays ({', '.join(obs)}); one is needed.")
+    length = episode_length or DEFAULT_LENGTH
+    return door(reset, step, Spec(name, obs.shape, np.dtype(obs.dtype), low, high, length, action_repeat))

@@ -1,0 +1,147 @@
+"""The environment's door: inside, actions live in [-1, 1], `discount` is data and episodes restart by a policy.
+
+`door` turns two plain functions of an environment into an `Env`; `vectorise` turns an `Env` into N that restart.
+"""
+
+from collections.abc import Callable
+from typing import Any, Literal
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from ddpg_jax.types import Array, Env, EnvState, Key, Metrics, Spec, Transition, VecEnv, VecEnvState
+
+Restart = Literal["pool", "every-step", "cached"]
+
+
+def door(
+    reset: Callable[[Key], tuple[Any, Array]],
+    step: Callable[[Key, Any, Array], tuple[Any, Array, Array, Array, Array]],
+    spec: Spec,
+) -> Env:
+    """Wraps an environment's own functions: bounds, action repeat, time limit and dtypes.
+
+    Args:
+      reset: key -> (state, obs).
+      step: (key, state, action in the environment's own shape and units) -> (state, obs, reward, terminated,
+        truncated), without a restart.
+      spec: shapes, bounds, `episode_length` and `action_repeat`. Rewards of repeated steps are added; an episode
+        that ends during the repetition stays at its end.
+    """
+    low, high = spec.action_low, spec.action_high
+
+    def begin(key):
+        inner, obs = reset(key)
+        return EnvState(inner, jnp.asarray(obs, spec.obs_dtype), jnp.zeros((), jnp.int32))
+
+    def once(key, state, action):
+        inner, obs, reward, terminated, truncated = step(key, state.inner, action)
+        new = _like(EnvState(inner, obs, state.time + 1), state)
+        terminated = jnp.asarray(terminated, bool)
+        truncated = (jnp.asarray(truncated, bool) | (new.time >= spec.episode_length)) & ~terminated
+        return new, jnp.asarray(reward, jnp.float32), terminated, truncated
+
+    def repeated(key, state, action):
+        def body(carry, key):
+            state, total, terminated, truncated = carry
+            new, reward, new_terminated, new_truncated = once(key, state, action)
+            ended = terminated | truncated
+            kept = (state, total, terminated, truncated)
+            return select(ended, kept, (new, total + reward, new_terminated, new_truncated)), None
+
+        start = (state, jnp.zeros(()), jnp.zeros((), bool), jnp.zeros((), bool))
+        return jax.lax.scan(body, start, jax.random.split(key, spec.action_repeat))[0]
+
+    advance = once if spec.action_repeat == 1 else repeated
+
+    def act(key, state, action):
+        native = (low + (action.reshape(low.shape) + 1) / 2 * (high - low)).astype(low.dtype)
+        new, reward, terminated, truncated = advance(key, state, native)
+        return new, Transition(
+            obs=state.obs,
+            action=action,
+            reward=reward,
+            discount=1 - terminated.astype(jnp.float32),
+            truncated=truncated,
+            next_obs=new.obs,
+        )
+
+    return Env(begin, act, spec)
+
+
+def vectorise(env: Env, num_envs: int, restart: Restart = "pool", pool_size: int = 64) -> VecEnv:
+    """N copies of `env`; one whose episode has ended goes on from an initial state.
+
+    Args:
+      restart: where that state comes from. "pool": drawn at random from `pool_size` states that `refresh` makes
+        anew (once a chunk). "every-step": a fresh reset, computed on every step for every environment. "cached": the
+        environment's own first state, for ever (what Brax's wrapper does).
+      pool_size: P, the states to draw from under "pool".
+
+    Returns:
+      A `VecEnv` whose `step` gives transitions [N, ...] with the true `next_obs`, and as metrics the return (sum of
+      rewards) and the length (in decisions) of the episodes that ended.
+    """
+
+    def fill(key):
+        return jax.vmap(env.reset)(jax.random.split(key, pool_size if restart == "pool" else num_envs))
+
+    def reset(key):
+        env_key, pool_key = jax.random.split(key)
+        first = jax.vmap(env.reset)(jax.random.split(env_key, num_envs))
+        pool = {"pool": lambda: fill(pool_key), "every-step": lambda: None, "cached": lambda: copy(first)}[restart]()
+        return VecEnvState(first, pool, jnp.zeros(num_envs), jnp.zeros(num_envs, jnp.int32))
+
+    def refresh(key, state):
+        return state.replace(pool=fill(key)) if restart == "pool" else state
+
+    def initial_states(key, pool):
+        if restart == "pool":
+            index = jax.random.randint(key, (num_envs,), 0, pool_size)
+            return jax.tree.map(lambda leaf: leaf[index], pool)
+        return fill(key) if restart == "every-step" else pool
+
+    def step(key, state, action):
+        step_key, restart_key = jax.random.split(key)
+        new, transition = jax.vmap(env.step)(jax.random.split(step_key, num_envs), state.env, action)
+        ended = transition.ended
+        returns, lengths = state.episode_return + transition.reward, state.episode_steps + 1
+        metrics = {"episode_return": _over(ended, returns), "episode_length": _over(ended, lengths)}
+        begun = jax.vmap(select)(ended, initial_states(restart_key, state.pool), new)
+        going = ~ended
+        return VecEnvState(begun, state.pool, returns * going, lengths * going), transition, metrics
+
+    return VecEnv(reset, refresh, step)
+
+
+def select(condition: Array, true: Any, false: Any) -> Any:
+    """`true` where `condition` [] holds, else `false`, for trees that may hold typed keys."""
+    return jax.tree.map(lambda a, b: jnp.where(condition, a, b), true, false)
+
+
+def copy(tree: Any) -> Any:
+    """Arrays of their own, so that both trees can be donated."""
+    return jax.tree.map(jnp.copy, tree)
+
+
+def box(low: Any, high: Any, shape: tuple[int, ...], name: str) -> tuple[np.ndarray, np.ndarray]:
+    """The bounds as float32 arrays of `shape`.
+
+    Raises:
+      ValueError: a bound is infinite or `low` is not below `high`.
+    """
+    low, high = (np.broadcast_to(np.asarray(bound, np.float32), shape) for bound in (low, high))
+    if not (np.isfinite(low).all() and np.isfinite(high).all() and (low < high).all()):
+        raise ValueError(f"{name} has action bounds {low.tolist()} to {high.tolist()}; both must be finite, low < high.")
+    return low, high
+
+
+def _over(mask: Array, values: Array) -> tuple[Array, Array]:
+    """(sum, count) of the values [N] where `mask` [N] holds."""
+    return jnp.where(mask, values, 0).sum().astype(jnp.float32), mask.sum().astype(jnp.float32)
+
+
+def _like(new: EnvState, old: EnvState) -> EnvState:
+    """`new` in the dtypes of `old`, so that a state can be carried through a loop."""
+    return jax.tree.map(lambda n, o: jnp.asarray(n, o.dtype), new, old)

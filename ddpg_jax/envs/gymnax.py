@@ -1,0 +1,67 @@
+"""gymnax >= 1.0 environments, and any object written in their style."""
+
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from ddpg_jax.envs.door import box, door
+from ddpg_jax.types import Env, Spec
+
+DEFAULT_LENGTH = 1000
+OPTIONS = ("episode_length", "action_repeat")
+
+
+def names() -> list[str]:
+    """The registered ids; `make` refuses those whose actions are discrete."""
+    import gymnax
+
+    return list(gymnax.registered_envs)
+
+
+def make(name: str, **options: Any) -> Env:
+    """A registered environment; `options` as for `wrap`."""
+    import gymnax
+
+    env, params = gymnax.make(name)
+    return wrap(env, params, name=name, **options)
+
+
+def wrap(
+    env: Any, params: Any = None, *, name: str | None = None, episode_length: int | None = None, action_repeat: int = 1
+) -> Env:
+    """An object with gymnax's `reset_env`, `step_env`, `action_space` and, if it has one, `is_truncated`.
+
+    Neither `step` nor `reset` is called: `step` computes a whole reset at every step and hides the final state.
+
+    Args:
+      params: its parameters; by default `env.default_params`.
+      episode_length: the time limit in steps; by default the environment's own, or 1000 if it has none.
+
+    Raises:
+      ValueError: the actions are not a box with finite bounds.
+    """
+    params = env.default_params if params is None else params
+    name = name or getattr(env, "name", type(env).__name__)
+    space = env.action_space(params)
+    if not hasattr(space, "low"):
+        raise ValueError(f"{name} has discrete actions ({space}); a deterministic policy gradient needs a continuous box.")
+    low, high = box(space.low, space.high, tuple(space.shape), name)
+    own_limit = hasattr(params, "max_steps_in_episode")
+    if own_limit and episode_length:
+        params = params.replace(max_steps_in_episode=episode_length)
+    episode_length = episode_length or (int(params.max_steps_in_episode) if own_limit else DEFAULT_LENGTH)
+    is_truncated = getattr(env, "is_truncated", lambda state, params: jnp.zeros((), bool))
+
+    def reset(key):
+        obs, state = env.reset_env(key, params)
+        return jax.tree.map(jnp.asarray, state), obs
+
+    def step(key, state, action):
+        obs, state, reward, terminated, _ = env.step_env(key, state, action, params)
+        return state, obs, reward, terminated, is_truncated(state, params)
+
+    obs = jax.eval_shape(reset, jax.random.key(0))[1]
+    spec = Spec(name, obs.shape, np.dtype(obs.dtype), low, high, episode_length, action_repeat)
+    return door(reset, step, spec)

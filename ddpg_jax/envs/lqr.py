@@ -1,0 +1,73 @@
+"""A discrete-time linear-quadratic problem: the one continuous task whose optimal policy and Q are known exactly.
+
+x' = A x + B u + w with w ~ N(0, σ²), reward -(x' Q x + u' R u); nothing terminates, a time limit truncates.
+"""
+
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import scipy.linalg
+
+from ddpg_jax.envs.door import box, door
+from ddpg_jax.types import Env, Spec
+
+OPTIONS = ("problem", "episode_length", "action_repeat")
+
+
+class Problem(NamedTuple):
+    """The matrices (n states, m inputs), the noise and the first states, x_i ~ U(-spread, spread)."""
+
+    a: np.ndarray = np.array([[1.0, 0.1], [0.0, 1.0]])  # [n, n]: a double integrator, 0.1 s a step
+    b: np.ndarray = np.array([[0.0], [0.1]])  # [n, m]
+    q: np.ndarray = np.diag([1.0, 0.1])  # [n, n]
+    r: np.ndarray = np.array([[0.1]])  # [m, m]
+    noise: float = 0.0
+    spread: float = 1.0
+    bound: float = 8.0  # |u| <= bound, wide enough never to bind near the optimum
+
+
+def make(name: str = "lqr", *, problem: Problem = Problem(), episode_length: int | None = None, action_repeat: int = 1) -> Env:
+    """The problem as an environment; the observation is the state x [n].
+
+    Args:
+      episode_length: the time limit in steps; by default 50.
+    """
+    a, b, q, r = (jnp.asarray(matrix, jnp.float32) for matrix in problem[:4])
+    size, inputs = b.shape
+    low, high = box(-problem.bound, problem.bound, (inputs,), name)
+
+    def reset(key):
+        x = jax.random.uniform(key, (size,), minval=-problem.spread, maxval=problem.spread)
+        return x, x
+
+    def step(key, x, u):
+        reward = -(x @ q @ x + u @ r @ u)
+        x = a @ x + b @ u + problem.noise * jax.random.normal(key, (size,))
+        return x, x, reward, False, False
+
+    return door(reset, step, Spec(name, (size,), np.dtype(np.float32), low, high, episode_length or 50, action_repeat))
+
+
+def names() -> list[str]:
+    """The one id of this module."""
+    return ["lqr"]
+
+
+def solve(problem: Problem, discount: float) -> tuple[np.ndarray, np.ndarray, float]:
+    """The optimum without bounds or time limit, for rewards discounted by γ.
+
+    u = -K x and Q(x, u) = -[x; u]' H [x; u] - c, from the algebraic Riccati equation with √γ A and √γ B.
+
+    Returns:
+      K [m, n], H [n + m, n + m] and c.
+    """
+    a, b, q, r, noise = problem[:5]
+    root = np.sqrt(discount)
+    p = scipy.linalg.solve_discrete_are(root * a, root * b, q, r)
+    ab = np.hstack([a, b])
+    h = scipy.linalg.block_diag(q, r) + discount * ab.T @ p @ ab
+    size = a.shape[0]
+    gain = np.linalg.solve(h[size:, size:], h[size:, :size])
+    return gain, h, float(discount / (1 - discount) * noise**2 * np.trace(p))

@@ -1,0 +1,46 @@
+"""MuJoCo Playground's dm_control tasks, behind the `playground` extra; they need no download."""
+
+from typing import Any
+
+from ddpg_jax.envs import brax
+from ddpg_jax.envs.quiet import quiet
+from ddpg_jax.types import Env
+
+OPTIONS = ("impl", "episode_length", "action_repeat")
+
+
+def _suite() -> Any:
+    try:
+        with quiet():
+            from mujoco_playground import dm_control_suite
+    except ImportError as error:
+        raise ValueError("playground/... needs the extra: pip install 'ddpg_jax[playground]'.") from error
+    return dm_control_suite
+
+
+def names() -> list[str]:
+    """The tasks of the dm_control suite."""
+    return list(_suite().ALL_ENVS)
+
+
+def make(name: str, *, episode_length: int | None = None, action_repeat: int | None = None, impl: str = "jax") -> Env:
+    """A task of the dm_control suite.
+
+    Args:
+      episode_length, action_repeat: by default the task's own.
+      impl: the physics: "jax" runs everywhere, "warp" on NVIDIA cards.
+    """
+    suite = _suite()
+    config = suite.get_default_config(name)
+    with quiet():
+        env = suite.load(name, config=config, config_overrides={"impl": impl})
+        limited = env.mj_model.actuator_ctrllimited[:, None]
+        low, high = (limited * env.mj_model.actuator_ctrlrange + ~limited.astype(bool) * [[-1.0, 1.0]]).T
+        return brax.wrap(
+            env,
+            name=f"playground/{name}",
+            episode_length=episode_length or config.episode_length,
+            action_repeat=action_repeat or config.action_repeat,
+            action_low=low,
+            action_high=high,
+        )

@@ -1,0 +1,75 @@
+"""Settings that explain and check themselves: numbers are leaves, shapes are static.
+
+A float becomes a pytree leaf: another value does not recompile, and a batch of values under `jax.vmap` is a sweep.
+Everything else shapes the program and is static.
+"""
+
+import dataclasses
+from typing import Annotated, Any, Literal, TypeVar, dataclass_transform, get_args, get_origin, get_type_hints
+
+import jax
+import numpy as np
+from flax import struct
+from typing_extensions import Doc
+
+T = TypeVar("T")
+
+
+def setting(default: Any, help: str, *, low: float | None = None, high: float | None = None, strict: bool = False) -> Any:
+    """A field of a `settings` class.
+
+    Args:
+      default: its value if none is given; a float makes the setting a pytree leaf.
+      help: one phrase with the unit, shown by `--help` and in the README.
+      low, high: the least and the greatest value allowed, elementwise.
+      strict: the value must be above `low`, not equal to it.
+    """
+    metadata = {"help": help, "low": low, "high": high, "strict": strict}
+    return struct.field(default=default, pytree_node=isinstance(default, float), metadata=metadata)
+
+
+@dataclass_transform(field_specifiers=(setting,))
+def settings(cls: type[T]) -> type[T]:
+    """Makes `cls` a frozen `flax.struct` dataclass whose type hints carry the help text for the command line."""
+    hints = get_type_hints(cls)
+    for name, hint in hints.items():
+        cls.__annotations__[name] = Annotated[hint, Doc(getattr(cls, name).metadata["help"])]
+    return struct.dataclass(cls)
+
+
+class SettingError(ValueError):
+    """A value that cannot be used; the message is one sentence naming the setting, the value and what is allowed."""
+
+
+def check(config: Any) -> Any:
+    """Returns `config` if every setting holds an allowed value; traced values pass unseen.
+
+    Raises:
+      SettingError: naming the first setting that does not.
+    """
+    hints = get_type_hints(type(config))
+    for field in dataclasses.fields(config):
+        value = getattr(config, field.name)
+        if not isinstance(value, jax.core.Tracer):
+            _check_one(field, hints[field.name], value)
+    return config
+
+
+def _check_one(field: dataclasses.Field, hint: Any, value: Any) -> None:
+    def refuse(allowed: str) -> SettingError:
+        return SettingError(f"{field.name} must be {allowed}, not {value!r}.")
+
+    if get_origin(hint) is Literal:
+        if value not in get_args(hint):
+            raise refuse("one of " + ", ".join(get_args(hint)))
+        return
+    numbers = np.asarray(value)
+    if hint is bool or field.metadata["low"] is None:
+        return
+    if numbers.dtype.kind not in "fiu" or (hint is int and numbers.dtype.kind == "f"):
+        raise refuse("a whole number" if hint is int else "a number")
+    low, high = field.metadata["low"], field.metadata["high"]
+    if not np.all(np.isfinite(numbers) & ((numbers > low) if field.metadata["strict"] else (numbers >= low))):
+        raise refuse(f"{'above' if field.metadata['strict'] else 'at least'} {low:g}")
+    if high is not None and not np.all(numbers <= high):
+        raise refuse(f"at most {high:g}")

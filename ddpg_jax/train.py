@@ -1,0 +1,156 @@
+"""The loop: act, step the environments, store, sample, update, in one compiled program that never visits the host.
+
+The scan index (`clock`, in vector steps) is an argument of every step. Ring row, ring fill, update tick and
+randomness derive from it, and under `vmap` over seeds it stays unbatched, so that a `lax.cond` on it stays a cond.
+"""
+
+from collections.abc import Callable
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+
+from ddpg_jax.envs.door import Restart, vectorise
+from ddpg_jax.noise import uniform
+from ddpg_jax.replay import replay
+from ddpg_jax.settings import check, setting, settings
+from ddpg_jax.types import Agent, Array, Env, Explorer, Key, Metrics, Trainer, TrainState
+
+
+@settings
+class LoopConfig:
+    """How data is gathered and how much is learnt from it; all static, all shared by every algorithm."""
+
+    num_envs: int = setting(1, "environments N that step together", low=1)
+    updates_per_step: int = setting(1, "gradient updates per vector step (one step of all N environments)", low=1)
+    batch_size: int = setting(256, "transitions in a minibatch", low=1)
+    replay_capacity: int = setting(1_000_000, "transitions that the replay holds, per seed", low=1)
+    warmup_steps: int = setting(1_000, "environment steps with uniform random actions before learning", low=1)
+    restart: Restart = setting("pool", "where a finished episode goes on: a pool of fresh states, a reset every step, or a cached state")
+    pool_size: int = setting(64, "initial states in the pool, renewed every chunk", low=1)
+
+
+def trainer(env: Env, agent: Agent, loop: LoopConfig = LoopConfig()) -> Trainer:
+    """The three phases of a run as pure functions of one seed's state.
+
+    Returns:
+      init(key) -> state; prefill(state) -> state with `warmup_steps` uniform random steps stored;
+      train(state, clock, length) -> (state, metrics summed over `length` vector steps). `clock` starts at
+      `Trainer.warmup`; `length` may be traced, so one compiled program serves every length.
+
+    Raises:
+      SettingError: a setting has a value that cannot be used.
+    """
+    check(loop)
+    vec_env = vectorise(env, loop.num_envs, loop.restart, loop.pool_size)
+    memory = replay(env.spec, loop.num_envs, loop.replay_capacity, loop.batch_size)
+    warmup = -(-loop.warmup_steps // loop.num_envs)
+
+    def init(key: Key) -> TrainState:
+        env_key, agent_key, key = jax.random.split(key, 3)
+        return TrainState(
+            key=key,
+            env=vec_env.reset(env_key),
+            noise=agent.explorer.init(loop.num_envs),
+            learner=agent.init(agent_key),
+            memory=memory.init(),
+        )
+
+    def interact(explorer: Explorer, state: TrainState, clock: Array, key: Key) -> tuple[TrainState, Metrics]:
+        act_key, env_key = jax.random.split(key)
+        running = state.env.env
+        action, noise = explorer.act(state.learner, state.noise, running.obs, running.time == 0, act_key)
+        env_state, transition, metrics = vec_env.step(env_key, state.env, action)
+        ring = memory.add(state.memory, clock, transition)
+        return state.replace(env=env_state, noise=noise, memory=ring), metrics
+
+    def prefill(state: TrainState) -> TrainState:
+        explorer = uniform(env.spec.action_size)
+
+        def step(clock, state):
+            random, _ = interact(explorer, state.replace(noise=()), clock, jax.random.fold_in(state.key, clock))
+            return random.replace(noise=state.noise)
+
+        return jax.lax.fori_loop(0, warmup, step, state)
+
+    def learn(state: TrainState, clock: Array, key: Key) -> tuple[TrainState, Metrics]:
+        def update(learner, tick):
+            sample_key, update_key = jax.random.split(jax.random.fold_in(key, tick))
+            batch = memory.sample(state.memory, clock + 1, sample_key)  # [B, ...]
+            return agent.update(learner, batch, update_key, tick)
+
+        tick = (clock - warmup) * loop.updates_per_step
+        learner, losses = accumulate(update, state.learner, tick, loop.updates_per_step)
+        return state.replace(learner=learner), losses
+
+    def train_step(state: TrainState, clock: Array) -> tuple[TrainState, Metrics]:
+        interact_key, learn_key = jax.random.split(jax.random.fold_in(state.key, clock))
+        state, metrics = interact(agent.explorer, state, clock, interact_key)
+        state, losses = learn(state, clock, learn_key)
+        return state, metrics | losses
+
+    def train(state: TrainState, clock: Any, length: Any) -> tuple[TrainState, Metrics]:
+        clock = jnp.asarray(clock, jnp.int32)
+        refresh_key = jax.random.fold_in(jax.random.fold_in(state.key, clock), 1)
+        state = state.replace(env=vec_env.refresh(refresh_key, state.env))
+        return accumulate(train_step, state, clock, length)
+
+    return Trainer(init, prefill, train, warmup)
+
+
+def accumulate(
+    step: Callable[[Any, Array], tuple[Any, Metrics]], state: Any, start: Array, length: Any
+) -> tuple[Any, Metrics]:
+    """Runs `step(state, index)` for `length` indices from `start` on, adding up the metrics.
+
+    Both bounds may be traced. That also keeps XLA from unrolling a loop of one update: it would then fuse the
+    replay's write into the gather of the minibatch and copy the whole replay on every step.
+    """
+    step = jax.jit(step)  # for its trace cache: the two uses below trace it once
+    shapes = jax.eval_shape(step, state, start)[1]
+    totals = jax.tree.map(lambda leaf: jnp.zeros(leaf.shape, leaf.dtype), shapes)
+
+    def body(index, carry):
+        state, metrics = step(carry[0], index)
+        return state, jax.tree.map(jnp.add, carry[1], metrics)
+
+    return jax.lax.fori_loop(start, start + length, body, (state, totals))
+
+
+def train(
+    key: Key, env: Env, agent: Agent, loop: LoopConfig = LoopConfig(), *, steps: int, chunks: int = 20
+) -> tuple[TrainState, dict[str, Array]]:
+    """A whole run as one pure function of its key: `jax.jit(jax.vmap(lambda key: train(key, ...)))` trains many seeds.
+
+    Args:
+      key: the only randomness.
+      env, agent, loop: what to train on, what learns, and how data flows.
+      steps: environment steps, warm-up included, rounded up to whole vector steps.
+      chunks: points of the learning curve; the reset pool is renewed at each.
+
+    Returns:
+      The final state, and metrics [chunks]: the mean of each quantity over its chunk (NaN where nothing happened).
+    """
+    run = trainer(env, agent, loop)
+    state = run.prefill(run.init(key))
+    bounds = chunk_bounds(run.warmup, -(-steps // loop.num_envs), chunks)
+
+    def chunk(state, bound):
+        return run.train(state, bound[0], bound[1] - bound[0])
+
+    state, totals = jax.lax.scan(chunk, state, jnp.stack([jnp.asarray(bounds[:-1]), jnp.asarray(bounds[1:])], axis=1))
+    return state, means(totals)
+
+
+def chunk_bounds(warmup: int, vector_steps: int, chunks: int) -> list[int]:
+    """Clocks that part [warmup, vector_steps) into at most `chunks` pieces of nearly equal length."""
+    learning = vector_steps - warmup
+    chunks = max(1, min(chunks, learning))
+    return [warmup + learning * i // chunks for i in range(chunks + 1)]
+
+
+def means(metrics: Metrics) -> dict[str, Array]:
+    """(sum, count) pairs as means; NaN where the count is 0."""
+    return {name: total / count for name, (total, count) in metrics.items()}
+
+

@@ -1,0 +1,163 @@
+"""The plain data and the records of functions that everything else is made of.
+
+What holds arrays is a `flax.struct` dataclass; what holds functions is a `NamedTuple`. Nothing is both.
+Shape letters used throughout: N environments, B minibatch, U updates per step, E ensemble, S seeds,
+*O one observation, A action dimensions.
+"""
+
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import jax
+import numpy as np
+from flax import struct
+
+Array = jax.Array
+Key = jax.Array
+Variables = Any  # a flax variable dict: {"params": ...} and, where a module keeps them, running statistics
+Metrics = dict[str, tuple[Array, Array]]  # name -> (sum, count): adds up over steps, seeds and devices
+
+
+@struct.dataclass
+class Transition:
+    """One step of an environment; the replay holds the same fields behind two leading dimensions.
+
+    `next_obs` is the true successor, before any restart. `discount` is 0 where the episode `terminated` and
+    1 elsewhere, a time limit included, so that a truncated episode bootstraps.
+    """
+
+    obs: Array  # [..., *O] raw, in the environment's dtype
+    action: Array  # [..., A] in [-1, 1]
+    reward: Array  # [...] float32
+    discount: Array  # [...] float32
+    truncated: Array  # [...] bool: ended by a time limit alone
+    next_obs: Array  # [..., *O]
+
+    @property
+    def terminated(self) -> Array:
+        """[...] bool: the episode came to an end of its own."""
+        return self.discount == 0
+
+    @property
+    def ended(self) -> Array:
+        """[...] bool: terminated or truncated."""
+        return self.terminated | self.truncated
+
+
+class Spec(NamedTuple):
+    """What an agent has to know of an environment. Bounds are in the environment's own units and shape."""
+
+    name: str
+    obs_shape: tuple[int, ...]
+    obs_dtype: np.dtype
+    action_low: np.ndarray
+    action_high: np.ndarray
+    episode_length: int  # time limit in the environment's own steps
+    action_repeat: int = 1
+
+    @property
+    def action_size(self) -> int:
+        """Number of action dimensions A: the bounds, flattened."""
+        return self.action_low.size
+
+    @property
+    def max_decisions(self) -> int:
+        """The most actions an agent takes in one episode."""
+        return -(-self.episode_length // self.action_repeat)
+
+
+@struct.dataclass
+class EnvState:
+    """One environment between two steps."""
+
+    inner: Any  # the wrapped environment's own state
+    obs: Array  # [*O]
+    time: Array  # [] int32: the environment's own steps since the episode began
+
+
+class Env(NamedTuple):
+    """One environment, pure. It does not restart by itself: `vectorise` in envs/door.py does that."""
+
+    reset: Callable[[Key], EnvState]
+    step: Callable[[Key, EnvState, Array], tuple[EnvState, Transition]]
+    spec: Spec
+
+
+@struct.dataclass
+class VecEnvState:
+    """N environments, the states they may restart from, and their running episodes so far."""
+
+    env: EnvState  # [N, ...]
+    pool: EnvState | None  # [P, ...]; None where every restart is computed
+    episode_return: Array  # [N] sum of rewards so far
+    episode_steps: Array  # [N] int32 decisions so far
+
+
+class VecEnv(NamedTuple):
+    """N environments that restart by themselves."""
+
+    reset: Callable[[Key], VecEnvState]
+    refresh: Callable[[Key, VecEnvState], VecEnvState]
+    step: Callable[[Key, VecEnvState, Array], tuple[VecEnvState, Transition, Metrics]]
+
+
+class Network(NamedTuple):
+    """A flax module without the module: `apply` evaluates, `train` also returns the statistics it moved."""
+
+    init: Callable[..., Variables]
+    apply: Callable[..., Any]
+    train: Callable[..., tuple[Any, Variables]]
+
+
+@struct.dataclass
+class Learner:
+    """All that an update reads and writes, keyed by role ("actor", "critic", ...)."""
+
+    params: dict[str, Variables]
+    target_params: dict[str, Variables]
+    opt_state: dict[str, Any]
+
+
+class Explorer(NamedTuple):
+    """Chooses the actions that are tried. `first` [N] marks the first step of an episode."""
+
+    init: Callable[[int], Any]  # init(N) -> carry
+    act: Callable[[Learner, Any, Array, Array, Key], tuple[Array, Any]]  # (learner, carry, obs, first, key)
+
+
+class Memory(NamedTuple):
+    """A ring of transitions. `clock` counts the vector steps already taken; nothing else is remembered."""
+
+    init: Callable[[], Transition]
+    add: Callable[[Transition, Array, Transition], Transition]
+    sample: Callable[[Transition, Array, Key], Transition]  # (ring, filled steps, key) -> [B, ...]
+
+
+class Agent(NamedTuple):
+    """An algorithm, bound to its settings and networks."""
+
+    init: Callable[[Key], Learner]
+    act: Callable[[Learner, Array], Array]  # the greedy policy: (learner, obs [..., *O]) -> action [..., A]
+    value: Callable[[Learner, Array, Array], Array]  # (learner, obs [..., *O], action [..., A]) -> Q [...]
+    explorer: Explorer
+    update: Callable[[Learner, Transition, Key, Array], tuple[Learner, Metrics]]  # (learner, batch, key, tick)
+
+
+@struct.dataclass
+class TrainState:
+    """A whole training run between two steps. Under `vmap` over seeds every leaf leads with [S]."""
+
+    key: Key
+    env: VecEnvState
+    noise: Any
+    learner: Learner
+    memory: Transition
+
+
+class Trainer(NamedTuple):
+    """The loop for one seed. `clock` counts vector steps and stays unbatched under `vmap` over seeds."""
+
+    init: Callable[[Key], TrainState]
+    prefill: Callable[[TrainState], TrainState]  # uniform random actions, clocks 0 to warmup - 1
+    train: Callable[[TrainState, Any, Any], tuple[TrainState, Metrics]]  # (state, clock, length)
+    warmup: int  # vector steps of `prefill`
