@@ -35,7 +35,8 @@ def evaluate(key: Key, env: Env, policy: Callable[[Array], Array], episodes: int
         states, ended, result, clock = carry
         keys = jax.random.split(jax.random.fold_in(step_key, clock), episodes)
         new, transition = jax.vmap(env.step)(keys, states, policy(states.obs))
-        result = Evaluation(result.returns + transition.reward * ~ended, result.lengths + ~ended)
+        reward = jnp.where(ended, 0, transition.reward)
+        result = Evaluation(result.returns + reward, result.lengths + ~ended)
         states = jax.vmap(select)(ended, states, new)
         return states, ended | transition.ended, result, clock + 1
 

@@ -24,17 +24,14 @@ def replay(spec: Spec, num_envs: int, capacity: int, batch_size: int) -> Memory:
       the caller has added at least one.
     """
     rows = -(-capacity // num_envs)
-    one = Transition(
-        obs=jax.ShapeDtypeStruct(spec.obs_shape, spec.obs_dtype),
-        action=jax.ShapeDtypeStruct((spec.action_size,), jnp.float32),
-        reward=jax.ShapeDtypeStruct((), jnp.float32),
-        discount=jax.ShapeDtypeStruct((), jnp.float32),
-        truncated=jax.ShapeDtypeStruct((), jnp.bool_),
-        next_obs=jax.ShapeDtypeStruct(spec.obs_shape, spec.obs_dtype),
-    )
+    shapes = {"obs": spec.obs_shape, "next_obs": spec.obs_shape, "action": (spec.action_size,)}
+    dtypes = {"obs": spec.obs_dtype, "next_obs": spec.obs_dtype, "truncated": jnp.bool_}
+
+    def field(name):
+        return jnp.zeros((rows, num_envs, *shapes.get(name, ())), dtypes.get(name, jnp.float32))
 
     def init():
-        return jax.tree.map(lambda leaf: jnp.zeros((rows, num_envs, *leaf.shape), leaf.dtype), one)
+        return Transition(**{name: field(name) for name in Transition.__dataclass_fields__})
 
     def add(ring, clock, step):
         def write(leaf, new):

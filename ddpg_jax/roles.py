@@ -5,6 +5,7 @@ so every other role, the targets included, is a constant without a single `stop_
 """
 
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any, NamedTuple
 
 import jax
@@ -49,9 +50,7 @@ def descend(name: str, role: Role, learner: Learner, batch: Transition, key: Key
     (loss, (mutated, metrics)), grads = gradient(params, learner, batch, key)
     updates, opt_state = role.optimiser.update(grads, learner.opt_state[name], params)
     params = optax.apply_updates(params, updates) | mutated
-    learner = learner.replace(
-        params=learner.params | {name: params}, opt_state=learner.opt_state | {name: opt_state}
-    )
+    learner = replace(learner, params=learner.params | {name: params}, opt_state=learner.opt_state | {name: opt_state})
     return learner, {f"{name}/{what}": (value, jnp.ones(())) for what, value in ({"loss": loss} | metrics).items()}
 
 
@@ -62,7 +61,7 @@ def track(roles: dict[str, Role], learner: Learner, updates: Array) -> Learner:
         for name, role in roles.items()
         if role.target
     }
-    return learner.replace(target_params=followed)
+    return replace(learner, target_params=followed)
 
 
 def every(period: int, tick: Array, step: Callable[[Learner], tuple[Learner, Metrics]], learner: Learner) -> Any:
@@ -91,7 +90,7 @@ def actor_critic(roles: dict[str, Role]) -> tuple[Callable[[Key], Learner], Call
         return Learner(params, targets, opt_state)
 
     def update(learner, batch, key, tick):
-        metrics = {}
+        metrics: Metrics = {}
         for (name, role), role_key in zip(roles.items(), jax.random.split(key, len(roles)), strict=True):
             step = lambda learner, name=name, role=role, key=role_key: descend(name, role, learner, batch, key)  # noqa: E731
             learner, measured = every(role.every, tick, step, learner)

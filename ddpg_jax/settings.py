@@ -15,7 +15,9 @@ from typing_extensions import Doc
 T = TypeVar("T")
 
 
-def setting(default: Any, help: str, *, low: float | None = None, high: float | None = None, strict: bool = False) -> Any:
+def setting(
+    *, default: Any, help: str, low: float | None = None, high: float | None = None, strict: bool = False
+) -> Any:
     """A field of a `settings` class.
 
     Args:

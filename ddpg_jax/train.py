@@ -5,6 +5,7 @@ randomness derive from it, and under `vmap` over seeds it stays unbatched, so th
 """
 
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import jax
@@ -21,13 +22,20 @@ from ddpg_jax.types import Agent, Array, Env, Explorer, Key, Metrics, Trainer, T
 class LoopConfig:
     """How data is gathered and how much is learnt from it; all static, all shared by every algorithm."""
 
-    num_envs: int = setting(1, "environments N that step together", low=1)
-    updates_per_step: int = setting(1, "gradient updates per vector step (one step of all N environments)", low=1)
-    batch_size: int = setting(256, "transitions in a minibatch", low=1)
-    replay_capacity: int = setting(1_000_000, "transitions that the replay holds, per seed", low=1)
-    warmup_steps: int = setting(1_000, "environment steps with uniform random actions before learning", low=1)
-    restart: Restart = setting("pool", "where a finished episode goes on: a pool of fresh states, a reset every step, or a cached state")
-    pool_size: int = setting(64, "initial states in the pool, renewed every chunk", low=1)
+    num_envs: int = setting(default=1, help="environments N that step together", low=1)
+    updates_per_step: int = setting(
+        default=1, help="gradient updates per vector step (one step of all N environments)", low=1
+    )
+    batch_size: int = setting(default=256, help="transitions in a minibatch", low=1)
+    replay_capacity: int = setting(default=1_000_000, help="transitions that the replay holds, per seed", low=1)
+    warmup_steps: int = setting(
+        default=1_000, help="environment steps with uniform random actions before learning", low=1
+    )
+    restart: Restart = setting(
+        default="pool",
+        help="where a finished episode goes on: a pool of fresh states, a reset every step, or a cached state",
+    )
+    pool_size: int = setting(default=64, help="initial states in the pool, renewed every chunk", low=1)
 
 
 def trainer(env: Env, agent: Agent, loop: LoopConfig = LoopConfig()) -> Trainer:
@@ -62,14 +70,14 @@ def trainer(env: Env, agent: Agent, loop: LoopConfig = LoopConfig()) -> Trainer:
         action, noise = explorer.act(state.learner, state.noise, running.obs, running.time == 0, act_key)
         env_state, transition, metrics = vec_env.step(env_key, state.env, action)
         ring = memory.add(state.memory, clock, transition)
-        return state.replace(env=env_state, noise=noise, memory=ring), metrics
+        return replace(state, env=env_state, noise=noise, memory=ring), metrics
 
     def prefill(state: TrainState) -> TrainState:
         explorer = uniform(env.spec.action_size)
 
         def step(clock, state):
-            random, _ = interact(explorer, state.replace(noise=()), clock, jax.random.fold_in(state.key, clock))
-            return random.replace(noise=state.noise)
+            random, _ = interact(explorer, replace(state, noise=()), clock, jax.random.fold_in(state.key, clock))
+            return replace(random, noise=state.noise)
 
         return jax.lax.fori_loop(0, warmup, step, state)
 
@@ -81,7 +89,7 @@ def trainer(env: Env, agent: Agent, loop: LoopConfig = LoopConfig()) -> Trainer:
 
         tick = (clock - warmup) * loop.updates_per_step
         learner, losses = accumulate(update, state.learner, tick, loop.updates_per_step)
-        return state.replace(learner=learner), losses
+        return replace(state, learner=learner), losses
 
     def train_step(state: TrainState, clock: Array) -> tuple[TrainState, Metrics]:
         interact_key, learn_key = jax.random.split(jax.random.fold_in(state.key, clock))
@@ -92,7 +100,7 @@ def trainer(env: Env, agent: Agent, loop: LoopConfig = LoopConfig()) -> Trainer:
     def train(state: TrainState, clock: Any, length: Any) -> tuple[TrainState, Metrics]:
         clock = jnp.asarray(clock, jnp.int32)
         refresh_key = jax.random.fold_in(jax.random.fold_in(state.key, clock), 1)
-        state = state.replace(env=vec_env.refresh(refresh_key, state.env))
+        state = replace(state, env=vec_env.refresh(refresh_key, state.env))
         return accumulate(train_step, state, clock, length)
 
     return Trainer(init, prefill, train, warmup)
@@ -152,5 +160,3 @@ def chunk_bounds(warmup: int, vector_steps: int, chunks: int) -> list[int]:
 def means(metrics: Metrics) -> dict[str, Array]:
     """(sum, count) pairs as means; NaN where the count is 0."""
     return {name: total / count for name, (total, count) in metrics.items()}
-
-

@@ -65,6 +65,17 @@ class Spec(NamedTuple):
         """The most actions an agent takes in one episode."""
         return -(-self.episode_length // self.action_repeat)
 
+    def to_native(self, action: Any) -> Any:
+        """[..., A] in [-1, 1] -> [..., *shape of the bounds] in the environment's own units, never outside them."""
+        shaped = action.reshape(*action.shape[:-1], *self.action_low.shape)
+        native = self.action_low + (shaped + 1) / 2 * (self.action_high - self.action_low)
+        return native.clip(self.action_low, self.action_high)
+
+    def from_native(self, action: Any) -> Any:
+        """The inverse of `to_native`."""
+        scaled = (action - self.action_low) / (self.action_high - self.action_low) * 2 - 1
+        return scaled.reshape(*action.shape[: action.ndim - self.action_low.ndim], self.action_size)
+
 
 @struct.dataclass
 class EnvState:

@@ -15,12 +15,16 @@ from ddpg_jax.types import Agent, Network, Spec
 class DDPGConfig:
     """Settings of DDPG in its modern form; floats are pytree leaves, the rest shapes the program."""
 
-    actor_lr: float = setting(1e-3, "step size of the actor's Adam", low=0)
-    critic_lr: float = setting(1e-3, "step size of the critic's Adam", low=0)
-    discount: float = setting(0.99, "discount γ per decision", low=0, high=1)
-    tau: float = setting(0.005, "share of the online parameters that enters the targets, per gradient step", low=0, high=1)
-    noise_scale: float = setting(0.1, "σ of the Gaussian exploration noise, in half-ranges of each action dimension", low=0)
-    hidden: tuple[int, ...] = setting((256, 256), "widths of the hidden layers of actor and critic", low=1)
+    actor_lr: float = setting(default=1e-3, help="step size of the actor's Adam", low=0)
+    critic_lr: float = setting(default=1e-3, help="step size of the critic's Adam", low=0)
+    discount: float = setting(default=0.99, help="discount γ per decision", low=0, high=1)
+    tau: float = setting(
+        default=0.005, help="share of the online parameters that enters the targets, per gradient step", low=0, high=1
+    )
+    noise_scale: float = setting(
+        default=0.1, help="σ of the Gaussian exploration noise, in half-ranges of each action dimension", low=0
+    )
+    hidden: tuple[int, ...] = setting(default=(256, 256), help="widths of the hidden layers of actor and critic", low=1)
 
 
 def ddpg(config: DDPGConfig, spec: Spec, actor: Network | None = None, critic: Network | None = None) -> Agent:

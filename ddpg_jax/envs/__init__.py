@@ -53,7 +53,9 @@ def _by_name(name: str, options: dict[str, Any]) -> Env:
     if rest not in module.names():
         known = [p + n for p in SUITES if p != "playground/" or p == prefix for n in suite(p).names()]
         near = difflib.get_close_matches(name, known, n=1)
-        raise ValueError(f"There is no environment {name!r}; {f'did you mean {near[0]}?' if near else '`ddpg-jax envs` lists them.'}")
+        raise ValueError(
+            f"There is no environment {name!r}; {f'did you mean {near[0]}?' if near else '`ddpg-jax envs` lists them.'}"
+        )
     foreign = options.keys() - module.OPTIONS
     if foreign:
         raise ValueError(f"{name} has no option {foreign.pop()!r}; it has {', '.join(module.OPTIONS)}.")

@@ -78,7 +78,9 @@ def wrap(
 
     state, obs = jax.eval_shape(reset, jax.random.key(0))
     if "first_obs" in state.info:
-        raise ValueError(f"{name} restarts by itself and so loses its final states; pass it without its auto-reset wrapper.")
+        raise ValueError(
+            f"{name} restarts by itself and so loses its final states; pass it without its auto-reset wrapper."
+        )
     if not hasattr(obs, "shape"):
         raise ValueError(f"{name} observes several arrays ({', '.join(obs)}); one is needed.")
     length = episode_length or DEFAULT_LENGTH

@@ -4,13 +4,14 @@
 """
 
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any, Literal
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 
-from ddpg_jax.types import Array, Env, EnvState, Key, Metrics, Spec, Transition, VecEnv, VecEnvState
+from ddpg_jax.types import Array, Env, EnvState, Key, Spec, Transition, VecEnv, VecEnvState
 
 Restart = Literal["pool", "every-step", "cached"]
 
@@ -29,10 +30,10 @@ def door(
       spec: shapes, bounds, `episode_length` and `action_repeat`. Rewards of repeated steps are added; an episode
         that ends during the repetition stays at its end.
     """
-    low, high = spec.action_low, spec.action_high
 
     def begin(key):
         inner, obs = reset(key)
+        inner = jax.tree.map(lambda leaf: jnp.asarray(leaf, jnp.asarray(leaf).dtype), inner)  # no number, no weak type
         return EnvState(inner, jnp.asarray(obs, spec.obs_dtype), jnp.zeros((), jnp.int32))
 
     def once(key, state, action):
@@ -56,8 +57,7 @@ def door(
     advance = once if spec.action_repeat == 1 else repeated
 
     def act(key, state, action):
-        native = (low + (action.reshape(low.shape) + 1) / 2 * (high - low)).astype(low.dtype)
-        new, reward, terminated, truncated = advance(key, state, native)
+        new, reward, terminated, truncated = advance(key, state, spec.to_native(action))
         return new, Transition(
             obs=state.obs,
             action=action,
@@ -94,7 +94,7 @@ def vectorise(env: Env, num_envs: int, restart: Restart = "pool", pool_size: int
         return VecEnvState(first, pool, jnp.zeros(num_envs), jnp.zeros(num_envs, jnp.int32))
 
     def refresh(key, state):
-        return state.replace(pool=fill(key)) if restart == "pool" else state
+        return replace(state, pool=fill(key)) if restart == "pool" else state
 
     def initial_states(key, pool):
         if restart == "pool":
@@ -109,8 +109,8 @@ def vectorise(env: Env, num_envs: int, restart: Restart = "pool", pool_size: int
         returns, lengths = state.episode_return + transition.reward, state.episode_steps + 1
         metrics = {"episode_return": _over(ended, returns), "episode_length": _over(ended, lengths)}
         begun = jax.vmap(select)(ended, initial_states(restart_key, state.pool), new)
-        going = ~ended
-        return VecEnvState(begun, state.pool, returns * going, lengths * going), transition, metrics
+        returns, lengths = jnp.where(ended, 0, returns), jnp.where(ended, 0, lengths)  # 0 after a NaN, too
+        return VecEnvState(begun, state.pool, returns, lengths), transition, metrics
 
     return VecEnv(reset, refresh, step)
 
@@ -133,7 +133,9 @@ def box(low: Any, high: Any, shape: tuple[int, ...], name: str) -> tuple[np.ndar
     """
     low, high = (np.broadcast_to(np.asarray(bound, np.float32), shape) for bound in (low, high))
     if not (np.isfinite(low).all() and np.isfinite(high).all() and (low < high).all()):
-        raise ValueError(f"{name} has action bounds {low.tolist()} to {high.tolist()}; both must be finite, low < high.")
+        raise ValueError(
+            f"{name} has action bounds {low.tolist()} to {high.tolist()}; both must be finite, low < high."
+        )
     return low, high
 
 

@@ -43,10 +43,12 @@ def wrap(
       ValueError: the actions are not a box with finite bounds.
     """
     params = env.default_params if params is None else params
-    name = name or getattr(env, "name", type(env).__name__)
+    name = name or str(getattr(env, "name", type(env).__name__))
     space = env.action_space(params)
     if not hasattr(space, "low"):
-        raise ValueError(f"{name} has discrete actions ({space}); a deterministic policy gradient needs a continuous box.")
+        raise ValueError(
+            f"{name} has discrete actions ({space}); a deterministic policy gradient needs a continuous box."
+        )
     low, high = box(space.low, space.high, tuple(space.shape), name)
     own_limit = hasattr(params, "max_steps_in_episode")
     if own_limit and episode_length:

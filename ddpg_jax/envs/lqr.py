@@ -3,7 +3,7 @@
 x' = A x + B u + w with w ~ N(0, σ²), reward -(x' Q x + u' R u); nothing terminates, a time limit truncates.
 """
 
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -28,7 +28,9 @@ class Problem(NamedTuple):
     bound: float = 8.0  # |u| <= bound, wide enough never to bind near the optimum
 
 
-def make(name: str = "lqr", *, problem: Problem = Problem(), episode_length: int | None = None, action_repeat: int = 1) -> Env:
+def make(
+    name: str = "lqr", *, problem: Problem = Problem(), episode_length: int | None = None, action_repeat: int = 1
+) -> Env:
     """The problem as an environment; the observation is the state x [n].
 
     Args:

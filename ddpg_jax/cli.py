@@ -1,0 +1,137 @@
+"""The command line: `ddpg-jax train ALGORITHM`, `ddpg-jax evaluate RUN`, `ddpg-jax envs`."""
+
+import contextlib
+import io
+import json
+import re
+import sys
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Annotated, Any
+
+import tyro
+from rich.console import Console
+from rich.table import Table
+from typing_extensions import Doc
+
+from ddpg_jax.algorithms import ALGORITHMS
+from ddpg_jax.train import LoopConfig
+
+
+def main(args: Sequence[str] | None = None) -> int:
+    """Runs one command and returns its exit code: 0, or 2 after one sentence about a value that cannot be used."""
+    try:
+        command = _parse(sys.argv[1:] if args is None else args)
+    except SystemExit as stop:
+        return int(stop.code or 0)
+    try:
+        command()
+    except ValueError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 2
+    return 0
+
+
+def _parse(args: Sequence[str]) -> Callable[[], None]:
+    """The command that the arguments name, bound to them; tyro's framed complaints become one line."""
+    from ddpg_jax.experiment import RunConfig
+
+    train_app = tyro.extras.SubcommandApp()
+    for name, algorithm in ALGORITHMS.items():
+
+        def train(run: RunConfig, loop: LoopConfig, config: Any, name=name) -> Callable[[], None]:
+            return lambda: _train(name, run, loop, config)
+
+        train.__annotations__ = {"run": RunConfig, "loop": LoopConfig, "config": algorithm.config}
+        train.__annotations__["name"] = tyro.conf.Suppress[str]
+        summary = (algorithm.make.__doc__ or name).splitlines()[0]
+        train_app.command(name=name, help=summary)(train)
+    app = tyro.extras.SubcommandApp()
+    app.command(train_app, name="train", help="Train agents and write a run folder.")
+    app.command(name="evaluate", help="Play whole episodes with the policies of a run.")(_evaluate)
+    app.command(name="envs", help="List the environments.")(_envs)
+    errors = io.StringIO()
+    try:
+        with contextlib.redirect_stderr(errors):
+            return app.cli(prog="ddpg-jax", args=list(args), config=(tyro.conf.OmitArgPrefixes,))
+    except SystemExit as stop:
+        if stop.code:
+            print(f"error: {_one_line(errors.getvalue())}", file=sys.stderr)
+        raise
+
+
+def _one_line(panel: str) -> str:
+    """The first paragraph of a framed message."""
+    inside = [line.strip("│ ") for line in panel.splitlines() if line.startswith("│")]
+    rules = [i for i, line in enumerate(inside) if re.match("─+$", line)] or [len(inside)]
+    return " ".join(inside[: rules[0]])
+
+
+def _train(name: str, run: Any, loop: LoopConfig, config: Any) -> None:
+    from ddpg_jax.display import Display
+    from ddpg_jax.experiment import run_experiment
+
+    with Display(Console(stderr=False)) as display:
+        result = run_experiment(name, config, loop, run, announce=display.announce, report=display.report)
+    display.console.print(_table(result.table, f"{run.eval_episodes} deterministic episodes per seed"))
+    display.console.print(
+        f"{result.folder}: config.json, metrics.jsonl, evaluation.json, curve.png, checkpoints, tensorboard"
+    )
+
+
+def _evaluate(
+    folder: Annotated[tyro.conf.Positional[Path], Doc("run folder")],
+    episodes: Annotated[int, Doc("whole episodes per seed")] = 32,
+    seed: Annotated[int, Doc("seed of the initial states")] = 0,
+    json: Annotated[bool, Doc("print one JSON object instead of a table")] = False,
+) -> Callable[[], None]:
+    return lambda: _evaluate_run(folder, episodes, seed, json)
+
+
+def _evaluate_run(folder: Path, episodes: int, seed: int, as_json: bool) -> None:
+    from ddpg_jax.experiment import evaluate_run
+
+    report = evaluate_run(folder, episodes, seed)
+    if as_json:
+        print(json.dumps(report))
+    else:
+        title = f"{report['algorithm']} on {report['environment']}, {episodes} deterministic episodes per seed"
+        Console().print(_table(report["seeds"], title))
+
+
+def _table(rows: list[dict[str, Any]], title: str) -> Table:
+    table = Table(title=title)
+    for name in rows[0]:
+        table.add_column(name, justify="right")
+    for row in rows:
+        table.add_row(*(str(value) if name == "seed" else f"{value:,.1f}" for name, value in row.items()))
+    return table
+
+
+def _envs() -> Callable[[], None]:
+    return _list_envs
+
+
+def _list_envs() -> None:
+    from ddpg_jax.envs import SUITES, make_env, suite
+
+    table = Table("id", "observation", "action bounds", "episode length")
+    for prefix in SUITES:
+        try:
+            names = suite(prefix).names()
+        except ValueError:  # an extra that is not installed
+            continue
+        for name in names:
+            try:
+                spec = make_env(prefix.removesuffix("lqr") + name).spec
+            except (ValueError, OSError):  # discrete actions, or data that would have to be downloaded
+                continue
+            table.add_row(spec.name, str(spec.obs_shape), _bounds(spec), str(spec.episode_length))
+    Console().print(table)
+
+
+def _bounds(spec: Any) -> str:
+    low, high = set(spec.action_low.ravel().tolist()), set(spec.action_high.ravel().tolist())
+    if len(low) == len(high) == 1:
+        return f"[{low.pop():g}, {high.pop():g}] x {spec.action_low.shape}"
+    return f"{spec.action_low.tolist()} to {spec.action_high.tolist()}"

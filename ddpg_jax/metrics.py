@@ -1,0 +1,49 @@
+"""From (sum, count) pairs on the device to lines in a file, once a chunk."""
+
+import json
+import math
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+
+def row(steps: int, updates: int, seconds: float, measured: Mapping[str, Any]) -> dict[str, Any]:
+    """A line of metrics.jsonl: totals per seed so far, and each quantity as a list over seeds (None: not measured)."""
+    lists = {name: [_number(value) for value in np.asarray(values)] for name, values in measured.items()}
+    return {"steps": steps, "updates": updates, "seconds": round(seconds, 3), **lists}
+
+
+def _number(value: Any) -> float | None:
+    return float(value) if math.isfinite(value) else None
+
+
+class Writer:
+    """Appends rows to metrics.jsonl and to TensorBoard event files, a tag per quantity and a run per seed."""
+
+    def __init__(self, folder: Path, seeds: list[int]):
+        from tensorboardX import SummaryWriter
+
+        self._file = (folder / "metrics.jsonl").open("a", encoding="utf-8")
+        self._boards = [SummaryWriter(str(folder / "tensorboard" / f"seed{seed}")) for seed in seeds]
+
+    def write(self, row: dict[str, Any]) -> None:
+        """Writes and flushes one row, so that a reader sees the run as it goes."""
+        self._file.write(json.dumps(row) + "\n")
+        self._file.flush()
+        for name, values in row.items():
+            if isinstance(values, list):
+                for board, value in zip(self._boards, values, strict=True):
+                    board.add_scalar(name, math.nan if value is None else value, row["steps"])
+
+    def close(self) -> None:
+        """Closes every file."""
+        self._file.close()
+        for board in self._boards:
+            board.close()
+
+
+def read(folder: Path) -> list[dict[str, Any]]:
+    """The rows of a run folder's metrics.jsonl."""
+    return [json.loads(line) for line in (folder / "metrics.jsonl").read_text(encoding="utf-8").splitlines()]

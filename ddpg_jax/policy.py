@@ -1,0 +1,83 @@
+"""A finished run, taken away: its policy and its critic as plain callables on NumPy arrays."""
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import jax
+import numpy as np
+
+from ddpg_jax.algorithms import ALGORITHMS
+from ddpg_jax.checkpoint import load_learner
+from ddpg_jax.run_folder import read_config
+from ddpg_jax.settings import SettingError
+from ddpg_jax.types import Agent, Learner, Spec
+
+
+def load_learners(folder: str | Path) -> tuple[Agent, Learner, dict[str, Any]]:
+    """The agent, the learners of all seeds [S, ...] and the configuration of a run folder.
+
+    Raises:
+      SettingError: the folder holds no run of ours.
+    """
+    stored = read_config(folder)
+    agent = ALGORITHMS[stored["algorithm"]].make(stored["config"], stored["spec"])
+    keys = jax.eval_shape(lambda: jax.random.split(jax.random.key(0), stored["run"]["seeds"]))
+    return agent, load_learner(Path(folder), jax.eval_shape(jax.vmap(agent.init), keys)), stored
+
+
+def load_policy(folder: str | Path, seed: int | None = None) -> Callable[[Any], np.ndarray]:
+    """The deterministic policy μ of a finished run.
+
+    Args:
+      folder: the run folder.
+      seed: which seed of the run; None takes the best by final evaluation.
+
+    Returns:
+      policy(obs [*O] or [B, *O]) -> action, in the environment's own shape and units, within its bounds.
+
+    Raises:
+      SettingError: the folder holds no run of ours, or the run has no such seed.
+    """
+    agent, learner, spec = _one_seed(folder, seed)
+    act = jax.jit(agent.act)
+
+    def policy(obs: Any) -> np.ndarray:
+        obs = _fit(obs, spec.obs_shape, "obs", spec)
+        return spec.to_native(np.asarray(act(learner, obs)))
+
+    return policy
+
+
+def load_critic(folder: str | Path, seed: int | None = None) -> Callable[[Any, Any], np.ndarray]:
+    """The critic Q of a finished run; arguments and errors as for `load_policy`.
+
+    Returns:
+      critic(obs [*O] or [B, *O], action in the environment's own shape and units, one or B) -> Q [] or [B].
+    """
+    agent, learner, spec = _one_seed(folder, seed)
+    value = jax.jit(agent.value)
+
+    def critic(obs: Any, action: Any) -> np.ndarray:
+        obs, action = _fit(obs, spec.obs_shape, "obs", spec), _fit(action, spec.action_low.shape, "action", spec)
+        return np.asarray(value(learner, obs, spec.from_native(action)))
+
+    return critic
+
+
+def _one_seed(folder: str | Path, seed: int | None) -> tuple[Agent, Learner, Spec]:
+    agent, learners, stored = load_learners(folder)
+    first, count = stored["run"]["seed"], stored["run"]["seeds"]
+    if seed is None:
+        seed = json.loads((Path(folder) / "evaluation.json").read_text(encoding="utf-8"))["best_seed"]
+    if not first <= seed < first + count:
+        raise SettingError(f"seed must be from {first} to {first + count - 1} in {folder}, not {seed!r}.")
+    return agent, jax.tree.map(lambda leaf: leaf[seed - first], learners), stored["spec"]
+
+
+def _fit(value: Any, shape: tuple[int, ...], what: str, spec: Spec) -> np.ndarray:
+    array = np.asarray(value, spec.obs_dtype if what == "obs" else np.float32)
+    if array.shape != shape and array.shape[1:] != shape:
+        raise ValueError(f"{what} must have shape {shape} or (batch, *{shape}) for {spec.name}, not {array.shape}.")
+    return array
