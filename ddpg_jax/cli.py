@@ -3,7 +3,6 @@
 import contextlib
 import io
 import json
-import re
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -61,10 +60,11 @@ def _parse(args: Sequence[str]) -> Callable[[], None]:
 
 
 def _one_line(panel: str) -> str:
-    """The first paragraph of a framed message."""
-    inside = [line.strip("│ ") for line in panel.splitlines() if line.startswith("│")]
-    rules = [i for i, line in enumerate(inside) if re.match("─+$", line)] or [len(inside)]
-    return " ".join(inside[: rules[0]])
+    """The first paragraph under the title of a panel, whatever its frame and rules are drawn with."""
+    lines = [line.strip("│ ") for line in panel.splitlines()[1:]]
+    rules = [i for i, line in enumerate(lines) if not line.strip("─-╰╯")]
+    begin = 1 if rules and rules[0] == 0 else 0
+    return " ".join(lines[begin : next((rule for rule in rules if rule > begin), None)])
 
 
 def _train(name: str, run: Any, loop: LoopConfig, config: Any) -> None:

@@ -32,7 +32,7 @@ class RunConfig:
     overwrite: bool = setting(default=False, help="replace the run that `out` holds")
     steps: int = setting(default=100_000, help="environment steps per seed, warm-up included", low=1)
     seeds: int = setting(default=1, help="independent agents, trained side by side", low=1)
-    seed: int = setting(default=0, help="the first seed; the others follow it", low=0, high=2**31 - 1)
+    seed: int = setting(default=0, help="the first seed; the others follow it", low=0)
     evaluations: int = setting(default=20, help="chunks of the run; after each one the policy is evaluated", low=1)
     eval_episodes: int = setting(default=32, help="whole episodes per evaluation and seed", low=1)
     episode_length: int | None = setting(

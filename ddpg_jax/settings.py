@@ -8,6 +8,7 @@ import dataclasses
 from typing import Annotated, Any, Literal, TypeVar, dataclass_transform, get_args, get_origin, get_type_hints
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 from flax import struct
 from typing_extensions import Doc
@@ -15,18 +16,18 @@ from typing_extensions import Doc
 T = TypeVar("T")
 
 
-def setting(
-    *, default: Any, help: str, low: float | None = None, high: float | None = None, strict: bool = False
-) -> Any:
+INT32 = 2**31 - 1  # the device counts in int32
+
+
+def setting(*, default: Any, help: str, low: float | None = None, high: float | None = None) -> Any:
     """A field of a `settings` class.
 
     Args:
       default: its value if none is given; a float makes the setting a pytree leaf.
       help: one phrase with the unit, shown by `--help` and in the README.
-      low, high: the least and the greatest value allowed, elementwise.
-      strict: the value must be above `low`, not equal to it.
+      low, high: the least and the greatest value allowed, elementwise; without `low` numbers are not checked.
     """
-    metadata = {"help": help, "low": low, "high": high, "strict": strict}
+    metadata = {"help": help, "low": low, "high": INT32 if high is None and not isinstance(default, float) else high}
     return struct.field(default=default, pytree_node=isinstance(default, float), metadata=metadata)
 
 
@@ -62,16 +63,30 @@ def _check_one(field: dataclasses.Field, hint: Any, value: Any) -> None:
         return SettingError(f"{field.name} must be {allowed}, not {value!r}.")
 
     if get_origin(hint) is Literal:
-        if value not in get_args(hint):
+        if not isinstance(value, str) or value not in get_args(hint):
             raise refuse("one of " + ", ".join(get_args(hint)))
         return
-    numbers = np.asarray(value)
-    if hint is bool or field.metadata["low"] is None:
-        return
-    if numbers.dtype.kind not in "fiu" or (hint is int and numbers.dtype.kind == "f"):
-        raise refuse("a whole number" if hint is int else "a number")
+    if hint is bool and not isinstance(value, bool):
+        raise refuse("True or False")
     low, high = field.metadata["low"], field.metadata["high"]
-    if not np.all(np.isfinite(numbers) & ((numbers > low) if field.metadata["strict"] else (numbers >= low))):
-        raise refuse(f"{'above' if field.metadata['strict'] else 'at least'} {low:g}")
+    if hint is bool or low is None:
+        return
+    if not _fits(hint, value):
+        raise refuse({int: "a whole number", float: "a number"}.get(hint, "a tuple of whole numbers"))
+    numbers = np.asarray(value, np.float64)
+    if not np.all(np.isfinite(numbers)):
+        raise refuse("finite")
+    if not np.all(numbers >= low):
+        raise refuse(f"at least {low:,}")
     if high is not None and not np.all(numbers <= high):
-        raise refuse(f"at most {high:g}")
+        raise refuse(f"at most {high:,}")
+
+
+def _fits(hint: Any, value: Any) -> bool:
+    """Whether the value is of the kind that `hint` names: a number, or for a float also an array of them."""
+    if get_origin(hint) is tuple:
+        return isinstance(value, tuple) and all(_fits(int, one) for one in value)
+    if hint is float and isinstance(value, float | np.floating | np.ndarray | jax.Array):
+        dtype = getattr(value, "dtype", float)
+        return np.size(value) > 0 and any(jnp.issubdtype(dtype, kind) for kind in (np.floating, np.integer))
+    return isinstance(value, int | np.integer) and not isinstance(value, bool)

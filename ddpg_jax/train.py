@@ -99,7 +99,7 @@ def trainer(env: Env, agent: Agent, loop: LoopConfig = LoopConfig()) -> Trainer:
 
     def train(state: TrainState, clock: Any, length: Any) -> tuple[TrainState, Metrics]:
         clock = jnp.asarray(clock, jnp.int32)
-        refresh_key = jax.random.fold_in(jax.random.fold_in(state.key, clock), 1)
+        refresh_key = jax.random.fold_in(state.key, ~clock)  # negative, as no step's clock is
         state = replace(state, env=vec_env.refresh(refresh_key, state.env))
         return accumulate(train_step, state, clock, length)
 

@@ -5,9 +5,8 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
-import numpy as np
 
-from ddpg_jax.envs.door import box, door
+from ddpg_jax.envs.door import box, door, one_array
 from ddpg_jax.envs.quiet import quiet
 from ddpg_jax.types import Env, Spec
 
@@ -39,11 +38,11 @@ def make(name: str, *, backend: str | None = None, **options: Any) -> Env:
         from brax import envs, fluid
 
         # brax 0.14.2 still calls `clip(a_min=...)`, which jax 0.10 has removed; only swimmer gets there.
-        fluid.jp = types.SimpleNamespace(**{**vars(jnp), "clip": lambda x, a_min: jnp.maximum(x, a_min)})
+        fluid.jp = types.SimpleNamespace(**{**vars(jnp), "clip": _clip})
         try:
             env = envs.get_environment(name, **({"backend": backend} if backend else {}))
         except ValueError as error:
-            raise ValueError(f"brax/{name} does not run on the {backend} backend ({error})") from error
+            raise ValueError(f"brax/{name} does not run on the {backend} backend.") from error
         return wrap(env, name=f"brax/{name}", **options)
 
 
@@ -63,9 +62,10 @@ def wrap(
       action_low, action_high: bounds [A] of the actions that `step` takes; by default Brax's own convention.
 
     Raises:
-      ValueError: the environment restarts by itself, or its observation is not one array.
+      ValueError: the environment restarts by itself or is batched, or its observation is not one array.
     """
     name = name or type(env).__name__
+    _refuse_wrappers(env, name)
     low, high = box(action_low, action_high, (env.action_size,), name)
 
     def reset(key):
@@ -73,15 +73,24 @@ def wrap(
         return state, state.obs
 
     def step(key, state, action):
-        state = env.step(state, action)
-        return state, state.obs, state.reward, state.done, False
+        state = env.step(jax.tree.map(lambda leaf: leaf, state), action)  # a copy: many write into `info` in place
+        truncated = jnp.asarray(getattr(state, "info", {}).get("truncation", False), bool)  # by Brax's EpisodeWrapper
+        return state, state.obs, state.reward, jnp.asarray(state.done, bool) & ~truncated, truncated
 
-    state, obs = jax.eval_shape(reset, jax.random.key(0))
-    if "first_obs" in state.info:
-        raise ValueError(
-            f"{name} restarts by itself and so loses its final states; pass it without its auto-reset wrapper."
-        )
-    if not hasattr(obs, "shape"):
-        raise ValueError(f"{name} observes several arrays ({', '.join(obs)}); one is needed.")
+    shape, dtype = one_array(jax.eval_shape(reset, jax.random.key(0))[1], name)
     length = episode_length or DEFAULT_LENGTH
-    return door(reset, step, Spec(name, obs.shape, np.dtype(obs.dtype), low, high, length, action_repeat))
+    return door(reset, step, Spec(name, shape, dtype, low, high, length, action_repeat))
+
+
+def _refuse_wrappers(env: Any, name: str) -> None:
+    """Raises where a layer restarts by itself, and so hides final states, or steps a whole batch."""
+    while env is not None:
+        layer = type(env).__name__
+        if "AutoReset" in layer or "Vmap" in layer:
+            raise ValueError(f"{name} restarts by itself or is batched; pass it without its {layer}.")
+        env = getattr(env, "__dict__", {}).get("env")
+
+
+def _clip(x: Any, *bounds: Any, a_min: Any = None, **named: Any) -> Any:
+    """`jnp.clip` that still knows `a_min`."""
+    return jnp.clip(x, *bounds, **named) if a_min is None else jnp.maximum(x, a_min)

@@ -139,11 +139,35 @@ def box(low: Any, high: Any, shape: tuple[int, ...], name: str) -> tuple[np.ndar
     return low, high
 
 
+def one_array(obs: Any, name: str) -> tuple[tuple[int, ...], np.dtype]:
+    """Shape and dtype of an observation.
+
+    Raises:
+      ValueError: it is not one array.
+    """
+    if not hasattr(obs, "shape"):
+        raise ValueError(f"{name} observes a {type(obs).__name__} of arrays; a single one is needed.")
+    return obs.shape, np.dtype(obs.dtype)
+
+
 def _over(mask: Array, values: Array) -> tuple[Array, Array]:
     """(sum, count) of the values [N] where `mask` [N] holds."""
     return jnp.where(mask, values, 0).sum().astype(jnp.float32), mask.sum().astype(jnp.float32)
 
 
 def _like(new: EnvState, old: EnvState) -> EnvState:
-    """`new` in the dtypes of `old`, so that a state can be carried through a loop."""
-    return jax.tree.map(lambda n, o: jnp.asarray(n, o.dtype), new, old)
+    """`new` in the dtypes of `old`, so that a state can be carried through a loop.
+
+    Raises:
+      ValueError: a part would lose its fraction.
+    """
+
+    def cast(new, old):
+        new = jnp.asarray(new)
+        if new.dtype != old.dtype and not np.can_cast(new.dtype, old.dtype, "same_kind"):
+            raise ValueError(
+                f"A part of the state is {old.dtype} after reset and {new.dtype} after step; let it start so."
+            )
+        return jnp.asarray(new, old.dtype)
+
+    return jax.tree.map(cast, new, old)

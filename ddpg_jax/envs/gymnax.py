@@ -4,9 +4,8 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
-import numpy as np
 
-from ddpg_jax.envs.door import box, door
+from ddpg_jax.envs.door import box, door, one_array
 from ddpg_jax.types import Env, Spec
 
 DEFAULT_LENGTH = 1000
@@ -40,9 +39,9 @@ def wrap(
       episode_length: the time limit in steps; by default the environment's own, or 1000 if it has none.
 
     Raises:
-      ValueError: the actions are not a box with finite bounds.
+      ValueError: the actions are not a box with finite bounds, or the observation is not one array.
     """
-    params = env.default_params if params is None else params
+    params = getattr(env, "default_params", None) if params is None else params
     name = name or str(getattr(env, "name", type(env).__name__))
     space = env.action_space(params)
     if not hasattr(space, "low"):
@@ -50,20 +49,30 @@ def wrap(
             f"{name} has discrete actions ({space}); a deterministic policy gradient needs a continuous box."
         )
     low, high = box(space.low, space.high, tuple(space.shape), name)
-    own_limit = hasattr(params, "max_steps_in_episode")
-    if own_limit and episode_length:
-        params = params.replace(max_steps_in_episode=episode_length)
-    episode_length = episode_length or (int(params.max_steps_in_episode) if own_limit else DEFAULT_LENGTH)
+    episode_length, params = _limit(env, params, episode_length)
     is_truncated = getattr(env, "is_truncated", lambda state, params: jnp.zeros((), bool))
 
     def reset(key):
         obs, state = env.reset_env(key, params)
-        return jax.tree.map(jnp.asarray, state), obs
+        return state, obs
 
     def step(key, state, action):
         obs, state, reward, terminated, _ = env.step_env(key, state, action, params)
         return state, obs, reward, terminated, is_truncated(state, params)
 
-    obs = jax.eval_shape(reset, jax.random.key(0))[1]
-    spec = Spec(name, obs.shape, np.dtype(obs.dtype), low, high, episode_length, action_repeat)
-    return door(reset, step, spec)
+    shape, dtype = one_array(jax.eval_shape(reset, jax.random.key(0))[1], name)
+    return door(reset, step, Spec(name, shape, dtype, low, high, episode_length, action_repeat))
+
+
+def _limit(env: Any, params: Any, episode_length: int | None) -> tuple[int, Any]:
+    """The time limit, and parameters that agree with it.
+
+    An object without `is_truncated` follows gymnax before 1.0, where the limit is part of `done` and so would look
+    like a termination: its own limit is put one step later and never reached.
+    """
+    own = getattr(params, "max_steps_in_episode", None)
+    if own is None:
+        return episode_length or DEFAULT_LENGTH, params
+    length = episode_length or int(own)
+    inner = length if hasattr(env, "is_truncated") else length + 1
+    return length, params if inner == own else params.replace(max_steps_in_episode=inner)

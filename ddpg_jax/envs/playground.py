@@ -14,7 +14,7 @@ def _suite() -> Any:
         with quiet():
             from mujoco_playground import dm_control_suite
     except ImportError as error:
-        raise ValueError("playground/... needs the extra: pip install 'ddpg_jax[playground]'.") from error
+        raise ValueError("Environments of playground/ need the extra: pip install 'ddpg_jax[playground]'.") from error
     return dm_control_suite
 
 

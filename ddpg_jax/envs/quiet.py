@@ -18,16 +18,19 @@ NOISE = (
 def quiet() -> Iterator[None]:
     """Drops the lines of `NOISE` that importing and building MuJoCo models prints or warns."""
     printed = io.StringIO()
-    with warnings.catch_warnings(), contextlib.redirect_stdout(printed):
+    with contextlib.ExitStack() as stack:
+        stack.callback(_pass_on, printed)
+        stack.enter_context(warnings.catch_warnings())
+        stack.enter_context(contextlib.redirect_stdout(printed))
         warnings.filterwarnings("ignore", message=f"({'|'.join(NOISE)})")
         import mujoco
 
-        before = mujoco.get_mju_user_warning()
-        mujoco.set_mju_user_warning(warnings.warn)
-        try:
-            yield
-        finally:
-            mujoco.set_mju_user_warning(before)
+        stack.callback(mujoco.set_mju_user_warning, mujoco.get_mju_user_warning())
+        mujoco.set_mju_user_warning(warnings.warn)  # by default they go to MUJOCO_LOG.TXT as well
+        yield
+
+
+def _pass_on(printed: io.StringIO) -> None:
     for line in printed.getvalue().splitlines():
         if not line.startswith(NOISE):
             print(line, file=sys.stderr)

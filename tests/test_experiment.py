@@ -1,0 +1,181 @@
+"""A run from the command line to the files it leaves and the policies taken from them."""
+
+import json
+import shlex
+
+import jax
+import numpy as np
+import pytest
+
+from ddpg_jax import DDPGConfig, LoopConfig, SettingError, ddpg, load_critic, load_policy, make_env, train
+from ddpg_jax.cli import main
+from ddpg_jax.experiment import RunConfig, run_experiment
+from ddpg_jax.policy import load_learners
+
+LOOP = "--warmup-steps 100 --batch-size 16 --replay-capacity 1000"
+COMMAND = (
+    f"train ddpg --env Pendulum-v1 --seeds 2 --seed 3 --steps 500 --evaluations 4 --eval-episodes 3 --hidden 8 8 {LOOP}"
+)
+BOX = 2.0  # Pendulum's torque
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    path = tmp_path_factory.mktemp("runs") / "deep" / "pendulum"
+    assert main([*shlex.split(COMMAND), "--out", str(path)]) == 0
+    return path
+
+
+def test_a_run_leaves_its_configuration_metrics_state_and_picture(folder):
+    config = json.loads((folder / "config.json").read_text())
+    assert (config["algorithm"], config["run"]["seeds"], config["config"]["hidden"]) == ("ddpg", 2, [8, 8])
+    rows = [json.loads(line) for line in (folder / "metrics.jsonl").read_text().splitlines()]
+    assert [row["steps"] for row in rows] == [100, 200, 300, 400, 500]
+    assert [row["updates"] for row in rows] == [0, 100, 200, 300, 400]
+    assert all(len(row["eval_return"]) == 2 for row in rows)
+    assert rows[-1]["critic/loss"][0] > 0
+    assert rows[1]["episode_return"][0] < 0
+    assert (folder / "curve.png").read_bytes().startswith(b"\x89PNG")
+    assert any((folder / "checkpoints").iterdir())
+    assert any((folder / "tensorboard" / "seed4").iterdir())
+
+
+def test_the_table_agrees_with_the_last_row_of_metrics(folder):
+    final = json.loads((folder / "evaluation.json").read_text())
+    last = json.loads((folder / "metrics.jsonl").read_text().splitlines()[-1])
+    np.testing.assert_allclose([row["mean"] for row in final["seeds"]], last["eval_return"], rtol=1e-5)
+    assert [row["seed"] for row in final["seeds"]] == [3, 4]
+    assert final["best_seed"] == max(final["seeds"], key=lambda row: row["mean"])["seed"]
+    assert all(row["min"] <= row["mean"] <= row["max"] and row["length"] == 200 for row in final["seeds"])
+
+
+def test_the_command_line_trains_what_python_trains(folder):
+    env = make_env("Pendulum-v1")
+    agent = ddpg(DDPGConfig(hidden=(8, 8)), env.spec)
+    loop = LoopConfig(warmup_steps=100, batch_size=16, replay_capacity=1000)
+    state, _ = jax.jit(lambda key: train(key, env, agent, loop, steps=500, chunks=4))(jax.random.key(4))
+    learners = load_learners(folder)[1]
+    jax.tree.map(
+        lambda saved, trained: np.testing.assert_allclose(saved[1], trained, rtol=1e-3, atol=1e-4),
+        learners.params,
+        state.learner.params,
+    )
+
+
+@pytest.mark.parametrize("seed", [None, 3, 4])
+def test_a_policy_acts_within_bounds_on_one_observation_or_a_batch(folder, seed):
+    policy = load_policy(folder, seed)
+    obs = np.random.default_rng(0).normal(size=(50, 3)) * [1, 1, 8]
+    batch = policy(obs)
+    assert batch.shape == (50, 1)
+    assert np.abs(batch).max() <= BOX
+    one = policy(obs[7])
+    assert one.shape == (1,)
+    np.testing.assert_allclose(one, batch[7], rtol=1e-5, atol=1e-6)
+
+
+def test_seed_none_is_the_best_seed_and_seeds_differ(folder):
+    obs = np.array([0.3, 0.9, 1.0])
+    best = json.loads((folder / "evaluation.json").read_text())["best_seed"]
+    np.testing.assert_array_equal(load_policy(folder)(obs), load_policy(folder, best)(obs))
+    assert load_policy(folder, 3)(obs) != load_policy(folder, 4)(obs)
+
+
+def test_policy_and_critic_are_the_agents_own_in_the_environments_units(folder):
+    agent, learners, _ = load_learners(folder)
+    learner = jax.tree.map(lambda leaf: leaf[0], learners)
+    obs = np.array([[0.3, 0.9, 1.0], [1.0, 0.0, -2.0]], np.float32)
+    np.testing.assert_allclose(load_policy(folder, 3)(obs), BOX * agent.act(learner, obs), rtol=1e-5)
+    torque = np.array([[2.0], [-1.0]], np.float32)
+    np.testing.assert_allclose(load_critic(folder, 3)(obs, torque), agent.value(learner, obs, torque / BOX), rtol=1e-5)
+    assert load_critic(folder, 3)(obs[0], torque[0]).shape == ()
+
+
+def test_wrong_shapes_and_seeds_are_refused(folder):
+    with pytest.raises(ValueError, match=r"obs must have shape \(3,\).*not \(4,\)"):
+        load_policy(folder)(np.zeros(4))
+    with pytest.raises(SettingError, match=r"seed must be from 3 to 4 in .*, not 5"):
+        load_policy(folder, 5)
+
+
+def test_evaluate_prints_one_json_object(folder, capsys):
+    assert main(["evaluate", str(folder), "--episodes", "5", "--json"]) == 0
+    report = json.loads(capsys.readouterr().out)
+    assert (report["environment"], report["algorithm"], report["episodes"]) == ("Pendulum-v1", "ddpg", 5)
+    assert [row["seed"] for row in report["seeds"]] == [3, 4]
+    assert set(report["seeds"][0]) == {"seed", "mean", "std", "min", "max", "length"}
+
+
+def test_evaluate_prints_a_table(folder, capsys):
+    assert main(["evaluate", str(folder), "--episodes", "5"]) == 0
+    assert "5 deterministic episodes" in capsys.readouterr().out.replace("\n", " ")
+
+
+def test_envs_lists_continuous_environments_only(capsys, monkeypatch):
+    monkeypatch.setattr("ddpg_jax.envs.SUITES", {"": "gymnax", "lqr": "lqr"})
+    assert main(["envs"]) == 0
+    printed = capsys.readouterr().out
+    assert all(name in printed for name in ("Pendulum-v1", "[-2, 2]", "PointRobot-misc", "lqr"))
+    assert "CartPole" not in printed
+
+
+BAD = {
+    "--steps abc": "--steps",
+    "--steps 0": "steps must be at least 1, not 0.",
+    "--steps 50": "steps must be above warmup_steps (100), not 50.",
+    "--env CartPole-v1": "CartPole-v1 has discrete actions",
+    "--env Pendulm-v1": "did you mean Pendulum-v1?",
+    "--env brax/ants": "did you mean brax/ant?",
+    "--tau 1.5": "tau must be at most 1, not 1.5.",
+    "--tau nan": "tau must be finite, not nan.",
+    "--discount -0.1": "discount must be at least 0, not -0.1.",
+    "--num-envs 0": "num_envs must be at least 1, not 0.",
+    "--hidden 0": "hidden must be at least 1, not (0,).",
+    "--restart never": "--restart",
+    "--backend mjx": "Pendulum-v1 has no option 'backend'",
+    "--episode-length 0": "episode_length must be a whole number of at least 1, not 0.",
+    "--replay-capacity 2000000000": "replay_capacity must fit the device",
+    "--replay-capacity 1000000000000": "replay_capacity must be at most 2,147,483,647, not 1000000000000.",
+    "--nonsense 3": "--nonsense",
+}
+
+
+@pytest.mark.parametrize("flags", BAD)
+def test_a_bad_value_gets_one_sentence_and_exit_code_2(flags, tmp_path, capsys):
+    assert main([*shlex.split(COMMAND), "--out", str(tmp_path / "run"), *shlex.split(flags)]) == 2
+    errors = capsys.readouterr().err
+    assert BAD[flags] in errors
+    assert len(errors.splitlines()) == 1
+    assert not (tmp_path / "run").exists()
+
+
+@pytest.mark.parametrize("args", [[], ["trian"], ["train"], ["train", "dpgg"], ["evaluate"], ["evaluate", "nowhere"]])
+def test_a_bad_command_gets_one_line_and_exit_code_2(args, capsys):
+    assert main(args) == 2
+    assert len(capsys.readouterr().err.splitlines()) == 1
+
+
+def test_a_run_is_not_overwritten_without_being_told_so(folder, capsys):
+    before = (folder / "metrics.jsonl").read_bytes()
+    assert main([*shlex.split(COMMAND), "--out", str(folder)]) == 2
+    assert "--overwrite" in capsys.readouterr().err
+    assert (folder / "metrics.jsonl").read_bytes() == before
+
+
+def test_a_folder_of_somebody_elses_is_not_overwritten_at_all(tmp_path, capsys):
+    (tmp_path / "thesis.tex").write_text("years of work")
+    assert main([*shlex.split(COMMAND), "--out", str(tmp_path), "--overwrite"]) == 2
+    assert (tmp_path / "thesis.tex").read_text() == "years of work"
+
+
+def test_the_plan_is_printed_first(tmp_path):
+    said = []
+    config, loop = (
+        DDPGConfig(hidden=(4,)),
+        LoopConfig(num_envs=4, updates_per_step=2, warmup_steps=40, batch_size=8, replay_capacity=100),
+    )
+    run = RunConfig(env="lqr", steps=82, evaluations=1, eval_episodes=1, out=tmp_path / "run")
+    run_experiment("ddpg", config, loop, run, announce=said.append)
+    assert "84 environment steps, 40 of them warm-up, and 22 updates (0.5 per environment step)" in said[0]
+    row = 2 * 2 + 1 + 1 + 1  # obs, next_obs, action, reward, discount in float32, and a byte for truncated
+    assert f"replay {(4 * row + 1) * 100 / 2**20:,.1f} MiB" in said[0]

@@ -1,0 +1,160 @@
+"""Whole runs whose outcome is known: constant rewards in closed form, and the linear-quadratic problem by Riccati.
+
+Accuracies in the docstrings are the worst of ten seeds (keys 0 to 9); the runs here are the first of them.
+"""
+
+from typing import NamedTuple
+
+import flax.linen as nn
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from toys import counting
+
+from ddpg_jax import DDPGConfig, LoopConfig, ddpg, make_env, train, trainer
+from ddpg_jax.envs import lqr
+from ddpg_jax.networks import Dense, network
+from ddpg_jax.types import Array
+
+LENGTH, DISCOUNT, UPDATES = 20, 0.95, 4000
+LOOP = LoopConfig(num_envs=8, batch_size=64, replay_capacity=8_000, warmup_steps=800)
+CONFIG = DDPGConfig(actor_lr=1e-3, critic_lr=3e-3, discount=DISCOUNT, tau=0.05, hidden=(32, 32))
+TIME = np.arange(LENGTH + 1)
+
+
+class Script(NamedTuple):
+    """An episode of 20 steps that no action changes."""
+
+    obs: Array  # [21, 2] at each time
+    reward: Array  # [21] for the step taken at each time
+    terminates: Array  # [] at the end, which otherwise is a time limit
+
+    def env(self):
+        return counting(lambda time: self.obs[time], LENGTH, self.terminates, lambda time: self.reward[time])
+
+
+def script(x, y, reward, terminates):
+    columns = np.broadcast_arrays(x, y, reward, TIME)
+    return Script(np.stack(columns[:2], 1).astype(np.float32), columns[2].astype(np.float32), np.array(terminates))
+
+
+ANGLE = 2 * np.pi * TIME / LENGTH  # so that the last observation is the first, and both are trained
+BEGUN = np.where(TIME == 0, -1, 1)
+SCRIPTS = {
+    "truncated": script(np.cos(ANGLE), np.sin(ANGLE), 1, terminates=False),
+    "terminated": script(2 * TIME / LENGTH - 1, 0, 1, terminates=True),
+    "restarting": script(BEGUN, 0, np.where(TIME == 0, -30, 1), terminates=False),
+}
+
+
+def keys(seeds):
+    return jax.vmap(jax.random.key)(jnp.arange(seeds))
+
+
+@pytest.fixture(scope="module")
+def q():
+    """For each script Q [S, 21] at every time, for the action 0; all of them learnt in one program."""
+    return learnt_values(seeds=2)
+
+
+def learnt_values(seeds):
+    def learn(script, key):
+        env = script.env()
+        agent = ddpg(CONFIG, env.spec)
+        steps = LOOP.warmup_steps + UPDATES * LOOP.num_envs
+        state, _ = train(key, env, agent, LOOP, steps=steps, chunks=1)
+        return agent.value(state.learner, script.obs, jnp.zeros((LENGTH + 1, 1)))
+
+    stacked = jax.tree.map(lambda *leaves: jnp.stack(leaves), *SCRIPTS.values())
+    values = jax.jit(jax.vmap(jax.vmap(learn, in_axes=(None, 0)), in_axes=(0, None)))(stacked, keys(seeds))
+    return dict(zip(SCRIPTS, np.asarray(values), strict=True))
+
+
+def test_a_truncated_episode_bootstraps(q):
+    """Reward 1 for ever, cut every 20 steps: Q = 1 / (1 - γ) = 20 at whatever time one looks. Seen: within 1%."""
+    np.testing.assert_allclose(q["truncated"], 20, rtol=0.05)
+
+
+def test_a_terminated_episode_does_not(q):
+    """The same, but over for good after step 20: Q(t) is the finite sum of what is left. Seen: within 3%."""
+    left = (1 - DISCOUNT ** (LENGTH - TIME)) / (1 - DISCOUNT)
+    for time in (0, 4, 9, 14):
+        np.testing.assert_allclose(q["terminated"][:, time], left[time], rtol=0.05)
+
+
+def test_a_restart_leaks_nothing_into_the_value(q):
+    """The first step of an episode costs 30, every other one earns 1: Q is 20 after it and -11 at it.
+
+    Were the observation after a restart taken for the last one of the episode, every twentieth target would hold
+    -30 + 0.95 Q instead of Q, and Q would be -8. Seen: within 0.6.
+    """
+    np.testing.assert_allclose(q["restarting"][:, 1:], 20, atol=1)
+    np.testing.assert_allclose(q["restarting"][:, 0], -30 + DISCOUNT * 20, atol=1)
+
+
+class SmoothCritic(nn.Module):
+    """The default critic with softplus for ReLU: an actor climbs dQ/da, which a ReLU network makes a staircase."""
+
+    @nn.compact
+    def __call__(self, obs, action):
+        x = jnp.concatenate([obs, action], axis=-1)
+        for _ in range(2):
+            x = nn.softplus(Dense(32)(x))
+        return Dense(1)(x).squeeze(-1)
+
+
+# Short episodes and a modest bound keep a bad first policy from filling the replay with states far from the rest.
+PROBLEM = lqr.Problem(bound=4.0)
+LQR = make_env("lqr", problem=PROBLEM, episode_length=5)
+LQR_DISCOUNT = 0.9
+LQR_LOOP = LoopConfig(num_envs=16, batch_size=128, replay_capacity=50_000, warmup_steps=2_000, pool_size=256)
+LQR_CONFIG = DDPGConfig(discount=LQR_DISCOUNT, tau=0.05, noise_scale=0.3, hidden=(32, 32))
+SCHEDULE = [(1e-3, 1e-2)] * 4 + [(1e-3, 3e-3)] * 2 + [(3e-4, 1e-3)] * 2  # step sizes of actor and critic
+CHUNK = 500
+
+
+def lqr_agent(config):
+    return ddpg(config, LQR.spec, critic=network(SmoothCritic()))
+
+
+def solve_lqr(seeds):
+    """The learners [S] after a run; a smaller step size is another number for the same program."""
+
+    @jax.jit
+    def start(keys):
+        run = trainer(LQR, lqr_agent(LQR_CONFIG), LQR_LOOP)
+        return jax.vmap(lambda key: run.prefill(run.init(key)))(keys)
+
+    @jax.jit
+    def chunk(state, config, clock):
+        run = trainer(LQR, lqr_agent(config), LQR_LOOP)
+        return jax.vmap(lambda state: run.train(state, clock, CHUNK)[0])(state)
+
+    state, warmup = start(keys(seeds)), LQR_LOOP.warmup_steps // LQR_LOOP.num_envs
+    for i, (actor_lr, critic_lr) in enumerate(SCHEDULE):
+        state = chunk(state, LQR_CONFIG.replace(actor_lr=actor_lr, critic_lr=critic_lr), warmup + i * CHUNK)
+    return state.learner
+
+
+def lqr_errors(learners):
+    """Of the gain, |K - K*| / |K*| with K by least squares of the action on the state; and of Q, root mean square over
+    states and actions as a share of the spread (standard deviation) of the exact Q over the same. Both [S].
+    """
+    agent, rng = lqr_agent(LQR_CONFIG), np.random.default_rng(0)
+    gain, quadratic, constant = lqr.solve(PROBLEM, LQR_DISCOUNT)
+    x = rng.uniform(-PROBLEM.spread, PROBLEM.spread, (512, 2)).astype(np.float32)
+    action = np.clip(-x @ gain.T / PROBLEM.bound + rng.uniform(-0.5, 0.5, (512, 1)), -1, 1).astype(np.float32)
+    both = np.hstack([x, action * PROBLEM.bound])
+    exact = -np.einsum("bi,ij,bj->b", both, quadratic, both) - constant
+    policy = jax.vmap(agent.act, in_axes=(0, None))(learners, x) * PROBLEM.bound
+    fits = np.stack([-np.linalg.lstsq(x, u, rcond=None)[0].T for u in np.asarray(policy)])
+    off = jax.vmap(agent.value, in_axes=(0, None, None))(learners, x, action) - exact
+    return np.linalg.norm(fits - gain, axis=(1, 2)) / np.linalg.norm(gain), np.sqrt(np.mean(off**2, 1)) / exact.std()
+
+
+def test_the_linear_quadratic_problem_is_solved():
+    """Gain and Q of a double integrator against Riccati. Seen: gain within 2%, Q within 2.5%."""
+    gain_error, q_error = lqr_errors(solve_lqr(seeds=3))
+    assert gain_error.max() < 0.05
+    assert q_error.max() < 0.05

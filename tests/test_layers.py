@@ -1,0 +1,58 @@
+"""Imports point downwards only: the table below says what each room may know."""
+
+import ast
+from pathlib import Path
+
+import pytest
+
+import ddpg_jax
+
+HOUSE = Path(ddpg_jax.__file__).parent
+SKELETON = {"types", "settings", "losses", "noise", "networks", "replay", "roles"}
+ALLOWED = {
+    "types": set(),
+    "settings": set(),
+    "losses": {"types"},
+    "noise": {"types"},
+    "networks": {"types"},
+    "replay": {"types"},
+    "roles": {"types", "losses", "noise", "networks", "replay"},
+    "algorithms": SKELETON | {"algorithms"},
+    "envs": {"types", "envs"},
+    "train": {"types", "settings", "noise", "replay", "envs.door"},
+    "evaluate": {"types", "settings", "envs.door"},
+}
+
+
+def imported(file: Path) -> set[str]:
+    """The modules of this package that a file imports, anywhere in it, as "envs.door"."""
+    tree = ast.parse(file.read_text(encoding="utf-8"))
+    names = set()
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import):
+            names |= {alias.name for alias in node.names}
+        if isinstance(node, ast.ImportFrom):
+            assert node.level == 0, f"{file}: imports are absolute"
+            names |= {node.module} | {f"{node.module}.{alias.name}" for alias in node.names}
+    inside = {name.removeprefix("ddpg_jax.") for name in names if name.startswith("ddpg_jax.")}
+    return {name for name in inside if module(name).exists() or module(name).with_suffix(".py").exists()}
+
+
+def module(name: str) -> Path:
+    return HOUSE / name.replace(".", "/")
+
+
+@pytest.mark.parametrize("room", ALLOWED)
+def test_imports_point_downwards(room):
+    """A room imports only what its row of the table allows."""
+    files = [HOUSE / f"{room}.py"] if (HOUSE / f"{room}.py").exists() else sorted((HOUSE / room).glob("*.py"))
+    assert files
+    for file in files:
+        for name in imported(file):
+            assert {name, name.split(".")[0]} & ALLOWED[room], f"{file.name} imports {name}"
+
+
+def test_importing_is_seen():
+    """The reader above finds what is there."""
+    assert imported(HOUSE / "train.py") >= {"types", "settings", "noise", "replay", "envs.door"}
+    assert imported(HOUSE / "algorithms" / "ddpg.py") >= {"roles", "losses"}

@@ -1,0 +1,42 @@
+"""losses.py: by hand, and without a gradient into the target."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from ddpg_jax.losses import td_loss, td_target
+from ddpg_jax.types import Transition
+
+
+def rewards(reward, discount):
+    """A batch of which the target reads only this; one row is a truncation, which changes nothing."""
+    blank = jnp.zeros((len(reward), 1))
+    truncated = jnp.arange(len(reward)) == 0
+    return Transition(blank, blank, jnp.array(reward), jnp.array(discount), truncated, blank)
+
+
+@pytest.mark.parametrize("variant", [lambda f: f, jax.jit], ids=["eager", "jit"])
+def test_target_by_hand(variant):
+    """A terminated row is its reward alone; any other adds the discounted value of the next state."""
+    batch = rewards([1.0, 2.0, -3.0], [1.0, 0.0, 1.0])
+    target = variant(td_target)(batch, jnp.array([10.0, 10.0, 4.0]), 0.9)
+    np.testing.assert_allclose(target, [10.0, 2.0, 0.6], rtol=1e-6)
+
+
+@pytest.mark.parametrize("variant", [lambda f: f, jax.jit], ids=["eager", "jit"])
+def test_loss_by_hand(variant):
+    """The mean over the minibatch of the squared error, without a half."""
+    np.testing.assert_allclose(variant(td_loss)(jnp.array([1.0, 2.0]), jnp.array([3.0, 1.0])), 2.5)
+
+
+def test_loss_of_an_ensemble_is_the_sum_over_its_members():
+    """So that the step of one member does not depend on how many others there are."""
+    q, target = jnp.array([[1.0, 2.0], [0.0, 0.0], [3.0, 1.0]]), jnp.array([3.0, 1.0])
+    np.testing.assert_allclose(td_loss(q, target), sum(td_loss(member, target) for member in q))
+
+
+def test_gradient_of_the_loss_by_hand():
+    """2 (Q - y) / B."""
+    gradient = jax.grad(td_loss)(jnp.array([1.0, 2.0]), jnp.array([3.0, 1.0]))
+    np.testing.assert_allclose(gradient, [-2.0, 1.0])

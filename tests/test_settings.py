@@ -1,0 +1,130 @@
+"""settings.py: what is refused and in which words, and what is a leaf."""
+
+from typing import Literal
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from ddpg_jax import DDPGConfig, LoopConfig, SettingError, ddpg, trainer
+from ddpg_jax.settings import check, setting, settings
+
+NAN, INF = float("nan"), float("inf")
+NUMBER, WHOLE, TUPLE = "a number", "a whole number", "a tuple of whole numbers"
+RESTARTS = "one of pool, every-step, cached"
+
+
+@settings
+class Odd:
+    """Kinds of setting that the algorithms' own do not have."""
+
+    flag: bool = setting(default=False, help="a switch")
+    text: str = setting(default="x", help="anything")
+
+
+REFUSED = [
+    (DDPGConfig, "actor_lr", -1e-3, "at least 0"),
+    (DDPGConfig, "actor_lr", NAN, "finite"),
+    (DDPGConfig, "actor_lr", INF, "finite"),
+    (DDPGConfig, "actor_lr", True, NUMBER),
+    (DDPGConfig, "actor_lr", "0.1", NUMBER),
+    (DDPGConfig, "actor_lr", None, NUMBER),
+    (DDPGConfig, "actor_lr", 1j, NUMBER),
+    (DDPGConfig, "actor_lr", [1e-3, 1e-4], NUMBER),
+    (DDPGConfig, "actor_lr", [[1.0], [1.0, 2.0]], NUMBER),
+    (DDPGConfig, "actor_lr", np.array(["a", "b"]), NUMBER),
+    (DDPGConfig, "actor_lr", np.array([True]), NUMBER),
+    (DDPGConfig, "actor_lr", np.array([]), NUMBER),
+    (DDPGConfig, "actor_lr", np.array([1e-3, NAN]), "finite"),
+    (DDPGConfig, "discount", 1.01, "at most 1"),
+    (DDPGConfig, "discount", np.array([0.9, 1.01]), "at most 1"),
+    (DDPGConfig, "tau", jnp.array([0.1, -0.1]), "at least 0"),
+    (DDPGConfig, "hidden", (0,), "at least 1"),
+    (DDPGConfig, "hidden", (64, -1), "at least 1"),
+    (DDPGConfig, "hidden", (64.0,), TUPLE),
+    (DDPGConfig, "hidden", (NAN,), TUPLE),
+    (DDPGConfig, "hidden", (True,), TUPLE),
+    (DDPGConfig, "hidden", ("64",), TUPLE),
+    (DDPGConfig, "hidden", ((64, 64),), TUPLE),
+    (DDPGConfig, "hidden", ((1, 2), (3,)), TUPLE),
+    (DDPGConfig, "hidden", (64, None), TUPLE),
+    (DDPGConfig, "hidden", 64, TUPLE),
+    (DDPGConfig, "hidden", [64, 64], TUPLE),  # static, and a list has no hash
+    (DDPGConfig, "hidden", None, TUPLE),
+    (LoopConfig, "num_envs", 0, "at least 1"),
+    (LoopConfig, "num_envs", -3, "at least 1"),
+    (LoopConfig, "num_envs", 2.0, WHOLE),
+    (LoopConfig, "num_envs", True, WHOLE),
+    (LoopConfig, "num_envs", "2", WHOLE),
+    (LoopConfig, "num_envs", None, WHOLE),
+    (LoopConfig, "num_envs", [2], WHOLE),
+    (LoopConfig, "num_envs", np.array(2), WHOLE),
+    (LoopConfig, "replay_capacity", 2**31, "at most 2,147,483,647"),
+    (LoopConfig, "replay_capacity", 10**30, "at most 2,147,483,647"),
+    (LoopConfig, "restart", "sometimes", RESTARTS),
+    (LoopConfig, "restart", None, RESTARTS),
+    (LoopConfig, "restart", np.array([1, 2]), RESTARTS),
+    (Odd, "flag", "yes", "True or False"),
+    (Odd, "flag", 1, "True or False"),
+]
+
+
+@pytest.mark.parametrize(("config", "name", "value", "allowed"), REFUSED)
+def test_refusals_name_the_setting_the_value_and_what_is_allowed(config, name, value, allowed):
+    """In one sentence, whatever the value."""
+    with pytest.raises(SettingError) as refusal:
+        check(config(**{name: value}))
+    assert str(refusal.value) == f"{name} must be {allowed}, not {value!r}."
+
+
+ACCEPTED = [
+    DDPGConfig(),
+    DDPGConfig(actor_lr=0, discount=1, tau=1.0),
+    DDPGConfig(actor_lr=np.float32(0.1), critic_lr=jnp.bfloat16(0.5), tau=np.array([0.1, 0.2]), discount=jnp.zeros(2)),
+    DDPGConfig(hidden=()),
+    DDPGConfig(hidden=(np.int64(8), 1)),
+    LoopConfig(num_envs=np.int32(3), restart="cached"),
+    LoopConfig(replay_capacity=2**31 - 1),
+    Odd(flag=True, text=""),
+]
+
+
+@pytest.mark.parametrize("config", ACCEPTED)
+def test_allowed_values_pass(config):
+    """And come back as they are; arrays are batches for `jax.vmap`."""
+    assert check(config) is config
+
+
+def test_traced_values_pass_unseen():
+    """Under jit and under vmap, even where their value would be refused."""
+    jax.eval_shape(check, DDPGConfig(actor_lr=-1.0))
+    jax.vmap(lambda lr: check(DDPGConfig(actor_lr=lr)).actor_lr)(jnp.array([-1.0, 0.1]))
+
+
+def test_agents_and_trainers_check_their_settings():
+    """Before anything is built from them."""
+    with pytest.raises(SettingError, match="discount"):
+        ddpg(DDPGConfig(discount=2.0), None)
+    with pytest.raises(SettingError, match="num_envs"):
+        trainer(None, None, LoopConfig(num_envs=0))
+
+
+def test_floats_are_leaves_and_the_rest_is_static():
+    """So that a float may change or be batched without compiling anew."""
+    assert len(jax.tree.leaves(DDPGConfig())) == 5
+    assert jax.tree.leaves(LoopConfig()) == []
+    assert jax.tree.structure(DDPGConfig(tau=0.5)) == jax.tree.structure(DDPGConfig())
+    assert jax.tree.structure(DDPGConfig(hidden=(8,))) != jax.tree.structure(DDPGConfig())
+
+
+def test_a_literal_is_checked_as_text():
+    """A setting made of choices takes one of them."""
+
+    @settings
+    class Choice:
+        colour: Literal["red", "blue"] = setting(default="red", help="a colour")
+
+    check(Choice(colour="blue"))
+    with pytest.raises(SettingError, match="colour must be one of red, blue, not 'green'"):
+        check(Choice(colour="green"))
