@@ -113,20 +113,15 @@ def _envs() -> Callable[[], None]:
 
 
 def _list_envs() -> None:
-    from ddpg_jax.envs import SUITES, make_env, suite
+    from ddpg_jax.envs import SUITES, ids, make_env
 
     table = Table("id", "observation", "action bounds", "episode length")
     for prefix in SUITES:
-        try:
-            names = suite(prefix).names()
-        except ValueError:  # an extra that is not installed
-            continue
-        for name in names:
-            try:
-                spec = make_env(prefix.removesuffix("lqr") + name).spec
-            except (ValueError, OSError):  # discrete actions, or data that would have to be downloaded
-                continue
-            table.add_row(spec.name, str(spec.obs_shape), _bounds(spec), str(spec.episode_length))
+        with contextlib.suppress(ValueError):  # an extra that is not installed
+            for name in ids(prefix):
+                with contextlib.suppress(ValueError, OSError):  # discrete actions, or data to be downloaded
+                    spec = make_env(name).spec
+                    table.add_row(spec.name, str(spec.obs_shape), _bounds(spec), str(spec.episode_length))
     Console().print(table)
 
 

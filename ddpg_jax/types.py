@@ -67,8 +67,8 @@ class Spec(NamedTuple):
 
     def to_native(self, action: Any) -> Any:
         """[..., A] in [-1, 1] -> [..., *shape of the bounds] in the environment's own units, never outside them."""
-        shaped = action.reshape(*action.shape[:-1], *self.action_low.shape)
-        native = self.action_low + (shaped + 1) / 2 * (self.action_high - self.action_low)
+        share = (action.reshape(*action.shape[:-1], *self.action_low.shape) + 1) / 2
+        native = self.action_low * (1 - share) + self.action_high * share  # exact at both bounds
         return native.clip(self.action_low, self.action_high)
 
     def from_native(self, action: Any) -> Any:

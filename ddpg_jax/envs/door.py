@@ -43,18 +43,7 @@ def door(
         truncated = (jnp.asarray(truncated, bool) | (new.time >= spec.episode_length)) & ~terminated
         return new, jnp.asarray(reward, jnp.float32), terminated, truncated
 
-    def repeated(key, state, action):
-        def body(carry, key):
-            state, total, terminated, truncated = carry
-            new, reward, new_terminated, new_truncated = once(key, state, action)
-            ended = terminated | truncated
-            kept = (state, total, terminated, truncated)
-            return select(ended, kept, (new, total + reward, new_terminated, new_truncated)), None
-
-        start = (state, jnp.zeros(()), jnp.zeros((), bool), jnp.zeros((), bool))
-        return jax.lax.scan(body, start, jax.random.split(key, spec.action_repeat))[0]
-
-    advance = once if spec.action_repeat == 1 else repeated
+    advance = once if spec.action_repeat == 1 else _repeated(once, spec.action_repeat)
 
     def act(key, state, action):
         new, reward, terminated, truncated = advance(key, state, spec.to_native(action))
@@ -148,6 +137,21 @@ def one_array(obs: Any, name: str) -> tuple[tuple[int, ...], np.dtype]:
     if not hasattr(obs, "shape"):
         raise ValueError(f"{name} observes a {type(obs).__name__} of arrays; a single one is needed.")
     return obs.shape, np.dtype(obs.dtype)
+
+
+def _repeated(once: Callable[..., tuple], times: int) -> Callable[..., tuple]:
+    """`once` over and over: (key, state, action) -> (state, sum of rewards, terminated, truncated)."""
+
+    def repeated(key, state, action):
+        def body(carry, key):
+            state, total, terminated, truncated = carry
+            new, reward, new_terminated, new_truncated = once(key, state, action)
+            return select(terminated | truncated, carry, (new, total + reward, new_terminated, new_truncated)), None
+
+        start = (state, jnp.zeros(()), jnp.zeros((), bool), jnp.zeros((), bool))
+        return jax.lax.scan(body, start, jax.random.split(key, times))[0]
+
+    return repeated
 
 
 def _over(mask: Array, values: Array) -> tuple[Array, Array]:
