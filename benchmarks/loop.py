@@ -1,6 +1,7 @@
 """What the loop costs: step time against replay capacity, and against the policy of restarts.
 
-    python benchmarks/loop.py
+    python benchmarks/loop.py            # both parts
+    python benchmarks/loop.py restarts   # one of them: replay, restarts
 
 Writes benchmarks/results/loop.json: medians of `REPEATS` runs of a compiled chunk, microseconds per vector step. The
 restart policies are timed with random actions and no learning, in turn within each repeat, beside an environment
@@ -11,6 +12,7 @@ import importlib.metadata
 import json
 import os
 import statistics
+import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -113,15 +115,18 @@ def restarts(steps: int = 500) -> list[dict[str, Any]]:
 
 
 def main() -> None:
-    """Runs both and writes the file."""
+    """Runs the parts named on the command line, or both, and writes them into the file."""
+    parts = {"replay": replay_capacities, "restarts": restarts}
+    chosen = sys.argv[1:] or list(parts)
     device = jax.devices()[0]
-    result = {
+    result = json.loads(RESULTS.read_text(encoding="utf-8")) if RESULTS.exists() else {}
+    result |= {
         "command": "python benchmarks/loop.py",
         "device": f"{device.platform}: {device.device_kind}, {len(os.sched_getaffinity(0))} of {os.cpu_count()} cores",
         "versions": {name: importlib.metadata.version(name) for name in ("jax", "jaxlib", "gymnax", "brax")},
-        "replay": replay_capacities(),
-        "restarts": restarts(),
     }
+    for part in chosen:
+        result[part] = parts[part]()
     RESULTS.parent.mkdir(exist_ok=True)
     RESULTS.write_text(json.dumps(result, indent=1) + "\n", encoding="utf-8")
 

@@ -1,8 +1,9 @@
 """The equations, without networks: the critic's target, its loss, and the squashing of actions."""
 
+import jax
 import jax.numpy as jnp
 
-from ddpg_jax.types import Array, Transition
+from ddpg_jax.types import Array, Key, Transition
 
 
 def td_target(batch: Transition, next_value: Array, discount: Array | float) -> Array:
@@ -30,3 +31,21 @@ def td_loss(q: Array, target: Array) -> Array:
       [] the loss.
     """
     return jnp.square(q - target).mean(axis=-1).sum()
+
+
+def squash(key: Key, mean: Array, log_std: Array) -> tuple[Array, Array]:
+    """a = tanh(u), u ~ N(mean, std²), with its exact log-probability (Haarnoja et al. 2018, appendix C).
+
+    log π(a) = log N(u) - Σ log(1 - tanh² u), the second term as 2 (log 2 - u - softplus(-2u)), which does not cancel.
+
+    Args:
+      mean, log_std: [..., A] of the Gaussian before the squashing.
+
+    Returns:
+      [..., A] the action in [-1, 1] and [...] its log-probability, both differentiable in mean and log_std.
+    """
+    noise = jax.random.normal(key, mean.shape, mean.dtype)
+    u = mean + jnp.exp(log_std) * noise
+    gaussian = -0.5 * jnp.square(noise) - log_std - 0.5 * jnp.log(2 * jnp.pi)
+    correction = 2 * (jnp.log(2.0) - u - jax.nn.softplus(-2 * u))
+    return jnp.tanh(u), (gaussian - correction).sum(axis=-1)

@@ -27,6 +27,18 @@ def network(module: nn.Module) -> Network:
     return Network(init, apply, train)
 
 
+def ensemble(member: Network, size: int) -> Network:
+    """`size` independent copies as one batched network; every variable and every output leads with [E]."""
+
+    def over_members(call):
+        return lambda variables, *x: jax.vmap(call, in_axes=(0, *(None for _ in x)))(variables, *x)
+
+    def init(key, *x):
+        return jax.vmap(lambda key: member.init(key, *x))(jax.random.split(key, size))
+
+    return Network(init, over_members(member.apply), over_members(member.train))
+
+
 class Dense(nn.Module):
     """A linear layer, weights and biases from U(-scale, scale); None: 1/√inputs (Lillicrap et al. 2016, section 7)."""
 
@@ -56,6 +68,25 @@ class Actor(nn.Module):
         for width in self.hidden:
             x = nn.relu(Dense(width)(x))
         return nn.tanh(Dense(self.action_size)(x))
+
+
+class GaussianActor(nn.Module):
+    """Mean and log standard deviation of a Gaussian before the tanh: [..., *O] -> [..., A], [..., A].
+
+    The log standard deviation is squashed into [-5, 2], so that neither a collapse nor an explosion is out of reach
+    of its gradient.
+    """
+
+    obs_ndim: int
+    action_size: int
+    hidden: Sequence[int] = (256, 256)
+
+    @nn.compact
+    def __call__(self, obs: Array) -> tuple[Array, Array]:
+        x = flatten(obs, self.obs_ndim)
+        for width in self.hidden:
+            x = nn.relu(Dense(width)(x))
+        return Dense(self.action_size)(x), -1.5 + 3.5 * nn.tanh(Dense(self.action_size)(x))
 
 
 class Critic(nn.Module):

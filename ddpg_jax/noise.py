@@ -1,11 +1,12 @@
 """Exploration: noise added to a policy's action, inside the box [-1, 1] where half a range is 1."""
 
 from collections.abc import Callable
+from typing import Any
 
 import jax
 import jax.numpy as jnp
 
-from ddpg_jax.types import Array, Explorer, Learner
+from ddpg_jax.types import Array, Explorer, Key, Learner
 
 
 def uniform(action_size: int) -> Explorer:
@@ -29,5 +30,14 @@ def gaussian(policy: Callable[[Learner, Array], Array], scale: Array | float) ->
         action = policy(learner, obs)
         noise = scale * jax.random.normal(key, action.shape, action.dtype)
         return jnp.clip(action + noise, -1.0, 1.0), carry
+
+    return Explorer(lambda num_envs: (), act)
+
+
+def stochastic(sample: Callable[[Learner, Array, Key], tuple[Array, Any]]) -> Explorer:
+    """Tries what a stochastic policy draws; `sample` gives (action [N, A], anything)."""
+
+    def act(learner, carry, obs, first, key):
+        return sample(learner, obs, key)[0], carry
 
     return Explorer(lambda num_envs: (), act)

@@ -4,6 +4,8 @@ from collections.abc import Callable
 from typing import Any, NamedTuple
 
 from ddpg_jax.algorithms.ddpg import DDPGConfig, ddpg
+from ddpg_jax.algorithms.sac import SACConfig, sac
+from ddpg_jax.algorithms.td3 import TD3Config, td3
 from ddpg_jax.types import Agent, Spec
 
 
@@ -14,4 +16,8 @@ class Algorithm(NamedTuple):
     make: Callable[[Any, Spec], Agent]
 
 
-ALGORITHMS = {"ddpg": Algorithm(DDPGConfig, ddpg)}
+ALGORITHMS = {
+    "ddpg": Algorithm(DDPGConfig, ddpg),
+    "td3": Algorithm(TD3Config, td3),
+    "sac": Algorithm(SACConfig, sac),
+}

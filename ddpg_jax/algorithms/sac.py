@@ -1,0 +1,91 @@
+"""Soft actor-critic (Haarnoja et al. 2018, "Soft actor-critic algorithms and applications")."""
+
+import jax.numpy as jnp
+import optax
+
+from ddpg_jax.losses import squash, td_loss, td_target
+from ddpg_jax.networks import Critic, GaussianActor, ensemble, network
+from ddpg_jax.noise import stochastic
+from ddpg_jax.roles import Role, actor_critic, polyak
+from ddpg_jax.settings import check, setting, settings
+from ddpg_jax.types import Agent, Network, Spec
+
+
+@settings
+class SACConfig:
+    """Settings of SAC; floats are pytree leaves, the rest shapes the program."""
+
+    actor_lr: float = setting(default=3e-4, help="step size of the actor's Adam", low=0)
+    critic_lr: float = setting(default=1e-3, help="step size of the critics' Adam", low=0)
+    temperature_lr: float = setting(default=3e-4, help="step size of the temperature's Adam; 0 keeps it fixed", low=0)
+    temperature: float = setting(default=1.0, help="entropy coefficient α to begin with", low=0)
+    target_entropy: float = setting(default=-1.0, help="entropy to reach, per action dimension, in nats")
+    discount: float = setting(default=0.99, help="discount γ per decision", low=0, high=1)
+    tau: float = setting(default=0.005, help="share of the online parameters that enters the targets", low=0, high=1)
+    hidden: tuple[int, ...] = setting(
+        default=(256, 256), help="widths of the hidden layers of all networks", low=1
+    )
+
+
+def sac(config: SACConfig, spec: Spec, actor: Network | None = None, critic: Network | None = None) -> Agent:
+    """SAC for environments of this `spec` (Haarnoja et al. 2018, Algorithm 1).
+
+    Args:
+      actor: obs [..., *O] -> (mean, log of the standard deviation) [..., A] each, before the tanh.
+      config, spec, critic: as for `ddpg`; `critic` is one of the two.
+
+    Raises:
+      SettingError: a setting has a value that cannot be used.
+    """
+    check(config)
+    actor = actor or network(GaussianActor(len(spec.obs_shape), spec.action_size, config.hidden))
+    twins = ensemble(critic or network(Critic(len(spec.obs_shape), config.hidden)), 2)
+    obs, action = jnp.zeros((1, *spec.obs_shape), spec.obs_dtype), jnp.zeros((1, spec.action_size))
+    target_entropy = config.target_entropy * spec.action_size
+
+    def sample(learner, obs, key):
+        return squash(key, *actor.apply(learner.params["actor"], obs))  # [..., A], log π [...]
+
+    def alpha(learner):
+        return jnp.exp(learner.params["temperature"]["params"])
+
+    def critic_loss(params, learner, batch, key):
+        next_action, next_log_prob = sample(learner, batch.next_obs, key)  # [B, A], [B]
+        next_q = twins.apply(learner.target_params["critic"], batch.next_obs, next_action).min(axis=0)  # [B]
+        next_value = next_q - alpha(learner) * next_log_prob
+        q, mutated = twins.train(params, batch.obs, batch.action)  # [2, B]
+        return td_loss(q, td_target(batch, next_value, config.discount)), (mutated, {"q": q.mean()})
+
+    def actor_loss(params, learner, batch, key):
+        distribution, mutated = actor.train(params, batch.obs)
+        action, log_prob = squash(key, *distribution)  # [B, A], [B]
+        q = twins.apply(learner.params["critic"], batch.obs, action).min(axis=0)  # [B]
+        return (alpha(learner) * log_prob - q).mean(), (mutated, {"entropy": -log_prob.mean()})
+
+    def temperature_loss(params, learner, batch, key):
+        _, log_prob = sample(learner, batch.obs, key)
+        temperature = jnp.exp(params["params"])
+        return -temperature * (log_prob + target_entropy).mean(), ({}, {"alpha": temperature})
+
+    def policy(learner, obs):
+        return jnp.tanh(actor.apply(learner.params["actor"], obs)[0])
+
+    def value(learner, obs, action):
+        return twins.apply(learner.params["critic"], obs, action).min(axis=0)
+
+    roles = {
+        "critic": Role(
+            init=lambda key: twins.init(key, obs, action),
+            loss=critic_loss,
+            optimiser=optax.adam(config.critic_lr),
+            target=polyak(config.tau),
+        ),
+        "actor": Role(lambda key: actor.init(key, obs), actor_loss, optax.adam(config.actor_lr)),
+        "temperature": Role(
+            init=lambda key: {"params": jnp.log(jnp.asarray(config.temperature, jnp.float32))},
+            loss=temperature_loss,
+            optimiser=optax.adam(config.temperature_lr),
+        ),
+    }
+    init, update = actor_critic(roles)
+    return Agent(init, policy, value, stochastic(sample), update)
