@@ -12,7 +12,8 @@ import sys
 from pathlib import Path
 from typing import Any, get_type_hints
 
-from ddpg_jax import DDPGConfig, LoopConfig
+from ddpg_jax import LoopConfig
+from ddpg_jax.algorithms import ALGORITHMS
 from ddpg_jax.experiment import RunConfig
 from ddpg_jax.plots import learning_curve
 
@@ -29,7 +30,8 @@ def table(head: list[str], rows: list[list[str]]) -> str:
 def settings() -> str:
     """Every setting with its default and explanation."""
     parts = []
-    for title, config in (("Run", RunConfig), ("Loop", LoopConfig), ("`ddpg`", DDPGConfig)):
+    algorithms = {f"`{name}`": algorithm.config for name, algorithm in ALGORITHMS.items()}
+    for title, config in ({"Run": RunConfig, "Loop": LoopConfig} | algorithms).items():
         rows = []
         for field in dataclasses.fields(config):
             default = "" if field.default is None else shown(field.default)

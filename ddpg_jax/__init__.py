@@ -1,6 +1,8 @@
 """Deterministic policy gradients in JAX, from environment to policy inside one jit."""
 
 from ddpg_jax.algorithms.ddpg import DDPGConfig, ddpg
+from ddpg_jax.algorithms.sac import SACConfig, sac
+from ddpg_jax.algorithms.td3 import TD3Config, td3
 from ddpg_jax.envs import make_env
 from ddpg_jax.evaluate import Evaluation, evaluate
 from ddpg_jax.policy import load_critic, load_policy
@@ -15,8 +17,10 @@ __all__ = [
     "Evaluation",
     "Learner",
     "LoopConfig",
+    "SACConfig",
     "SettingError",
     "Spec",
+    "TD3Config",
     "TrainState",
     "Transition",
     "ddpg",
@@ -24,6 +28,8 @@ __all__ = [
     "load_critic",
     "load_policy",
     "make_env",
+    "sac",
+    "td3",
     "train",
     "trainer",
 ]

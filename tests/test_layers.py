@@ -34,6 +34,7 @@ def imported(file: Path) -> set[str]:
         if isinstance(node, ast.ImportFrom):
             assert node.level == 0, f"{file}: imports are absolute"
             names |= {node.module} | {f"{node.module}.{alias.name}" for alias in node.names}
+    assert "ddpg_jax" not in names, f"{file} imports from the top, which imports everything"
     inside = {name.removeprefix("ddpg_jax.") for name in names if name.startswith("ddpg_jax.")}
     return {name for name in inside if module(name).exists() or module(name).with_suffix(".py").exists()}
 

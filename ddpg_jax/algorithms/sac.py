@@ -22,9 +22,7 @@ class SACConfig:
     target_entropy: float = setting(default=-1.0, help="entropy to reach, per action dimension, in nats")
     discount: float = setting(default=0.99, help="discount γ per decision", low=0, high=1)
     tau: float = setting(default=0.005, help="share of the online parameters that enters the targets", low=0, high=1)
-    hidden: tuple[int, ...] = setting(
-        default=(256, 256), help="widths of the hidden layers of all networks", low=1
-    )
+    hidden: tuple[int, ...] = setting(default=(256, 256), help="widths of the hidden layers of all networks", low=1)
 
 
 def sac(config: SACConfig, spec: Spec, actor: Network | None = None, critic: Network | None = None) -> Agent:

@@ -24,9 +24,7 @@ class TD3Config:
     target_noise: float = setting(default=0.2, help="σ of the noise on the target action, in half-ranges", low=0)
     target_noise_clip: float = setting(default=0.5, help="bound c of the noise on the target action", low=0)
     policy_delay: int = setting(default=2, help="critic updates per update of the actor and the targets", low=1)
-    hidden: tuple[int, ...] = setting(
-        default=(256, 256), help="widths of the hidden layers of all networks", low=1
-    )
+    hidden: tuple[int, ...] = setting(default=(256, 256), help="widths of the hidden layers of all networks", low=1)
 
 
 def td3(config: TD3Config, spec: Spec, actor: Network | None = None, critic: Network | None = None) -> Agent:
