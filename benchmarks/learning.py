@@ -31,6 +31,7 @@ TASKS = {
     "pendulum": f"--env Pendulum-v1 --steps 30000 {SMALL}",
     "reacher-misc": f"--env Reacher-misc --steps 50000 {SMALL}",
     "mountain-car": f"--env MountainCarContinuous-v0 --steps 100000 {SMALL}",
+    "mountain-car-ou": f"--env MountainCarContinuous-v0 --steps 100000 --noise ou --noise-scale 0.3 {SMALL}",
     "brax-inverted-pendulum": f"--env brax/inverted_pendulum --steps 50000 --evaluations 10 {SMALL}",
     "brax-reacher": f"--env brax/reacher --steps 100000 --num-envs 4 --updates-per-step 4 --evaluations 10 {SMALL}",
 }

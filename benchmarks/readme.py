@@ -55,7 +55,9 @@ def results() -> str:
         spread = f"{final['mean']:,.1f} ({final['low']:,.1f} to {final['high']:,.1f})"
         environment = re.search(r"--env (\S+)", result["command"]).group(1)
         each = ", ".join(f"{row['mean']:,.1f}" for row in result["seeds"])
-        rows.append([f"`{environment}`", f"{steps:,}", spread, each, f"{result['seconds']:,.0f} s"])
+        noise = re.search(r"--noise (\S+)", result["command"])
+        environment = f"`{environment}`" + (f", {noise.group(1)} noise" if noise else "")
+        rows.append([environment, f"{steps:,}", spread, each, f"{result['seconds']:,.0f} s"])
     head = ["environment", "steps per seed", "mean return (95% interval)", "each seed", "all seeds took"]
     return table(head, rows)
 

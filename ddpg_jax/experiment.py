@@ -118,8 +118,7 @@ def make_plan(env: Env, phases: Programs, config: Any, loop: LoopConfig, run: Ru
       SettingError: it cannot work: nothing left to learn from, or a state larger than the device.
     """
     warmup, last = -(-loop.warmup_steps // loop.num_envs), -(-run.steps // loop.num_envs)
-    if last <= warmup:
-        raise SettingError(f"steps must be above warmup_steps ({loop.warmup_steps}), not {run.steps}.")
+    bounds = chunk_bounds(warmup, last, run.evaluations)
     state = jax.eval_shape(phases.start, seed_keys(run), config)
     replay_bytes, state_bytes, limit = nbytes(state.memory), nbytes(state), memory_limit()
     if state_bytes > limit:
@@ -128,9 +127,7 @@ def make_plan(env: Env, phases: Programs, config: Any, loop: LoopConfig, run: Ru
             f"replay_capacity must fit the device: {loop.replay_capacity:,} transitions for {run.seeds} seed(s) take "
             f"{replay} of {total} in all, and there are {most}."
         )
-    return Plan(
-        chunk_bounds(warmup, last, run.evaluations), loop.num_envs, loop.updates_per_step, replay_bytes, state_bytes
-    )
+    return Plan(bounds, loop.num_envs, loop.updates_per_step, replay_bytes, state_bytes)
 
 
 def seed_keys(run: RunConfig) -> jax.Array:

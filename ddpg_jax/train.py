@@ -14,7 +14,7 @@ import jax.numpy as jnp
 from ddpg_jax.envs.door import Restart, vectorise
 from ddpg_jax.noise import uniform
 from ddpg_jax.replay import replay
-from ddpg_jax.settings import check, setting, settings
+from ddpg_jax.settings import SettingError, check, setting, settings
 from ddpg_jax.types import Agent, Array, Env, Explorer, Key, Metrics, Trainer, TrainState
 
 
@@ -136,12 +136,15 @@ def train(
       steps: environment steps, warm-up included, rounded up to whole vector steps.
       chunks: points of the learning curve; the reset pool is renewed at each.
 
+    Raises:
+      SettingError: a setting has a value that cannot be used, or `steps` leave nothing after the warm-up.
+
     Returns:
       The final state, and metrics [chunks]: the mean of each quantity over its chunk (NaN where nothing happened).
     """
     run = trainer(env, agent, loop)
-    state = run.prefill(run.init(key))
     bounds = chunk_bounds(run.warmup, -(-steps // loop.num_envs), chunks)
+    state = run.prefill(run.init(key))
 
     def chunk(state, bound):
         return run.train(state, bound[0], bound[1] - bound[0])
@@ -151,8 +154,16 @@ def train(
 
 
 def chunk_bounds(warmup: int, vector_steps: int, chunks: int) -> list[int]:
-    """Clocks that part [warmup, vector_steps) into at most `chunks` pieces of nearly equal length."""
+    """Clocks that part [warmup, vector_steps) into at most `chunks` pieces of nearly equal length.
+
+    Raises:
+      SettingError: nothing is left after the warm-up.
+    """
     learning = vector_steps - warmup
+    if learning < 1:
+        raise SettingError(
+            f"steps must be above warmup_steps: there are {vector_steps} vector steps, and {warmup} of warm-up."
+        )
     chunks = max(1, min(chunks, learning))
     return [warmup + learning * i // chunks for i in range(chunks + 1)]
 

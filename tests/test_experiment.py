@@ -122,7 +122,7 @@ def test_envs_lists_continuous_environments_only(capsys, monkeypatch):
 BAD = {
     "--steps abc": "--steps",
     "--steps 0": "steps must be at least 1, not 0.",
-    "--steps 50": "steps must be above warmup_steps (100), not 50.",
+    "--steps 50": "steps must be above warmup_steps: there are 50 vector steps, and 100 of warm-up.",
     "--env CartPole-v1": "CartPole-v1 has discrete actions",
     "--env Pendulm-v1": "did you mean Pendulum-v1?",
     "--env brax/ants": "did you mean brax/ant?",

@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 import scipy.stats
 
-from ddpg_jax.noise import gaussian, uniform
+from ddpg_jax.algorithms.ddpg import DDPGConfig
+from ddpg_jax.noise import epsilon_uniform, explorer, gaussian, ornstein_uhlenbeck, uniform
 
 N, A = 20_000, 2
 OBS, FIRST, KEY = jnp.zeros((N, 3)), jnp.zeros(N, bool), jax.random.key(0)
@@ -60,3 +61,56 @@ def test_noise_is_a_function_of_its_key():
     first, again, other = (act(None, (), OBS, FIRST, key)[0] for key in (KEY, KEY, jax.random.key(1)))
     np.testing.assert_array_equal(first, again)
     assert (first != other).mean() > 0.99
+
+
+def test_ornstein_uhlenbeck_is_its_recursion():
+    """x <- (1 - θ) x + σ ε from 0, a process of its own in every environment and dimension."""
+    theta, scale = 0.2, 0.1
+    noise = ornstein_uhlenbeck(centre(0.0), A, scale, theta)
+    carry, x = noise.init(N), np.zeros((N, A))
+    for step in range(5):
+        key = jax.random.fold_in(KEY, step)
+        action, carry = noise.act(None, carry, OBS, FIRST, key)
+        x = x - theta * x + scale * np.asarray(jax.random.normal(key, (N, A)), np.float64)
+        np.testing.assert_allclose(action, np.clip(x, -1, 1), atol=1e-6)
+    assert abs(np.corrcoef(action.T)[0, 1]) < 0.03
+
+
+def test_ornstein_uhlenbeck_has_its_stationary_spread_and_memory():
+    """σ / √(2θ - θ²) in the long run, and a correlation of 1 - θ between steps."""
+    noise = ornstein_uhlenbeck(centre(0.0), A, 0.05, 0.15)
+
+    def step(carry, key):
+        action, carry = noise.act(None, carry, OBS, FIRST, key)
+        return carry, action
+
+    _, actions = jax.lax.scan(step, noise.init(N), jax.random.split(KEY, 60))
+    np.testing.assert_allclose(actions[-1].std(), 0.05 / np.sqrt(0.3 - 0.15**2), rtol=0.02)
+    np.testing.assert_allclose(np.corrcoef(actions[-1].ravel(), actions[-2].ravel())[0, 1], 0.85, atol=0.02)
+
+
+def test_ornstein_uhlenbeck_begins_anew_with_each_episode():
+    """Only where an episode begins is the past forgotten."""
+    noise, first = ornstein_uhlenbeck(centre(0.0), A, 0.0, 0.5), jnp.arange(N) % 2 == 0
+    action, _ = noise.act(None, jnp.full((N, A), 0.8), OBS, first, KEY)
+    np.testing.assert_allclose(action[::2], 0)
+    np.testing.assert_allclose(action[1::2], 0.4)
+
+
+def test_epsilon_uniform_mixes_whole_actions():
+    """A share ε of the environments draws from the box, all dimensions at once; the others follow the policy."""
+    action, _ = epsilon_uniform(gaussian(centre(0.3), 0.0), 0.25).act(None, (), OBS, FIRST, KEY)
+    random = np.asarray(action != np.float32(0.3))
+    assert (random[:, 0] == random[:, 1]).all()
+    np.testing.assert_allclose(random[:, 0].mean(), 0.25, atol=0.01)
+    assert scipy.stats.kstest(np.asarray(action)[random[:, 0], 0], "uniform", (-1, 2)).pvalue > 0.01
+
+
+@pytest.mark.parametrize("kind", ["gaussian", "ou", "epsilon-uniform"])
+def test_every_kind_of_noise_can_be_asked_for(kind):
+    """And is what its name says: the carry tells OU, the share of far actions epsilon-uniform."""
+    config = DDPGConfig(noise=kind, noise_scale=0.01, noise_epsilon=0.5)
+    chosen = explorer(config, centre(0.0), A)
+    action, carry = chosen.act(None, chosen.init(N), OBS, FIRST, KEY)
+    assert (np.shape(carry) == (N, A)) == (kind == "ou")
+    assert (np.abs(action).max() > 0.5) == (kind == "epsilon-uniform")

@@ -5,7 +5,7 @@ import optax
 
 from ddpg_jax.losses import td_loss, td_target
 from ddpg_jax.networks import Actor, Critic, network
-from ddpg_jax.noise import gaussian
+from ddpg_jax.noise import Noise, explorer
 from ddpg_jax.roles import Role, actor_critic, polyak
 from ddpg_jax.settings import check, setting, settings
 from ddpg_jax.types import Agent, Network, Spec
@@ -21,9 +21,10 @@ class DDPGConfig:
     tau: float = setting(
         default=0.005, help="share of the online parameters that enters the targets, per gradient step", low=0, high=1
     )
-    noise_scale: float = setting(
-        default=0.1, help="σ of the Gaussian exploration noise, in half-ranges of each action dimension", low=0
-    )
+    noise: Noise = setting(default="gaussian", help="exploration; ou: Ornstein-Uhlenbeck, anew for each episode")
+    noise_scale: float = setting(default=0.1, help="σ of the exploration noise, in half-ranges", low=0)
+    noise_theta: float = setting(default=0.15, help="share of the ou noise forgotten per step", low=0, high=1)
+    noise_epsilon: float = setting(default=0.1, help="share of uniform actions under epsilon-uniform", low=0, high=1)
     hidden: tuple[int, ...] = setting(default=(256, 256), help="widths of the hidden layers of actor and critic", low=1)
 
 
@@ -75,4 +76,4 @@ def ddpg(config: DDPGConfig, spec: Spec, actor: Network | None = None, critic: N
         ),
     }
     init, update = actor_critic(roles)
-    return Agent(init, policy, value, gaussian(policy, config.noise_scale), update)
+    return Agent(init, policy, value, explorer(config, policy, spec.action_size), update)

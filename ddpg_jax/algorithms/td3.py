@@ -6,7 +6,7 @@ import optax
 
 from ddpg_jax.losses import td_loss, td_target
 from ddpg_jax.networks import Actor, Critic, ensemble, network
-from ddpg_jax.noise import gaussian
+from ddpg_jax.noise import Noise, explorer
 from ddpg_jax.roles import Role, actor_critic, polyak
 from ddpg_jax.settings import check, setting, settings
 from ddpg_jax.types import Agent, Network, Spec
@@ -20,7 +20,10 @@ class TD3Config:
     critic_lr: float = setting(default=1e-3, help="step size of the critics' Adam", low=0)
     discount: float = setting(default=0.99, help="discount γ per decision", low=0, high=1)
     tau: float = setting(default=0.005, help="share of the online parameters that enters the targets", low=0, high=1)
+    noise: Noise = setting(default="gaussian", help="exploration; ou: Ornstein-Uhlenbeck, anew for each episode")
     noise_scale: float = setting(default=0.1, help="σ of the exploration noise, in half-ranges", low=0)
+    noise_theta: float = setting(default=0.15, help="share of the ou noise forgotten per step", low=0, high=1)
+    noise_epsilon: float = setting(default=0.1, help="share of uniform actions under epsilon-uniform", low=0, high=1)
     target_noise: float = setting(default=0.2, help="σ of the noise on the target action, in half-ranges", low=0)
     target_noise_clip: float = setting(default=0.5, help="bound c of the noise on the target action", low=0)
     policy_delay: int = setting(default=2, help="critic updates per update of the actor and the targets", low=1)
@@ -76,4 +79,4 @@ def td3(config: TD3Config, spec: Spec, actor: Network | None = None, critic: Net
         ),
     }
     init, update = actor_critic(roles)
-    return Agent(init, policy, first_q, gaussian(policy, config.noise_scale), update)
+    return Agent(init, policy, first_q, explorer(config, policy, spec.action_size), update)
