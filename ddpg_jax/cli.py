@@ -10,7 +10,7 @@ from typing import Annotated, Any
 
 import tyro
 from rich.console import Console
-from rich.table import Table
+from rich.table import Column, Table
 from typing_extensions import Doc
 
 from ddpg_jax.algorithms import ALGORITHMS
@@ -115,7 +115,7 @@ def _envs() -> Callable[[], None]:
 def _list_envs() -> None:
     from ddpg_jax.envs import SUITES, ids, make_env
 
-    table = Table("id", "observation", "action bounds", "episode length")
+    table = Table(Column("id", no_wrap=True, min_width=30), "observation", "action bounds", "episode length")
     for prefix in SUITES:
         with contextlib.suppress(ValueError):  # an extra that is not installed
             for name in ids(prefix):
