@@ -1,10 +1,11 @@
-"""Does it learn? DDPG on the small tasks: a JSON file per task under benchmarks/results/learning/.
+"""Does it learn? The small tasks: a JSON file per task under benchmarks/results/learning/.
 
     python benchmarks/learning.py              # every task
     python benchmarks/learning.py pendulum lqr # some of them
 
-Each file holds the settings, the learning curve and the final deterministic returns of every seed, the mean over
-seeds with a 95% interval (Student's t over seeds), wall-clock, device and versions.
+Each file holds the command, the learning curve, the deterministic returns of every seed's final policy on fresh
+episodes and of its best evaluation on the way, their means with a 95% interval (Student's t over seeds), wall-clock,
+device and versions.
 """
 
 import argparse
@@ -28,12 +29,15 @@ from ddpg_jax.run_folder import read_config
 RESULTS = Path(__file__).parent / "results" / "learning"
 SMALL = "--hidden 64 64 --batch-size 64"
 TASKS = {
-    "pendulum": f"--env Pendulum-v1 --steps 30000 {SMALL}",
-    "reacher-misc": f"--env Reacher-misc --steps 50000 {SMALL}",
-    "mountain-car": f"--env MountainCarContinuous-v0 --steps 100000 {SMALL}",
-    "mountain-car-ou": f"--env MountainCarContinuous-v0 --steps 100000 --noise ou --noise-scale 0.3 {SMALL}",
-    "brax-inverted-pendulum": f"--env brax/inverted_pendulum --steps 50000 --evaluations 10 {SMALL}",
-    "brax-reacher": f"--env brax/reacher --steps 100000 --num-envs 4 --updates-per-step 4 --evaluations 10 {SMALL}",
+    "pendulum": f"ddpg --env Pendulum-v1 --steps 30000 {SMALL}",
+    "pendulum-td3": f"td3 --env Pendulum-v1 --steps 30000 {SMALL}",
+    "pendulum-sac": f"sac --env Pendulum-v1 --steps 30000 {SMALL}",
+    "reacher-misc": f"ddpg --env Reacher-misc --steps 50000 {SMALL}",
+    "mountain-car": f"ddpg --env MountainCarContinuous-v0 --steps 100000 {SMALL}",
+    "mountain-car-ou": f"ddpg --env MountainCarContinuous-v0 --steps 100000 --noise ou --noise-scale 0.3 {SMALL}",
+    "brax-inverted-pendulum": f"ddpg --env brax/inverted_pendulum --steps 50000 --evaluations 10 {SMALL}",
+    "brax-reacher": "ddpg --env brax/reacher --steps 100000 --num-envs 4 --updates-per-step 4 --evaluations 10 "
+    + SMALL,
 }
 EPISODES = 128
 
@@ -50,7 +54,7 @@ def interval(values: list[float]) -> dict[str, Any]:
 def measure(name: str, flags: str, seeds: int) -> dict[str, Any]:
     """Trains one task through the command line and evaluates it on fresh episodes."""
     folder = Path(tempfile.mkdtemp()) / "run"
-    command = f"train ddpg {flags} --seeds {seeds} --out {folder}"
+    command = f"train {flags} --seeds {seeds} --out {folder}"
     began = time.perf_counter()
     if ddpg_jax(shlex.split(command)):
         raise SystemExit(f"{name}: training failed")
@@ -60,10 +64,11 @@ def measure(name: str, flags: str, seeds: int) -> dict[str, Any]:
     shutil.rmtree(folder.parent)
     return {
         "task": name,
-        "command": f"ddpg-jax train ddpg {flags} --seeds {seeds}",
+        "command": f"ddpg-jax train {flags} --seeds {seeds}",
         "seconds": round(seconds, 1),
         "episodes": EPISODES,
         "return": interval([row["mean"] for row in rows]),
+        "best": interval(np.max([row["eval_return"] for row in curve], axis=0).tolist()),
         "seeds": rows,
         "curve": {key: [row[key] for row in curve] for key in ("steps", "updates", "seconds", "eval_return")},
         "device": stored["device"],

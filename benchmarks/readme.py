@@ -53,12 +53,30 @@ def results() -> str:
         result = json.loads(path.read_text(encoding="utf-8"))
         final, steps = result["return"], result["curve"]["steps"][-1]
         spread = f"{final['mean']:,.1f} ({final['low']:,.1f} to {final['high']:,.1f})"
-        environment = re.search(r"--env (\S+)", result["command"]).group(1)
+        algorithm, environment = re.search(r"train (\S+) --env (\S+)", result["command"]).groups()
         each = ", ".join(f"{row['mean']:,.1f}" for row in result["seeds"])
         noise = re.search(r"--noise (\S+)", result["command"])
         environment = f"`{environment}`" + (f", {noise.group(1)} noise" if noise else "")
-        rows.append([environment, f"{steps:,}", spread, each, f"{result['seconds']:,.0f} s"])
-    head = ["environment", "steps per seed", "mean return (95% interval)", "each seed", "all seeds took"]
+        rows.append(
+            [
+                f"`{algorithm}`",
+                environment,
+                f"{steps:,}",
+                spread,
+                f"{result['best']['mean']:,.1f}",
+                each,
+                f"{result['seconds']:,.0f} s",
+            ]
+        )
+    head = [
+        "method",
+        "environment",
+        "steps per seed",
+        "final return (95% interval)",
+        "best on the way",
+        "final, each seed",
+        "all seeds took",
+    ]
     return table(head, rows)
 
 
