@@ -35,7 +35,8 @@ TASKS = {
     "reacher-misc": f"ddpg --env Reacher-misc --steps 50000 {SMALL}",
     "mountain-car": f"ddpg --env MountainCarContinuous-v0 --steps 100000 {SMALL}",
     "mountain-car-ou": f"ddpg --env MountainCarContinuous-v0 --steps 100000 --noise ou --noise-scale 0.3 {SMALL}",
-    "brax-inverted-pendulum": f"ddpg --env brax/inverted_pendulum --steps 50000 --evaluations 10 {SMALL}",
+    "brax-inverted-pendulum": "ddpg --env brax/inverted_pendulum --steps 80000 --evaluations 16 "
+    f"--actor-lr 3e-4 --critic-lr 3e-4 {SMALL}",
     "brax-reacher": "ddpg --env brax/reacher --steps 100000 --num-envs 4 --updates-per-step 4 --evaluations 10 "
     + SMALL,
 }
