@@ -14,7 +14,7 @@ from typing import Any, get_type_hints
 
 from ddpg_jax import LoopConfig
 from ddpg_jax.algorithms import ALGORITHMS
-from ddpg_jax.experiment import RunConfig
+from ddpg_jax.plan import RunConfig
 from ddpg_jax.plots import learning_curve
 
 ROOT = Path(__file__).parent.parent

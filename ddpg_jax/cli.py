@@ -33,7 +33,7 @@ def main(args: Sequence[str] | None = None) -> int:
 
 def _parse(args: Sequence[str]) -> Callable[[], None]:
     """The command that the arguments name, bound to them; tyro's framed complaints become one line."""
-    from ddpg_jax.experiment import RunConfig
+    from ddpg_jax.plan import RunConfig
 
     train_app = tyro.extras.SubcommandApp()
     for name, algorithm in ALGORITHMS.items():

@@ -1,84 +1,24 @@
-"""The host's side of a run: plan it, compile it, drive it chunk by chunk, write down what happened."""
+"""The host's side of a run: drive it chunk by chunk, write down what happened."""
 
 import dataclasses
 import json
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, Literal, NamedTuple
+from typing import Any, NamedTuple
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 
 from ddpg_jax import metrics, plots, run_folder
-from ddpg_jax.algorithms import ALGORITHMS
 from ddpg_jax.checkpoint import save_state
-from ddpg_jax.device import memory_limit, nbytes
 from ddpg_jax.envs import make_env
 from ddpg_jax.evaluate import Evaluation, evaluate
+from ddpg_jax.plan import Plan, Programs, RunConfig, make_plan, options_of, programs, seed_keys
 from ddpg_jax.policy import load_learners
-from ddpg_jax.settings import SettingError, check, setting, settings
-from ddpg_jax.train import LoopConfig, chunk_bounds, means, trainer
-from ddpg_jax.types import Env, TrainState
-
-
-@settings
-class RunConfig:
-    """What to train on, how long, and where the results go."""
-
-    env: str = setting(default="Pendulum-v1", help="environment id, as `ddpg-jax envs` lists them")
-    out: Path | None = setting(default=None, help="run folder to make; by default runs/ALGORITHM-ENV")
-    overwrite: bool = setting(default=False, help="replace the run that `out` holds")
-    steps: int = setting(default=100_000, help="environment steps per seed, warm-up included", low=1)
-    seeds: int = setting(default=1, help="independent agents, trained side by side", low=1)
-    seed: int = setting(default=0, help="the first seed; the others follow it", low=0)
-    evaluations: int = setting(default=20, help="chunks of the run; after each one the policy is evaluated", low=1)
-    eval_episodes: int = setting(default=32, help="whole episodes per evaluation and seed", low=1)
-    episode_length: int | None = setting(
-        default=None, help="time limit in the environment's own steps; by default its own"
-    )
-    action_repeat: int | None = setting(default=None, help="the environment's own steps per action; by default its own")
-    backend: Literal["mjx", "spring", "positional", "generalized"] | None = setting(
-        default=None, help="Brax's physics; by default the task's own"
-    )
-    impl: Literal["jax", "warp"] | None = setting(default=None, help="Playground's physics; by default jax")
-
-
-class Plan(NamedTuple):
-    """What a run will do, known before anything is compiled."""
-
-    bounds: list[int]  # clocks of the chunks' borders
-    num_envs: int
-    updates_per_step: int
-    replay_bytes: int  # of all seeds
-    state_bytes: int  # of all seeds, replay included
-
-    def steps(self, clock: int) -> int:
-        """Environment steps per seed at a clock."""
-        return clock * self.num_envs
-
-    def updates(self, clock: int) -> int:
-        """Gradient updates per seed at a clock."""
-        return (clock - self.bounds[0]) * self.updates_per_step
-
-    def describe(self) -> str:
-        """One line for a person."""
-        last = self.bounds[-1]
-        ratio = self.updates_per_step / self.num_envs
-        return (
-            f"per seed {self.steps(last):,} environment steps, {self.steps(self.bounds[0]):,} of them warm-up, and "
-            f"{self.updates(last):,} updates ({ratio:.3g} per environment step); "
-            f"replay {self.replay_bytes / 2**20:,.1f} MiB of {self.state_bytes / 2**20:,.1f} MiB for all seeds"
-        )
-
-
-class Programs(NamedTuple):
-    """The three compiled phases, over seeds; a changed float of the configuration compiles nothing anew."""
-
-    start: Callable[..., TrainState]  # (keys [S], config)
-    chunk: Callable[..., Any]  # (state [S], clock, length, config) -> state, metrics; the state is donated
-    test: Callable[..., Evaluation]  # (learner [S], keys [S], config) -> [S, E]
+from ddpg_jax.settings import check
+from ddpg_jax.train import LoopConfig, means
+from ddpg_jax.types import TrainState
 
 
 class Result(NamedTuple):
@@ -89,52 +29,6 @@ class Result(NamedTuple):
     state: TrainState
 
 
-def programs(env: Env, algorithm: str, loop: LoopConfig, episodes: int) -> Programs:
-    """The phases of a run of this algorithm as jitted functions, not compiled yet."""
-    make = ALGORITHMS[algorithm].make
-
-    def start(key, config):
-        run = trainer(env, make(config, env.spec), loop)
-        return run.prefill(run.init(key))
-
-    def chunk(state, clock, length, config):
-        return trainer(env, make(config, env.spec), loop).train(state, clock, length)
-
-    def test(learner, key, config):
-        agent = make(config, env.spec)
-        return evaluate(key, env, lambda obs: agent.act(learner, obs), episodes)
-
-    return Programs(
-        jax.jit(jax.vmap(start, in_axes=(0, None))),
-        jax.jit(jax.vmap(chunk, in_axes=(0, None, None, None)), donate_argnums=0),
-        jax.jit(jax.vmap(test, in_axes=(0, 0, None))),
-    )
-
-
-def make_plan(env: Env, phases: Programs, config: Any, loop: LoopConfig, run: RunConfig) -> Plan:
-    """Works out a run without compiling or allocating anything.
-
-    Raises:
-      SettingError: it cannot work: nothing left to learn from, or a state larger than the device.
-    """
-    warmup, last = -(-loop.warmup_steps // loop.num_envs), -(-run.steps // loop.num_envs)
-    bounds = chunk_bounds(warmup, last, run.evaluations)
-    state = jax.eval_shape(phases.start, seed_keys(run), config)
-    replay_bytes, state_bytes, limit = nbytes(state.memory), nbytes(state), memory_limit()
-    if state_bytes > limit:
-        replay, total, most = (f"{size / 2**30:,.2f} GiB" for size in (replay_bytes, state_bytes, limit))
-        raise SettingError(
-            f"replay_capacity must fit the device: {loop.replay_capacity:,} transitions for {run.seeds} seed(s) take "
-            f"{replay} of {total} in all, and there are {most}."
-        )
-    return Plan(bounds, loop.num_envs, loop.updates_per_step, replay_bytes, state_bytes)
-
-
-def seed_keys(run: RunConfig) -> jax.Array:
-    """[S] the keys of the run's seeds: seed i has the same key in every run."""
-    return jax.vmap(jax.random.key)(run.seed + jnp.arange(run.seeds))
-
-
 def summarise(run: RunConfig, result: Evaluation) -> list[dict[str, Any]]:
     """A row per seed: its number, and mean, spread and length of its episodes."""
     rows = []
@@ -143,11 +37,6 @@ def summarise(run: RunConfig, result: Evaluation) -> list[dict[str, Any]]:
         length = np.asarray(result.lengths[i], np.float64).mean()
         rows.append({"seed": run.seed + i} | {name: float(v) for name, v in (stats | {"length": length}).items()})
     return rows
-
-
-def options_of(run: RunConfig) -> dict[str, Any]:
-    """The settings of a run that are options of its environment."""
-    return {name: getattr(run, name) for name in ("episode_length", "action_repeat", "backend", "impl")}
 
 
 def run_experiment(
@@ -184,7 +73,7 @@ def run_experiment(
     announce(f"writing {folder}")
     save_state(folder, plan.bounds[-1], state)
     table = summarise(run, result)
-    best = max(table, key=lambda row: row["mean"])["seed"]
+    best = max(table, key=lambda row: np.nan_to_num(row["mean"], nan=-np.inf))["seed"]
     (folder / "evaluation.json").write_text(
         json.dumps({"episodes": run.eval_episodes, "best_seed": best, "seeds": table}, indent=2)
     )
@@ -212,9 +101,10 @@ def _drive(
         if clock > previous:
             state, totals = phases.chunk(state, previous, clock - previous, config)
         result = phases.test(state.learner, jax.vmap(jax.random.fold_in, in_axes=(0, None))(keys, clock), config)
-        measured = {"eval_return": result.returns.mean(axis=1), "eval_length": result.lengths.mean(axis=1)} | means(
-            totals
-        )
+        measured = means(totals) | {
+            "eval_return": result.returns.mean(axis=1),
+            "eval_length": result.lengths.mean(axis=1),
+        }
         seconds = time.perf_counter() - began
         row = metrics.row(plan.steps(clock), plan.updates(clock), seconds, jax.device_get(measured))
         writer.write(row)

@@ -9,7 +9,8 @@ import pytest
 
 from ddpg_jax import DDPGConfig, LoopConfig, SettingError, ddpg, load_critic, load_policy, make_env, train
 from ddpg_jax.cli import main
-from ddpg_jax.experiment import RunConfig, run_experiment
+from ddpg_jax.experiment import run_experiment
+from ddpg_jax.plan import RunConfig
 from ddpg_jax.policy import load_learners
 
 LOOP = "--warmup-steps 100 --batch-size 16 --replay-capacity 1000"
