@@ -1,7 +1,7 @@
 """Does it learn? The small tasks: a JSON file per task under benchmarks/results/learning/.
 
     python benchmarks/learning.py              # every task
-    python benchmarks/learning.py pendulum lqr # some of them
+    python benchmarks/learning.py pendulum brax-reacher # some of them
 
 Each file holds the command, the learning curve, the deterministic returns of every seed's final policy on fresh
 episodes and of its best evaluation on the way, their means with a 95% interval (Student's t over seeds), wall-clock,
@@ -80,9 +80,12 @@ def measure(name: str, flags: str, seeds: int) -> dict[str, Any]:
 def main() -> None:
     """Runs the tasks named on the command line, or all."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("tasks", nargs="*", choices=[*TASKS, []], metavar="task", help=", ".join(TASKS))
+    parser.add_argument("tasks", nargs="*", metavar="task", help=", ".join(TASKS))
     parser.add_argument("--seeds", type=int, default=3)
     chosen = parser.parse_args()
+    unknown = set(chosen.tasks) - set(TASKS)
+    if unknown:
+        parser.error(f"no task {', '.join(unknown)}; there are {', '.join(TASKS)}")
     RESULTS.mkdir(parents=True, exist_ok=True)
     for name in chosen.tasks or TASKS:
         result = measure(name, TASKS[name], chosen.seeds)

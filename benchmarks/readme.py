@@ -119,8 +119,12 @@ def main() -> None:
     readme = ROOT / "README.md"
     before = after = readme.read_text(encoding="utf-8")
     for make in (settings, results, loop):
-        pattern = rf"(<!-- {make.__name__} -->\n).*?(\n<!-- end -->)"
-        after = re.sub(pattern, lambda match, make=make: match[1] + make() + match[2], after, flags=re.DOTALL)
+        pattern = rf"(<!-- {make.__name__} -->\n)((?!<!--).)*(<!-- end -->)"
+        after, count = re.subn(
+            pattern, lambda match, make=make: f"{match[1]}{make()}\n{match[3]}", after, flags=re.DOTALL
+        )
+        if count != 1:
+            sys.exit(f"README.md needs one pair of markers for {make.__name__}, not {count}.")
     if parser.parse_args().check:
         sys.exit(after != before)
     readme.write_text(after, encoding="utf-8")

@@ -4,20 +4,24 @@ A checkpoint has two parts: "learner", all that a policy needs, and "loop", the 
 """
 
 from pathlib import Path
+from typing import Any
 
 import jax
 import orbax.checkpoint as ocp
 
+from ddpg_jax.settings import SettingError
 from ddpg_jax.types import Learner, TrainState
 
 
-def _manager(folder: Path) -> ocp.CheckpointManager:
-    return ocp.CheckpointManager(folder.resolve() / "checkpoints")
+def _manager(folder: Path, **options: Any) -> ocp.CheckpointManager:
+    return ocp.CheckpointManager(folder.resolve() / "checkpoints", options=ocp.CheckpointManagerOptions(**options))
 
 
 def save_state(folder: Path, clock: int, state: TrainState) -> None:
     """Writes the whole state of all seeds under `folder`/checkpoints/`clock`."""
     loop = {"key": state.key, "env": state.env, "noise": state.noise, "memory": state.memory}
+    # Orbax refuses arrays without elements, which MuJoCo's states have; their shapes say all there is to know.
+    loop = {jax.tree_util.keystr(path): leaf for path, leaf in jax.tree.leaves_with_path(loop) if leaf.size}
     with _manager(folder) as manager:
         parts = {"learner": ocp.args.StandardSave(state.learner), "loop": ocp.args.StandardSave(loop)}
         manager.save(clock, args=ocp.args.Composite(**parts))
@@ -30,12 +34,18 @@ def load_learner(folder: Path, shapes: Learner) -> Learner:
       shapes: what is expected, as `jax.eval_shape` gives it.
 
     Raises:
-      ValueError: there is no checkpoint, or it holds something else.
+      SettingError: there is no checkpoint, or it holds something else.
     """
+    if not (folder / "checkpoints").is_dir():
+        raise SettingError(f"{folder} holds no checkpoint.")
     sharding = jax.sharding.SingleDeviceSharding(jax.devices()[0])
     shapes = jax.tree.map(lambda leaf: jax.ShapeDtypeStruct(leaf.shape, leaf.dtype, sharding=sharding), shapes)
-    with _manager(folder) as manager:
+    with _manager(folder, create=False, read_only=True) as manager:
         if manager.latest_step() is None:
-            raise ValueError(f"{folder} holds no checkpoint.")
+            raise SettingError(f"{folder} holds no checkpoint.")
         parts = {"learner": ocp.args.StandardRestore(shapes)}
-        return manager.restore(manager.latest_step(), args=ocp.args.Composite(**parts))["learner"]
+        try:
+            return manager.restore(manager.latest_step(), args=ocp.args.Composite(**parts))["learner"]
+        except (ValueError, KeyError, TypeError, OSError) as error:
+            reason = str(error).splitlines()[0][:200]
+            raise SettingError(f"{folder} holds a checkpoint that does not fit its config.json ({reason}).") from error

@@ -14,6 +14,7 @@ from rich.table import Column, Table
 from typing_extensions import Doc
 
 from ddpg_jax.algorithms import ALGORITHMS
+from ddpg_jax.settings import SettingError
 from ddpg_jax.train import LoopConfig
 
 
@@ -25,7 +26,7 @@ def main(args: Sequence[str] | None = None) -> int:
         return int(stop.code or 0)
     try:
         command()
-    except ValueError as error:
+    except SettingError as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
     return 0
@@ -104,8 +105,14 @@ def _table(rows: list[dict[str, Any]], title: str) -> Table:
     for name in rows[0]:
         table.add_column(name, justify="right")
     for row in rows:
-        table.add_row(*(str(value) if name == "seed" else f"{value:,.1f}" for name, value in row.items()))
+        table.add_row(*(_cell(name, value) for name, value in row.items()))
     return table
+
+
+def _cell(name: str, value: float | None) -> str:
+    if value is None:
+        return "not finite"
+    return str(value) if name == "seed" else f"{value:,.1f}"
 
 
 def _envs() -> Callable[[], None]:
@@ -117,9 +124,9 @@ def _list_envs() -> None:
 
     table = Table(Column("id", no_wrap=True, min_width=30), "observation", "action bounds", "episode length")
     for prefix in SUITES:
-        with contextlib.suppress(ValueError):  # an extra that is not installed
+        with contextlib.suppress(SettingError):  # an extra that is not installed
             for name in ids(prefix):
-                with contextlib.suppress(ValueError, OSError):  # discrete actions, or data to be downloaded
+                with contextlib.suppress(SettingError, OSError):  # discrete actions, or data to be downloaded
                     spec = make_env(name).spec
                     table.add_row(spec.name, str(spec.obs_shape), _bounds(spec), str(spec.episode_length))
     Console().print(table)

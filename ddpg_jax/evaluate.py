@@ -7,6 +7,7 @@ import jax.numpy as jnp
 from flax import struct
 
 from ddpg_jax.envs.door import select
+from ddpg_jax.settings import SettingError
 from ddpg_jax.types import Array, Env, Key
 
 
@@ -24,7 +25,12 @@ def evaluate(key: Key, env: Env, policy: Callable[[Array], Array], episodes: int
     Args:
       key: draws the initial states and the environment's own randomness.
       policy: obs [E, *O] -> action [E, A] in [-1, 1], for an agent `lambda obs: agent.act(learner, obs)`.
+
+    Raises:
+      SettingError: `episodes` is not a whole number of at least 1.
     """
+    if not isinstance(episodes, int) or episodes < 1:
+        raise SettingError(f"episodes must be a whole number of at least 1, not {episodes!r}.")
     reset_key, step_key = jax.random.split(key)
     first = jax.vmap(env.reset)(jax.random.split(reset_key, episodes))
 

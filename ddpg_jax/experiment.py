@@ -2,6 +2,7 @@
 
 import dataclasses
 import json
+import math
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -16,7 +17,7 @@ from ddpg_jax.envs import make_env
 from ddpg_jax.evaluate import Evaluation, evaluate
 from ddpg_jax.plan import Plan, Programs, RunConfig, make_plan, options_of, programs, seed_keys
 from ddpg_jax.policy import load_learners
-from ddpg_jax.settings import check
+from ddpg_jax.settings import INT32, SettingError, check
 from ddpg_jax.train import LoopConfig, means
 from ddpg_jax.types import TrainState
 
@@ -34,8 +35,8 @@ def summarise(run: RunConfig, result: Evaluation) -> list[dict[str, Any]]:
     rows = []
     for i, returns in enumerate(np.asarray(result.returns, np.float64)):
         stats = {"mean": returns.mean(), "std": returns.std(), "min": returns.min(), "max": returns.max()}
-        length = np.asarray(result.lengths[i], np.float64).mean()
-        rows.append({"seed": run.seed + i} | {name: float(v) for name, v in (stats | {"length": length}).items()})
+        stats["length"] = np.asarray(result.lengths[i], np.float64).mean()
+        rows.append({"seed": run.seed + i} | {name: metrics.number(value) for name, value in stats.items()})
     return rows
 
 
@@ -73,7 +74,7 @@ def run_experiment(
     announce(f"writing {folder}")
     save_state(folder, plan.bounds[-1], state)
     table = summarise(run, result)
-    best = max(table, key=lambda row: np.nan_to_num(row["mean"], nan=-np.inf))["seed"]
+    best = max(table, key=lambda row: -math.inf if row["mean"] is None else row["mean"])["seed"]
     (folder / "evaluation.json").write_text(
         json.dumps({"episodes": run.eval_episodes, "best_seed": best, "seeds": table}, indent=2)
     )
@@ -123,6 +124,9 @@ def evaluate_run(folder: Path, episodes: int, seed: int = 0) -> dict[str, Any]:
     Raises:
       SettingError: the folder holds no run of ours, or a number cannot be used.
     """
+    for name, number, low in (("episodes", episodes, 1), ("seed", seed, 0)):
+        if not low <= number <= INT32:
+            raise SettingError(f"{name} must be from {low} to {INT32:,}, not {number}.")
     agent, learners, stored = load_learners(folder)
     run = check(RunConfig(**stored["run"] | {"eval_episodes": episodes, "out": folder}))
     env = make_env(run.env, **options_of(run))

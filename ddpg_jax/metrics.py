@@ -11,11 +11,12 @@ import numpy as np
 
 def row(steps: int, updates: int, seconds: float, measured: Mapping[str, Any]) -> dict[str, Any]:
     """A line of metrics.jsonl: totals per seed so far, and each quantity as a list over seeds (None: not measured)."""
-    lists = {name: [_number(value) for value in np.asarray(values)] for name, values in measured.items()}
+    lists = {name: [number(value) for value in np.asarray(values)] for name, values in measured.items()}
     return {"steps": steps, "updates": updates, "seconds": round(seconds, 3), **lists}
 
 
-def _number(value: Any) -> float | None:
+def number(value: Any) -> float | None:
+    """A finite float, or None, since JSON knows no other."""
     return float(value) if math.isfinite(value) else None
 
 
@@ -35,7 +36,8 @@ class Writer:
         for name, values in row.items():
             if isinstance(values, list):
                 for board, value in zip(self._boards, values, strict=True):
-                    board.add_scalar(name, math.nan if value is None else value, row["steps"])
+                    if value is not None:
+                        board.add_scalar(name, value, row["steps"])
 
     def close(self) -> None:
         """Closes every file."""

@@ -1,5 +1,6 @@
 """Actors and critics as flax modules, and `network`, which turns a module into three pure functions."""
 
+import math
 from collections.abc import Sequence
 
 import flax.linen as nn
@@ -106,4 +107,4 @@ class Critic(nn.Module):
 def flatten(obs: Array, ndim: int) -> Array:
     """[..., *O] -> [..., features] in float32."""
     lead = obs.shape[: obs.ndim - ndim]
-    return obs.reshape(*lead, -1).astype(jnp.float32)
+    return obs.reshape(*lead, math.prod(obs.shape[obs.ndim - ndim :])).astype(jnp.float32)

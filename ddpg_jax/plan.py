@@ -10,7 +10,7 @@ import jax.numpy as jnp
 from ddpg_jax.algorithms import ALGORITHMS
 from ddpg_jax.device import memory_limit, nbytes
 from ddpg_jax.evaluate import Evaluation, evaluate
-from ddpg_jax.settings import SettingError, setting, settings
+from ddpg_jax.settings import INT32, SettingError, setting, settings
 from ddpg_jax.train import LoopConfig, chunk_bounds, trainer
 from ddpg_jax.types import Env, TrainState
 
@@ -103,7 +103,9 @@ def make_plan(env: Env, phases: Programs, config: Any, loop: LoopConfig, run: Ru
     """
     warmup, last = -(-loop.warmup_steps // loop.num_envs), -(-run.steps // loop.num_envs)
     bounds = chunk_bounds(warmup, last, run.evaluations)
-    state = jax.eval_shape(phases.start, seed_keys(run), config)
+    if run.seed + run.seeds - 1 > INT32:
+        raise SettingError(f"seed and seeds must stay below 2**31 together, not {run.seed} and {run.seeds}.")
+    state = jax.eval_shape(phases.start, jax.eval_shape(lambda: seed_keys(run)), config)
     replay_bytes, state_bytes, limit = nbytes(state.memory), nbytes(state), memory_limit()
     if state_bytes > limit:
         replay, total, most = (f"{size / 2**30:,.2f} GiB" for size in (replay_bytes, state_bytes, limit))

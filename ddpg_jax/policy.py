@@ -1,6 +1,5 @@
 """A finished run, taken away: its policy and its critic as plain callables on NumPy arrays."""
 
-import json
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -10,7 +9,7 @@ import numpy as np
 
 from ddpg_jax.algorithms import ALGORITHMS
 from ddpg_jax.checkpoint import load_learner
-from ddpg_jax.run_folder import read_config
+from ddpg_jax.run_folder import best_seed, read_config
 from ddpg_jax.settings import SettingError
 from ddpg_jax.types import Agent, Learner, Spec
 
@@ -60,8 +59,11 @@ def load_critic(folder: str | Path, seed: int | None = None) -> Callable[[Any, A
     value = jax.jit(agent.value)
 
     def critic(obs: Any, action: Any) -> np.ndarray:
-        obs, action = _fit(obs, spec.obs_shape, "obs", spec), _fit(action, spec.action_low.shape, "action", spec)
-        return np.asarray(value(learner, obs, spec.from_native(action)))
+        obs = _fit(obs, spec.obs_shape, "obs", spec)
+        action = spec.from_native(_fit(action, spec.action_low.shape, "action", spec))
+        lead = np.broadcast_shapes(obs.shape[: obs.ndim - len(spec.obs_shape)], action.shape[:-1])
+        obs, action = np.broadcast_to(obs, lead + spec.obs_shape), np.broadcast_to(action, (*lead, spec.action_size))
+        return np.asarray(value(learner, obs, action))
 
     return critic
 
@@ -70,8 +72,8 @@ def _one_seed(folder: str | Path, seed: int | None) -> tuple[Agent, Learner, Spe
     agent, learners, stored = load_learners(folder)
     first, count = stored["run"]["seed"], stored["run"]["seeds"]
     if seed is None:
-        seed = json.loads((Path(folder) / "evaluation.json").read_text(encoding="utf-8"))["best_seed"]
-    if not first <= seed < first + count:
+        seed = best_seed(folder)
+    if not isinstance(seed, int | np.integer) or not first <= seed < first + count:
         raise SettingError(f"seed must be from {first} to {first + count - 1} in {folder}, not {seed!r}.")
     return agent, jax.tree.map(lambda leaf: leaf[seed - first], learners), stored["spec"]
 

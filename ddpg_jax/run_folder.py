@@ -14,6 +14,7 @@ from ddpg_jax.algorithms import ALGORITHMS
 from ddpg_jax.settings import SettingError
 from ddpg_jax.types import Spec
 
+ENTRIES = {"config.json", "metrics.jsonl", "evaluation.json", "curve.png", "checkpoints", "tensorboard"}
 PACKAGES = ("ddpg_jax", "jax", "flax", "optax", "gymnax", "brax")
 
 
@@ -24,7 +25,7 @@ def create(folder: Path, overwrite: bool) -> None:
       SettingError: it exists and may not be overwritten, or what is there is no run of ours.
     """
     if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
-        if not (folder / "config.json").is_file():
+        if not _is_ours(folder):
             raise SettingError(f"out must be a new folder or a run of ours, and {folder} is neither.")
         if not overwrite:
             raise SettingError(f"out must be a new folder, and {folder} holds a run already; --overwrite replaces it.")
@@ -35,6 +36,15 @@ def create(folder: Path, overwrite: bool) -> None:
         raise SettingError(
             f"out must be a folder that can be written, and {folder} is not ({error.strerror})."
         ) from None
+
+
+def _is_ours(folder: Path) -> bool:
+    """Whether the folder holds a run and nothing else."""
+    try:
+        stored = json.loads((folder / "config.json").read_text(encoding="utf-8"))
+        return {"algorithm", "run", "loop", "spec"} <= stored.keys() and {p.name for p in folder.iterdir()} <= ENTRIES
+    except (OSError, ValueError, AttributeError):
+        return False
 
 
 def write_config(folder: Path, algorithm: str, run: Any, loop: Any, config: Any, spec: Spec) -> None:
@@ -71,6 +81,7 @@ def read_config(folder: str | Path) -> dict[str, Any]:
     try:
         stored = json.loads(path.read_text(encoding="utf-8"))
         algorithm = ALGORITHMS[stored["algorithm"]]
+        stored["run"]["env"], int(stored["run"]["seed"]), int(stored["run"]["seeds"])  # what readers rely on
         tuples = {name: tuple(v) if isinstance(v, list) else v for name, v in stored["config"].items()}
         spec = stored["spec"]
         shape = tuple(np.shape(spec["action_low"]))
@@ -86,3 +97,15 @@ def read_config(folder: str | Path) -> dict[str, Any]:
         raise SettingError(
             f"{path} is damaged or was not written by ddpg_jax ({type(error).__name__}: {error})."
         ) from None
+
+
+def best_seed(folder: str | Path) -> int:
+    """The seed with the best final evaluation.
+
+    Raises:
+      SettingError: the run has no final evaluation.
+    """
+    try:
+        return json.loads((Path(folder) / "evaluation.json").read_text(encoding="utf-8"))["best_seed"]
+    except (OSError, ValueError, KeyError):
+        raise SettingError(f"{folder} has no final evaluation to tell its best seed by; name a seed.") from None

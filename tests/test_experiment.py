@@ -2,16 +2,30 @@
 
 import json
 import shlex
+import shutil
 
 import jax
 import numpy as np
 import pytest
 
-from ddpg_jax import DDPGConfig, LoopConfig, SettingError, ddpg, load_critic, load_policy, make_env, train
+from ddpg_jax import (
+    DDPGConfig,
+    Evaluation,
+    LoopConfig,
+    SettingError,
+    ddpg,
+    load_critic,
+    load_policy,
+    make_env,
+    run_folder,
+    train,
+)
+from ddpg_jax.checkpoint import save_state
 from ddpg_jax.cli import main
-from ddpg_jax.experiment import run_experiment
+from ddpg_jax.experiment import run_experiment, summarise
 from ddpg_jax.plan import RunConfig
 from ddpg_jax.policy import load_learners
+from ddpg_jax.types import TrainState
 
 LOOP = "--warmup-steps 100 --batch-size 16 --replay-capacity 1000"
 COMMAND = (
@@ -167,6 +181,78 @@ def test_a_folder_of_somebody_elses_is_not_overwritten_at_all(tmp_path, capsys):
     (tmp_path / "thesis.tex").write_text("years of work")
     assert main([*shlex.split(COMMAND), "--out", str(tmp_path), "--overwrite"]) == 2
     assert (tmp_path / "thesis.tex").read_text() == "years of work"
+
+
+def test_a_config_json_alone_does_not_make_a_folder_ours(tmp_path, capsys, folder):
+    (tmp_path / "thesis.tex").write_text("years of work")
+    for config in ("{}", "[]", (folder / "config.json").read_text()):
+        (tmp_path / "config.json").write_text(config)
+        assert main([*shlex.split(COMMAND), "--out", str(tmp_path), "--overwrite"]) == 2
+        assert (tmp_path / "thesis.tex").read_text() == "years of work"
+    assert "neither" in capsys.readouterr().err
+
+
+def test_a_run_of_ours_is_replaced_when_told_so(folder, tmp_path):
+    shutil.copytree(folder, tmp_path / "run")
+    (tmp_path / "run" / "metrics.jsonl").write_text("old")
+    run_folder.create(tmp_path / "run", overwrite=True)
+    assert not any((tmp_path / "run").iterdir())
+
+
+def test_critic_pairs_one_with_many(folder):
+    """One observation with a batch of actions, and the other way round, as NumPy broadcasts."""
+    critic, rng = load_critic(folder), np.random.default_rng(0)
+    obs, action = rng.normal(size=(5, 3)), rng.uniform(-2, 2, (5, 1))
+    each = [critic(obs[0], one) for one in action]
+    np.testing.assert_allclose(critic(obs[0], action), each, rtol=1e-4)
+    np.testing.assert_allclose(critic(obs, action[0]), [critic(one, action[0]) for one in obs], rtol=1e-4)
+    assert load_policy(folder)(np.zeros((0, 3))).shape == (0, 1)
+
+
+def test_damaged_runs_are_refused_in_a_sentence(folder, tmp_path):
+    run = tmp_path / "run"
+    shutil.copytree(folder, run)
+    (run / "evaluation.json").unlink()
+    with pytest.raises(SettingError, match="name a seed"):
+        load_policy(run)
+    stored = json.loads((run / "config.json").read_text())
+    (run / "config.json").write_text(json.dumps(stored | {"config": stored["config"] | {"hidden": [9]}}))
+    with pytest.raises(SettingError, match="does not fit"):
+        load_policy(run, 3)
+    (run / "config.json").write_text(json.dumps({"algorithm": "ddpg"}))
+    assert main(["evaluate", str(run)]) == 2
+    shutil.copy(folder / "config.json", run)
+    shutil.rmtree(run / "checkpoints")
+    with pytest.raises(SettingError, match="no checkpoint"):
+        load_policy(run, 3)
+    assert not (run / "checkpoints").exists()
+
+
+@pytest.mark.parametrize("flags", ["--episodes 0", "--seed -1", "--seed 99999999999"])
+def test_evaluate_refuses_numbers_it_cannot_use(folder, flags, capsys):
+    assert main(["evaluate", str(folder), *flags.split()]) == 2
+    assert flags.split()[0][2:] + " must be from" in capsys.readouterr().err
+
+
+def test_seeds_do_not_wrap_around(capsys, tmp_path):
+    args = "train ddpg --seed 2147483647 --seeds 2 --steps 2000 --replay-capacity 10 --out"
+    assert main([*args.split(), str(tmp_path / "run")]) == 2
+    assert "2**31" in capsys.readouterr().err
+
+
+def test_states_with_empty_arrays_can_be_saved(folder, tmp_path):
+    """MuJoCo's states hold arrays without elements, which Orbax refuses."""
+    _, learner, _ = load_learners(folder)
+    empty = {"nothing": jax.numpy.zeros((2, 0)), "something": jax.numpy.ones(2)}
+    save_state(tmp_path, 7, TrainState(jax.random.key(0), empty, (), learner, empty))
+    assert (tmp_path / "checkpoints" / "7").is_dir()
+
+
+def test_a_diverged_seed_is_no_number_in_json():
+    returns = np.array([[1.0, np.nan], [1.0, 2.0]])
+    table = summarise(RunConfig(seeds=2), Evaluation(returns, np.ones((2, 2))))
+    assert [row["mean"] for row in table] == [None, 1.5]
+    json.dumps(table, allow_nan=False)
 
 
 def test_the_plan_is_printed_first(tmp_path):

@@ -18,7 +18,7 @@ ALLOWED = {
     "replay": {"types"},
     "roles": {"types", "losses", "noise", "networks", "replay"},
     "algorithms": SKELETON | {"algorithms"},
-    "envs": {"types", "envs"},
+    "envs": {"types", "settings", "envs"},
     "train": {"types", "settings", "noise", "replay", "envs.door"},
     "evaluate": {"types", "settings", "envs.door"},
 }

@@ -7,6 +7,7 @@ from collections.abc import Iterable
 from types import ModuleType
 from typing import Any
 
+from ddpg_jax.settings import SettingError
 from ddpg_jax.types import Env
 
 # id prefix -> the module that knows the rest of the id; imported when first asked for
@@ -36,7 +37,7 @@ def make_env(env: Any, **options: Any) -> Env:
         one, and `name` for both.
 
     Raises:
-      ValueError: no such id, actions that are not a box, or options the environment does not have, in one sentence.
+      SettingError: no such id, actions that are not a box, or options the environment does not have, in one sentence.
     """
     options = {option: value for option, value in options.items() if value is not None}
     if isinstance(env, Env):
@@ -45,7 +46,7 @@ def make_env(env: Any, **options: Any) -> Env:
     for option in ("episode_length", "action_repeat"):
         value = options.get(option, 1)
         if not isinstance(value, int) or value < 1:
-            raise ValueError(f"{option} must be a whole number of at least 1, not {value!r}.")
+            raise SettingError(f"{option} must be a whole number of at least 1, not {value!r}.")
     if isinstance(env, str):
         return _by_name(env, options)
     for prefix, style in STYLES.items():
@@ -53,7 +54,7 @@ def make_env(env: Any, **options: Any) -> Env:
             wrap = suite(prefix).wrap
             _refuse_foreign(options, list(inspect.signature(wrap).parameters)[1:], type(env).__name__)
             return wrap(env, **options)
-    raise ValueError(
+    raise SettingError(
         f"{type(env).__name__} is neither an id nor an environment in the style of gymnax ({', '.join(STYLES[''])}) "
         f"or Brax ({', '.join(STYLES['brax/'])})."
     )
@@ -64,7 +65,7 @@ def _by_name(name: str, options: dict[str, Any]) -> Env:
     if name not in ids(prefix):
         known = [known for p in SUITES if p != "playground/" or p == prefix for known in ids(p)]
         near = difflib.get_close_matches(name, known, n=1, cutoff=0.5)
-        raise ValueError(
+        raise SettingError(
             f"There is no environment {name!r}; {f'did you mean {near[0]}?' if near else '`ddpg-jax envs` lists them.'}"
         )
     module = suite(prefix)
@@ -74,4 +75,4 @@ def _by_name(name: str, options: dict[str, Any]) -> Env:
 
 def _refuse_foreign(options: dict[str, Any], known: Iterable[str], name: str) -> None:
     for option in options.keys() - set(known):
-        raise ValueError(f"{name} has no option {option!r}; it has {', '.join(known) or 'none'}.")
+        raise SettingError(f"{name} has no option {option!r}; it has {', '.join(known) or 'none'}.")

@@ -8,6 +8,7 @@ import jax.numpy as jnp
 
 from ddpg_jax.envs.door import box, door, one_array
 from ddpg_jax.envs.quiet import quiet
+from ddpg_jax.settings import SettingError
 from ddpg_jax.types import Env, Spec
 
 DEFAULT_LENGTH = 1000
@@ -30,10 +31,10 @@ def make(name: str, *, backend: str | None = None, **options: Any) -> Env:
       options: as for `wrap`.
 
     Raises:
-      ValueError: the task does not run on this backend.
+      SettingError: the task does not run on this backend.
     """
     if backend not in (None, *BACKENDS):
-        raise ValueError(f"backend must be one of {', '.join(BACKENDS)}, not {backend!r}.")
+        raise SettingError(f"backend must be one of {', '.join(BACKENDS)}, not {backend!r}.")
     with quiet():
         from brax import envs, fluid
 
@@ -42,7 +43,7 @@ def make(name: str, *, backend: str | None = None, **options: Any) -> Env:
         try:
             env = envs.get_environment(name, **({"backend": backend} if backend else {}))
         except ValueError as error:
-            raise ValueError(f"brax/{name} does not run on the {backend} backend.") from error
+            raise SettingError(f"brax/{name} does not run on the {backend} backend.") from error
         return wrap(env, name=f"brax/{name}", **options)
 
 
@@ -62,7 +63,7 @@ def wrap(
       action_low, action_high: bounds [A] of the actions that `step` takes; by default Brax's own convention.
 
     Raises:
-      ValueError: the environment restarts by itself or is batched, or its observation is not one array.
+      SettingError: the environment restarts by itself or is batched, or its observation is not one array.
     """
     name = name or type(env).__name__
     _refuse_wrappers(env, name)
@@ -87,7 +88,7 @@ def _refuse_wrappers(env: Any, name: str) -> None:
     while env is not None:
         layer = type(env).__name__
         if "AutoReset" in layer or "Vmap" in layer:
-            raise ValueError(f"{name} restarts by itself or is batched; pass it without its {layer}.")
+            raise SettingError(f"{name} restarts by itself or is batched; pass it without its {layer}.")
         env = getattr(env, "__dict__", {}).get("env")
 
 

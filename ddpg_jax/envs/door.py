@@ -11,6 +11,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from ddpg_jax.settings import SettingError
 from ddpg_jax.types import Array, Env, EnvState, Key, Spec, Transition, VecEnv, VecEnvState
 
 Restart = Literal["pool", "every-step", "cached"]
@@ -118,11 +119,11 @@ def box(low: Any, high: Any, shape: tuple[int, ...], name: str) -> tuple[np.ndar
     """The bounds as float32 arrays of `shape`.
 
     Raises:
-      ValueError: a bound is infinite or `low` is not below `high`.
+      SettingError: a bound is infinite or `low` is not below `high`.
     """
     low, high = (np.broadcast_to(np.asarray(bound, np.float32), shape) for bound in (low, high))
     if not (np.isfinite(low).all() and np.isfinite(high).all() and (low < high).all()):
-        raise ValueError(
+        raise SettingError(
             f"{name} has action bounds {low.tolist()} to {high.tolist()}; both must be finite, low < high."
         )
     return low, high
@@ -132,10 +133,10 @@ def one_array(obs: Any, name: str) -> tuple[tuple[int, ...], np.dtype]:
     """Shape and dtype of an observation.
 
     Raises:
-      ValueError: it is not one array.
+      SettingError: it is not one array.
     """
     if not hasattr(obs, "shape"):
-        raise ValueError(f"{name} observes a {type(obs).__name__} of arrays; a single one is needed.")
+        raise SettingError(f"{name} observes a {type(obs).__name__} of arrays; a single one is needed.")
     return obs.shape, np.dtype(obs.dtype)
 
 
@@ -163,13 +164,13 @@ def _like(new: EnvState, old: EnvState) -> EnvState:
     """`new` in the dtypes of `old`, so that a state can be carried through a loop.
 
     Raises:
-      ValueError: a part would lose its fraction.
+      SettingError: a part would lose its fraction.
     """
 
     def cast(new, old):
         new = jnp.asarray(new)
         if new.dtype != old.dtype and not np.can_cast(new.dtype, old.dtype, "same_kind"):
-            raise ValueError(
+            raise SettingError(
                 f"A part of the state is {old.dtype} after reset and {new.dtype} after step; let it start so."
             )
         return jnp.asarray(new, old.dtype)

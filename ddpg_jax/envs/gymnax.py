@@ -6,6 +6,7 @@ import jax
 import jax.numpy as jnp
 
 from ddpg_jax.envs.door import box, door, one_array
+from ddpg_jax.settings import SettingError
 from ddpg_jax.types import Env, Spec
 
 DEFAULT_LENGTH = 1000
@@ -39,13 +40,13 @@ def wrap(
       episode_length: the time limit in steps; by default the environment's own, or 1000 if it has none.
 
     Raises:
-      ValueError: the actions are not a box with finite bounds, or the observation is not one array.
+      SettingError: the actions are not a box with finite bounds, or the observation is not one array.
     """
     params = getattr(env, "default_params", None) if params is None else params
     name = name or str(getattr(env, "name", type(env).__name__))
     space = env.action_space(params)
     if not hasattr(space, "low"):
-        raise ValueError(
+        raise SettingError(
             f"{name} has discrete actions ({space}); a deterministic policy gradient needs a continuous box."
         )
     low, high = box(space.low, space.high, tuple(space.shape), name)

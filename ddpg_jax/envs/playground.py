@@ -4,6 +4,7 @@ from typing import Any
 
 from ddpg_jax.envs import brax
 from ddpg_jax.envs.quiet import quiet
+from ddpg_jax.settings import SettingError
 from ddpg_jax.types import Env
 
 OPTIONS = ("impl", "episode_length", "action_repeat")
@@ -14,7 +15,7 @@ def _suite() -> Any:
         with quiet():
             from mujoco_playground import dm_control_suite
     except ImportError as error:
-        raise ValueError("Environments of playground/ need the extra: pip install 'ddpg_jax[playground]'.") from error
+        raise SettingError("Environments of playground/ need the extra: pip install 'ddpg_jax[playground]'.") from error
     return dm_control_suite
 
 
