@@ -15,6 +15,7 @@ check: $(VENV)/.dev
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+	$(BIN)/python benchmarks/readme.py --check
 
 wheel: $(VENV)/.dev
 	$(BIN)/python -m build --wheel

@@ -40,7 +40,7 @@ def load_learner(folder: Path, shapes: Learner) -> Learner:
         raise SettingError(f"{folder} holds no checkpoint.")
     sharding = jax.sharding.SingleDeviceSharding(jax.devices()[0])
     shapes = jax.tree.map(lambda leaf: jax.ShapeDtypeStruct(leaf.shape, leaf.dtype, sharding=sharding), shapes)
-    with _manager(folder, create=False, read_only=True) as manager:
+    with _manager(folder, create=False) as manager:
         if manager.latest_step() is None:
             raise SettingError(f"{folder} holds no checkpoint.")
         parts = {"learner": ocp.args.StandardRestore(shapes)}
