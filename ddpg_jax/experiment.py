@@ -15,7 +15,7 @@ from ddpg_jax import metrics, plots, run_folder
 from ddpg_jax.checkpoint import save_state
 from ddpg_jax.envs import make_env
 from ddpg_jax.evaluate import Evaluation, evaluate
-from ddpg_jax.plan import Plan, Programs, RunConfig, make_plan, options_of, programs, seed_keys
+from ddpg_jax.plan import Plan, Programs, RunConfig, evaluation_keys, make_plan, options_of, programs, seed_keys
 from ddpg_jax.policy import load_learners
 from ddpg_jax.settings import INT32, SettingError, check
 from ddpg_jax.train import LoopConfig, means
@@ -101,7 +101,7 @@ def _drive(
     for clock in plan.bounds:
         if clock > previous:
             state, totals = phases.chunk(state, previous, clock - previous, config)
-        result = phases.test(state.learner, jax.vmap(jax.random.fold_in, in_axes=(0, None))(keys, clock), config)
+        result = phases.test(state.learner, evaluation_keys(keys, clock), config)
         measured = means(totals) | {
             "eval_return": result.returns.mean(axis=1),
             "eval_length": result.lengths.mean(axis=1),
@@ -130,7 +130,7 @@ def evaluate_run(folder: Path, episodes: int, seed: int = 0) -> dict[str, Any]:
     agent, learners, stored = load_learners(folder)
     run = check(RunConfig(**stored["run"] | {"eval_episodes": episodes, "out": folder}))
     env = make_env(run.env, **options_of(run))
-    keys = jax.random.split(jax.random.key(seed), run.seeds)
+    keys = jax.random.split(evaluation_keys(jax.random.key(seed)[None], 0)[0], run.seeds)
 
     def play(key, learner):
         return evaluate(key, env, lambda obs: agent.act(learner, obs), episodes)

@@ -121,6 +121,14 @@ def seed_keys(run: RunConfig) -> jax.Array:
     return jax.vmap(jax.random.key)(run.seed + jnp.arange(run.seeds))
 
 
+def evaluation_keys(keys: jax.Array, clock: int) -> jax.Array:
+    """[S] keys for the evaluation at a clock, from the keys of the seeds.
+
+    Folded in as a negative number: `fold_in(key, i)` is `split(key)[i]`, which training has used.
+    """
+    return jax.vmap(jax.random.fold_in, in_axes=(0, None))(keys, jnp.int32(~clock))
+
+
 def options_of(run: RunConfig) -> dict[str, Any]:
     """The settings of a run that are options of its environment."""
     return {name: getattr(run, name) for name in ("episode_length", "action_repeat", "backend", "impl")}

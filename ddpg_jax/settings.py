@@ -25,7 +25,7 @@ def setting(*, default: Any, help: str, low: float | None = None, high: float | 
     Args:
       default: its value if none is given; a float makes the setting a pytree leaf.
       help: one phrase with the unit, shown by `--help` and in the README.
-      low, high: the least and the greatest value allowed, elementwise; without `low` numbers are not checked.
+      low, high: the least and the greatest value allowed, elementwise; a float without them still must be finite.
     """
     metadata = {"help": help, "low": low, "high": INT32 if high is None and not isinstance(default, float) else high}
     return struct.field(default=default, pytree_node=isinstance(default, float), metadata=metadata)
@@ -69,14 +69,14 @@ def _check_one(field: dataclasses.Field, hint: Any, value: Any) -> None:
     if hint is bool and not isinstance(value, bool):
         raise refuse("True or False")
     low, high = field.metadata["low"], field.metadata["high"]
-    if hint is bool or low is None:
+    if hint is bool or (low is None and hint is not float):
         return
     if not _fits(hint, value):
         raise refuse({int: "a whole number", float: "a number"}.get(hint, "a tuple of whole numbers"))
     numbers = np.asarray(value, np.float64)
     if not np.all(np.isfinite(numbers)):
         raise refuse("finite")
-    if not np.all(numbers >= low):
+    if low is not None and not np.all(numbers >= low):
         raise refuse(f"at least {low:,}")
     if high is not None and not np.all(numbers <= high):
         raise refuse(f"at most {high:,}")

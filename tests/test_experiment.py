@@ -23,7 +23,7 @@ from ddpg_jax import (
 from ddpg_jax.checkpoint import save_state
 from ddpg_jax.cli import main
 from ddpg_jax.experiment import run_experiment, summarise
-from ddpg_jax.plan import RunConfig
+from ddpg_jax.plan import RunConfig, evaluation_keys, seed_keys
 from ddpg_jax.policy import load_learners
 from ddpg_jax.types import TrainState
 
@@ -144,6 +144,7 @@ BAD = {
     "--tau 1.5": "tau must be at most 1, not 1.5.",
     "--tau nan": "tau must be finite, not nan.",
     "--discount -0.1": "discount must be at least 0, not -0.1.",
+    "--noise-theta inf": "noise_theta must be finite, not inf.",
     "--num-envs 0": "num_envs must be at least 1, not 0.",
     "--hidden 0": "hidden must be at least 1, not (0,).",
     "--restart never": "--restart",
@@ -232,6 +233,17 @@ def test_damaged_runs_are_refused_in_a_sentence(folder, tmp_path):
 def test_evaluate_refuses_numbers_it_cannot_use(folder, flags, capsys):
     assert main(["evaluate", str(folder), *flags.split()]) == 2
     assert flags.split()[0][2:] + " must be from" in capsys.readouterr().err
+
+
+def test_evaluation_shares_no_key_with_training():
+    """`fold_in(key, i)` is `split(key)[i]`: an evaluation at clock 1 must not begin where training did."""
+    keys = seed_keys(RunConfig(seeds=2))
+    children = np.concatenate([jax.random.key_data(jax.random.split(key, 8)) for key in keys])
+    used = {tuple(row) for row in np.concatenate([jax.random.key_data(keys), children])}
+    drawn = [jax.random.key_data(evaluation_keys(keys, clock)) for clock in range(50)]
+    rows = {tuple(row) for row in np.concatenate(drawn)}
+    assert len(rows) == 100
+    assert not rows & used
 
 
 def test_seeds_do_not_wrap_around(capsys, tmp_path):

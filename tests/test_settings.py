@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from ddpg_jax import DDPGConfig, LoopConfig, SettingError, ddpg, trainer
+from ddpg_jax.algorithms.sac import SACConfig
 from ddpg_jax.settings import check, setting, settings
 
 NAN, INF = float("nan"), float("inf")
@@ -128,3 +129,11 @@ def test_a_literal_is_checked_as_text():
     check(Choice(colour="blue"))
     with pytest.raises(SettingError, match="colour must be one of red, blue, not 'green'"):
         check(Choice(colour="green"))
+
+
+def test_a_number_without_bounds_must_still_be_finite():
+    """SAC's target entropy may have either sign."""
+    assert check(SACConfig(target_entropy=-3.0)).target_entropy == -3
+    for value in (float("nan"), float("inf"), "low"):
+        with pytest.raises(SettingError, match="target_entropy must be"):
+            check(SACConfig(target_entropy=value))
