@@ -1,6 +1,8 @@
 """Deterministic policy gradients in JAX, from environment to policy inside one jit."""
 
+from ddpg_jax.algorithms.copdac import COPDACConfig, copdac_gq, copdac_q
 from ddpg_jax.algorithms.ddpg import DDPGConfig, ddpg
+from ddpg_jax.algorithms.dpg import DPGConfig, dpg_off_policy, dpg_on_policy
 from ddpg_jax.algorithms.sac import SACConfig, sac
 from ddpg_jax.algorithms.td3 import TD3Config, td3
 from ddpg_jax.envs import make_env
@@ -12,7 +14,9 @@ from ddpg_jax.types import Agent, Env, Learner, Spec, TrainState, Transition
 
 __all__ = [
     "Agent",
+    "COPDACConfig",
     "DDPGConfig",
+    "DPGConfig",
     "Env",
     "Evaluation",
     "Learner",
@@ -23,7 +27,11 @@ __all__ = [
     "TD3Config",
     "TrainState",
     "Transition",
+    "copdac_gq",
+    "copdac_q",
     "ddpg",
+    "dpg_off_policy",
+    "dpg_on_policy",
     "evaluate",
     "load_critic",
     "load_policy",

@@ -1,13 +1,63 @@
-"""Actors and critics as flax modules, and `network`, which turns a module into three pure functions."""
+"""Actors and critics as flax modules, and `network`, which turns a module into three pure functions.
+
+Batch norm: `train` uses the minibatch and moves the running statistics, `apply` uses the running ones. So a role trains
+on its minibatch while acting, evaluation, the other roles and the targets, whose statistics follow by Polyak averaging
+with the weights, are deterministic functions of their input.
+"""
 
 import math
-from collections.abc import Sequence
+from typing import Any, Literal, NamedTuple
 
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
 
-from ddpg_jax.types import Array, Network
+from ddpg_jax.settings import SettingError, setting, settings
+from ddpg_jax.types import Array, Network, Spec
+
+ACTIVATIONS = {"relu": nn.relu, "leaky-relu": nn.leaky_relu, "elu": nn.elu, "swish": nn.swish, "tanh": nn.tanh}
+
+
+@settings
+class NetworkConfig:
+    """The networks of actor and critic; images go through three convolutions of 32 filters first."""
+
+    hidden: tuple[int, ...] = setting(default=(256, 256), help="widths of the hidden layers of all networks", low=1)
+    activation: Literal["relu", "leaky-relu", "elu", "swish", "tanh"] = setting(
+        default="relu", help="what follows each hidden layer"
+    )
+    norm: Literal["none", "layer", "batch"] = setting(
+        default="none", help="layer: in each hidden layer; batch: of the state and each layer before the action enters"
+    )
+    action_layer: int = setting(default=1, help="layer of the critic at which the action enters", low=1)
+    final_scale: float | None = setting(
+        default=None, help="bound of the last layers' initial weights; none: as the other layers", low=0
+    )
+
+
+class Shape(NamedTuple):
+    """What a network's layers are made of: `NetworkConfig`, and the observation's dimensions."""
+
+    obs_ndim: int = 1
+    hidden: tuple[int, ...] = (256, 256)
+    activation: str = "relu"
+    norm: str = "none"
+    action_layer: int = 1
+    final_scale: Any = None
+    image: bool = False
+
+
+def shape(config: NetworkConfig, spec: Spec) -> Shape:
+    """The shape that `config` gives networks for environments of this `spec`.
+
+    Raises:
+      SettingError: the action would enter after the output.
+    """
+    last = len(config.hidden) + 1
+    if config.action_layer > last:
+        raise SettingError(f"action_layer must be at most {last}, one past `hidden`, not {config.action_layer}.")
+    layers = (config.hidden, config.activation, config.norm, config.action_layer, config.final_scale)
+    return Shape(len(spec.obs_shape), *layers, spec.image)
 
 
 def network(module: nn.Module) -> Network:
@@ -44,31 +94,73 @@ class Dense(nn.Module):
     """A linear layer, weights and biases from U(-scale, scale); None: 1/√inputs (Lillicrap et al. 2016, section 7)."""
 
     features: int
-    scale: float | None = None
+    scale: Any = None
 
     @nn.compact
     def __call__(self, x: Array) -> Array:
-        scale = x.shape[-1] ** -0.5 if self.scale is None else self.scale
-
-        def draw(key, shape, dtype=jnp.float32):
-            return jax.random.uniform(key, shape, dtype, -scale, scale)
-
+        draw = _uniform(x.shape[-1] ** -0.5 if self.scale is None else self.scale)
         return nn.Dense(self.features, kernel_init=draw, bias_init=draw)(x)
+
+
+class Conv(nn.Module):
+    """A convolution 3 x 3 with stride 2 and no padding, initialised as `Dense` is: [..., H, W, C] -> [..., H', W', F].
+
+    Written as one matrix product of the nine shifted images: under `vmap` over seeds XLA's own convolution becomes a
+    grouped one, which is slow on CPU.
+    """
+
+    features: int
+
+    @nn.compact
+    def __call__(self, x: Array) -> Array:
+        height, width = ((size - 3) // 2 + 1 for size in x.shape[-3:-1])
+        shifted = [x[..., i : i + 2 * height - 1 : 2, j : j + 2 * width - 1 : 2, :] for i in range(3) for j in range(3)]
+        return Dense(self.features)(jnp.concatenate(shifted, axis=-1))
+
+
+class Norm(nn.Module):
+    """Batch norm (over all but the last dimension), layer norm or nothing."""
+
+    kind: str
+
+    @nn.compact
+    def __call__(self, x: Array) -> Array:
+        if self.kind == "batch":
+            return nn.BatchNorm(use_running_average=not self.is_mutable_collection("batch_stats"))(x)
+        return nn.LayerNorm()(x) if self.kind == "layer" else x
+
+
+def torso(shape: Shape, obs: Array, action: Array | None = None) -> Array:
+    """The layers below the output, inside a compact module: [..., *O] (and [..., A]) -> [..., features]."""
+    activate = ACTIVATIONS[shape.activation]
+    on_input = Norm(shape.norm if shape.norm == "batch" else "none")
+    if shape.image:
+        x = on_input(obs.astype(jnp.float32) / 255)
+        for _ in range(3):
+            x = activate(Norm(shape.norm)(Conv(32)(x)))
+        x = flatten(x, 3)
+    else:
+        x = on_input(flatten(obs, shape.obs_ndim))
+    for layer, width in enumerate((*shape.hidden, None), 1):
+        if action is not None and layer == shape.action_layer:
+            x = jnp.concatenate([x, action], axis=-1)
+        if width is not None:
+            x = Dense(width)(x)
+            mixed = action is not None and layer >= shape.action_layer
+            x = activate(Norm("none" if mixed and shape.norm == "batch" else shape.norm)(x))
+    return x
 
 
 class Actor(nn.Module):
     """μ(s) = tanh(MLP(s)): [..., *O] -> [..., A] in [-1, 1]."""
 
-    obs_ndim: int
     action_size: int
-    hidden: Sequence[int] = (256, 256)
+    shape: Shape = Shape()
 
     @nn.compact
     def __call__(self, obs: Array) -> Array:
-        x = flatten(obs, self.obs_ndim)
-        for width in self.hidden:
-            x = nn.relu(Dense(width)(x))
-        return nn.tanh(Dense(self.action_size)(x))
+        x = torso(self.shape, obs)
+        return nn.tanh(Dense(self.action_size, self.shape.final_scale)(x))
 
 
 class GaussianActor(nn.Module):
@@ -78,33 +170,32 @@ class GaussianActor(nn.Module):
     of its gradient.
     """
 
-    obs_ndim: int
     action_size: int
-    hidden: Sequence[int] = (256, 256)
+    shape: Shape = Shape()
 
     @nn.compact
     def __call__(self, obs: Array) -> tuple[Array, Array]:
-        x = flatten(obs, self.obs_ndim)
-        for width in self.hidden:
-            x = nn.relu(Dense(width)(x))
-        return Dense(self.action_size)(x), -1.5 + 3.5 * nn.tanh(Dense(self.action_size)(x))
+        x = torso(self.shape, obs)
+        mean, spread = (Dense(self.action_size, self.shape.final_scale)(x) for _ in range(2))
+        return mean, -1.5 + 3.5 * nn.tanh(spread)
 
 
 class Critic(nn.Module):
-    """Q(s, a) = MLP(s, a): [..., *O], [..., A] -> [...]."""
+    """Q(s, a) = MLP(s, a): [..., *O], [..., A] -> [...]; without an action V(s)."""
 
-    obs_ndim: int
-    hidden: Sequence[int] = (256, 256)
+    shape: Shape = Shape()
 
     @nn.compact
-    def __call__(self, obs: Array, action: Array) -> Array:
-        x = jnp.concatenate([flatten(obs, self.obs_ndim), action], axis=-1)
-        for width in self.hidden:
-            x = nn.relu(Dense(width)(x))
-        return Dense(1)(x).squeeze(-1)
+    def __call__(self, obs: Array, action: Array | None = None) -> Array:
+        x = torso(self.shape, obs, action)
+        return Dense(1, self.shape.final_scale)(x).squeeze(-1)
 
 
 def flatten(obs: Array, ndim: int) -> Array:
     """[..., *O] -> [..., features] in float32."""
     lead = obs.shape[: obs.ndim - ndim]
     return obs.reshape(*lead, math.prod(obs.shape[obs.ndim - ndim :])).astype(jnp.float32)
+
+
+def _uniform(scale: Any) -> Any:
+    return lambda key, shape, dtype=jnp.float32: jax.random.uniform(key, shape, dtype, -scale, scale)

@@ -1,47 +1,124 @@
-"""A replay that never leaves the device: a ring of vector steps, written in place, sampled in O(batch)."""
+"""Memories that never leave the device: rings of vector steps, written in place, sampled in O(batch)."""
+
+from dataclasses import replace as change
+from typing import Any
 
 import jax
 import jax.numpy as jnp
 
-from ddpg_jax.types import Memory, Spec, Transition
+from ddpg_jax.settings import SettingError
+from ddpg_jax.types import Array, Memory, Spec, Transition
 
 
-def replay(spec: Spec, num_envs: int, capacity: int, batch_size: int) -> Memory:
+def replay(
+    spec: Spec, num_envs: int, capacity: int, batch_size: int, n_step: int = 1, discount: Array | float = 1.0
+) -> Memory:
     """Uniform experience replay (Lillicrap et al. 2016, Algorithm 1), a row [N, ...] per vector step.
 
     The ring has as many rows as hold at least `capacity` transitions; a new row replaces the oldest one.
     Which row is next and how many are filled follow from the clock, so nothing is stored beside the data.
+    Images are stored once: a step's successor is read from the row after it (and so the newest row waits for the next
+    step), or, where a time limit cut the episode, from a small ring of last images. Where an episode terminated, an
+    image's `next_obs` is the next episode's first, which a discount of 0 hides.
 
     Args:
       spec: gives the shapes and the observation dtype, which is kept as it is.
       num_envs: N.
       capacity: transitions to hold at least.
       batch_size: B.
+      n_step: n, the rewards that a sample adds up: up to n, fewer where the episode ended or the newest row came first.
+      discount: γ between those rewards.
 
     Returns:
       init() -> ring [rows, N, ...]; add(ring, clock, step [N, ...]) -> ring;
-      sample(ring, filled, key) -> [B, ...], uniform with replacement over the last `filled` steps, of which
-      the caller has added at least one.
+      sample(ring, taken, key) -> [B, ...] after `taken` steps, at least one (two for images), each starting at a step
+      drawn uniformly with replacement from those stored. A sample's `reward` is the sum of γⁱ rᵢ over its k steps,
+      `next_obs` and `truncated` are its last step's, and `discount` is γᵏ⁻¹ times its last step's, so that one more γ
+      makes the target of Sutton 1988.
     """
-    rows = -(-capacity // num_envs)
-    shapes = {"obs": spec.obs_shape, "next_obs": spec.obs_shape, "action": (spec.action_size,)}
-    dtypes = {"obs": spec.obs_dtype, "next_obs": spec.obs_dtype, "truncated": jnp.bool_}
-
-    def field(name):
-        return jnp.zeros((rows, num_envs, *shapes.get(name, ())), dtypes.get(name, jnp.float32))
+    rows = -(-capacity // num_envs) + spec.image
+    # Two truncations of one environment are at least a time limit apart: `clock // limit` tells them apart.
+    limit = spec.max_decisions
+    finals = rows // limit + 2
 
     def init():
-        return Transition(**{name: field(name) for name in Transition.__dataclass_fields__})
+        ring = _rows(spec, rows, num_envs)
+        return change(ring, next_obs=_rows(spec, finals, num_envs).next_obs) if spec.image else ring
 
     def add(ring, clock, step):
-        def write(leaf, new):
-            return jax.lax.dynamic_update_index_in_dim(leaf, new, clock % rows, axis=0)
+        if not spec.image:
+            return _write(ring, clock % rows, step)
+        slot = clock // limit % finals
+        cut = step.truncated.reshape(num_envs, *(1 for _ in spec.obs_shape))
+        final = jnp.where(cut, step.next_obs, ring.next_obs[slot])
+        return _write(change(ring, next_obs=None), clock % rows, change(step, next_obs=None)).replace(
+            next_obs=_write(ring.next_obs, slot, final)
+        )
 
-        return jax.tree.map(write, ring, step)
+    def successor(ring, last, env):
+        if not spec.image:
+            return ring.next_obs[last % rows, env]
+        cut = ring.truncated[last % rows, env].reshape(-1, *(1 for _ in spec.obs_shape))
+        return jnp.where(cut, ring.next_obs[last // limit % finals, env], ring.obs[(last + 1) % rows, env])
 
-    def sample(ring, filled, key):
-        written = jnp.minimum(filled, rows) * num_envs
-        index = jax.random.randint(key, (batch_size,), 0, written)
-        return jax.tree.map(lambda leaf: leaf[index // num_envs, index % num_envs], ring)
+    def sample(ring, taken, key):
+        stored = jnp.minimum(taken, rows)
+        end = taken - spec.image  # the clock after the newest step that can be drawn
+        index = jax.random.randint(key, (batch_size,), 0, (stored - spec.image) * num_envs)
+        first, env = taken - stored + index // num_envs, index % num_envs  # [B], a clock
+        reward, steps = _returns(ring, first, env, end, rows, n_step, discount)
+        last = first + steps - 1
+        return Transition(
+            obs=ring.obs[first % rows, env],
+            action=ring.action[first % rows, env],
+            reward=reward,
+            discount=discount ** (steps - 1) * ring.discount[last % rows, env],
+            truncated=ring.truncated[last % rows, env],
+            next_obs=successor(ring, last, env),
+        )
 
     return Memory(init, add, sample)
+
+
+def latest(spec: Spec, num_envs: int, capacity: int, batch_size: int, n_step: int = 1, discount: Any = 1.0) -> Memory:
+    """The step before the newest [N, ...], with the `next_action` that was really taken after it: on-policy data.
+
+    Args: as for `replay`; `capacity` and `batch_size` do not matter.
+
+    Raises:
+      SettingError: `n_step` is not 1.
+    """
+    if n_step != 1:
+        raise SettingError(f"n_step must be 1 for an on-policy method, not {n_step}.")
+
+    def add(ring, clock, step):
+        return _write(ring, clock % 2, step)
+
+    def sample(ring, taken, key):
+        before = jax.tree.map(lambda leaf: leaf[taken % 2], ring)
+        return change(before, next_action=ring.action[(taken - 1) % 2])
+
+    return Memory(lambda: _rows(spec, 2, num_envs), add, sample)
+
+
+def _returns(
+    ring: Transition, first: Array, env: Array, end: Array, rows: int, n_step: int, discount: Any
+) -> tuple[Array, Array]:
+    """The discounted sum of rewards [B] and the number of steps k [B] from each first step: up to an end, or `end`."""
+    ahead = jnp.arange(n_step)
+    clocks = first[:, None] + ahead  # [B, n]
+    at = (clocks % rows, env[:, None])
+    ended = ring.truncated[at] | (ring.discount[at] == 0)
+    inside = (jnp.cumsum(ended, axis=1) == ended) & (clocks < end)  # no end before it
+    return jnp.where(inside, discount**ahead * ring.reward[at], 0).sum(axis=1), inside.sum(axis=1)
+
+
+def _rows(spec: Spec, rows: int, num_envs: int) -> Transition:
+    """Empty rows [rows, N, ...]."""
+    obs, number = jnp.zeros((rows, num_envs, *spec.obs_shape), spec.obs_dtype), jnp.zeros((rows, num_envs))
+    action = jnp.zeros((rows, num_envs, spec.action_size))
+    return Transition(obs, action, number, number, jnp.zeros((rows, num_envs), bool), obs)
+
+
+def _write(tree: Any, row: Array, new: Any) -> Any:
+    return jax.tree.map(lambda leaf, one: jax.lax.dynamic_update_index_in_dim(leaf, one, row, axis=0), tree, new)

@@ -5,6 +5,8 @@ Everything else shapes the program and is static.
 """
 
 import dataclasses
+import inspect
+from types import NoneType
 from typing import Annotated, Any, Literal, TypeVar, dataclass_transform, get_args, get_origin, get_type_hints
 
 import jax
@@ -23,21 +25,37 @@ def setting(*, default: Any, help: str, low: float | None = None, high: float | 
     """A field of a `settings` class.
 
     Args:
-      default: its value if none is given; a float makes the setting a pytree leaf.
+      default: its value if none is given. A float makes the setting a pytree leaf, and so does None where a float is
+        allowed: None is then the absence of what the number would switch on, and shapes the program.
       help: one phrase with the unit, shown by `--help` and in the README.
       low, high: the least and the greatest value allowed, elementwise; a float without them still must be finite.
     """
-    metadata = {"help": help, "low": low, "high": INT32 if high is None and not isinstance(default, float) else high}
-    return struct.field(default=default, pytree_node=isinstance(default, float), metadata=metadata)
+    return struct.field(default=default, metadata={"help": help, "low": low, "high": high})
 
 
 @dataclass_transform(field_specifiers=(setting,))
 def settings(cls: type[T]) -> type[T]:
-    """Makes `cls` a frozen `flax.struct` dataclass whose type hints carry the help text for the command line."""
+    """Makes `cls` a frozen `flax.struct` dataclass whose type hints carry the help text for the command line.
+
+    Its base classes, if it has any, are groups of settings that it shares with others; nothing else is inherited.
+    """
     hints = get_type_hints(cls)
-    for name, hint in hints.items():
-        cls.__annotations__[name] = Annotated[hint, Doc(getattr(cls, name).metadata["help"])]
+    for name in inspect.get_annotations(cls):
+        kind, old = _kind(hints[name]), getattr(cls, name)
+        high = INT32 if old.metadata["high"] is None and kind is not float else old.metadata["high"]
+        metadata = {**old.metadata, "high": high}
+        setattr(cls, name, struct.field(default=old.default, pytree_node=kind is float, metadata=metadata))
+        cls.__annotations__[name] = Annotated[hints[name], Doc(metadata["help"])]
     return struct.dataclass(cls)
+
+
+def _kind(hint: Any) -> Any:
+    """The hint without its `| None`."""
+    return next(kind for kind in get_args(hint) if kind is not NoneType) if _optional(hint) else hint
+
+
+def _optional(hint: Any) -> bool:
+    return NoneType in get_args(hint)
 
 
 class SettingError(ValueError):
@@ -62,6 +80,9 @@ def _check_one(field: dataclasses.Field, hint: Any, value: Any) -> None:
     def refuse(allowed: str) -> SettingError:
         return SettingError(f"{field.name} must be {allowed}, not {value!r}.")
 
+    if value is None and _optional(hint):
+        return
+    hint = _kind(hint)
     if get_origin(hint) is Literal:
         if not isinstance(value, str) or value not in get_args(hint):
             raise refuse("one of " + ", ".join(get_args(hint)))

@@ -13,7 +13,6 @@ import jax.numpy as jnp
 
 from ddpg_jax.envs.door import Restart, vectorise
 from ddpg_jax.noise import uniform
-from ddpg_jax.replay import replay
 from ddpg_jax.settings import SettingError, check, setting, settings
 from ddpg_jax.types import Agent, Array, Env, Explorer, Key, Metrics, Trainer, TrainState
 
@@ -28,6 +27,7 @@ class LoopConfig:
     )
     batch_size: int = setting(default=256, help="transitions in a minibatch", low=1)
     replay_capacity: int = setting(default=1_000_000, help="transitions that the replay holds, per seed", low=1)
+    n_step: int = setting(default=1, help="rewards that a target adds up before it bootstraps", low=1)
     warmup_steps: int = setting(
         default=1_000, help="environment steps with uniform random actions before learning", low=1
     )
@@ -51,7 +51,7 @@ def trainer(env: Env, agent: Agent, loop: LoopConfig = LoopConfig()) -> Trainer:
     """
     check(loop)
     vec_env = vectorise(env, loop.num_envs, loop.restart, loop.pool_size)
-    memory = replay(env.spec, loop.num_envs, loop.replay_capacity, loop.batch_size)
+    memory = agent.memory(env.spec, loop.num_envs, loop.replay_capacity, loop.batch_size, loop.n_step, agent.discount)
     warmup = -(-loop.warmup_steps // loop.num_envs)
 
     def init(key: Key) -> TrainState:
@@ -67,10 +67,10 @@ def trainer(env: Env, agent: Agent, loop: LoopConfig = LoopConfig()) -> Trainer:
     def interact(explorer: Explorer, state: TrainState, clock: Array, key: Key) -> tuple[TrainState, Metrics]:
         act_key, env_key = jax.random.split(key)
         running = state.env.env
-        action, noise = explorer.act(state.learner, state.noise, running.obs, running.time == 0, act_key)
+        action, noise = explorer.act(state.learner, state.noise, running.obs, running.time == 0, clock, act_key)
         env_state, transition, metrics = vec_env.step(env_key, state.env, action)
-        ring = memory.add(state.memory, clock, transition)
-        return replace(state, env=env_state, noise=noise, memory=ring), metrics
+        learner, ring = agent.observe(state.learner, transition), memory.add(state.memory, clock, transition)
+        return replace(state, env=env_state, noise=noise, learner=learner, memory=ring), metrics
 
     def prefill(state: TrainState) -> TrainState:
         explorer = uniform(env.spec.action_size)

@@ -32,6 +32,7 @@ class Transition:
     discount: Array  # [...] float32
     truncated: Array  # [...] bool: ended by a time limit alone
     next_obs: Array  # [..., *O]
+    next_action: Array | None = None  # [..., A] really taken in next_obs; only a memory of the last steps knows it
 
     @property
     def terminated(self) -> Array:
@@ -54,6 +55,7 @@ class Spec(NamedTuple):
     action_high: np.ndarray
     episode_length: int  # time limit in the environment's own steps
     action_repeat: int = 1
+    image: bool = False  # observations are bytes [H, W, C], ended by nothing but a termination or the time limit
 
     @property
     def action_size(self) -> int:
@@ -127,21 +129,24 @@ class Learner:
     params: dict[str, Variables]
     target_params: dict[str, Variables]
     opt_state: dict[str, Any]
+    normaliser: Any = ()  # statistics of the observations, where the agent normalises them
 
 
 class Explorer(NamedTuple):
     """Chooses the actions that are tried. `first` [N] marks the first step of an episode."""
 
     init: Callable[[int], Any]  # init(N) -> carry
-    act: Callable[[Learner, Any, Array, Array, Key], tuple[Array, Any]]  # (learner, carry, obs, first, key)
+    act: Callable[
+        [Learner, Any, Array, Array, Array, Key], tuple[Array, Any]
+    ]  # (learner, carry, obs, first, clock, key)
 
 
 class Memory(NamedTuple):
-    """A ring of transitions. `clock` counts the vector steps already taken; nothing else is remembered."""
+    """A ring of vector steps. `clock` counts those already taken; nothing else is remembered."""
 
-    init: Callable[[], Transition]
-    add: Callable[[Transition, Array, Transition], Transition]
-    sample: Callable[[Transition, Array, Key], Transition]  # (ring, filled steps, key) -> [B, ...]
+    init: Callable[[], Any]
+    add: Callable[[Any, Array, Transition], Any]  # (ring, clock, step [N, ...]) -> ring
+    sample: Callable[[Any, Array, Key], Transition]  # (ring, steps taken, key) -> [B, ...]
 
 
 class Agent(NamedTuple):
@@ -152,6 +157,9 @@ class Agent(NamedTuple):
     value: Callable[[Learner, Array, Array], Array]  # (learner, obs [..., *O], action [..., A]) -> Q [...]
     explorer: Explorer
     update: Callable[[Learner, Transition, Key, Array], tuple[Learner, Metrics]]  # (learner, batch, key, tick)
+    discount: Array | float  # γ, for returns over several steps
+    memory: Callable[..., Memory]  # (spec, num_envs, capacity, batch_size, n_step, γ)
+    observe: Callable[[Learner, Transition], Learner] = lambda learner, step: learner  # a fresh step [N, ...]
 
 
 @struct.dataclass
@@ -162,7 +170,7 @@ class TrainState:
     env: VecEnvState
     noise: Any
     learner: Learner
-    memory: Transition
+    memory: Any
 
 
 class Trainer(NamedTuple):

@@ -33,7 +33,7 @@ def update():
 @pytest.fixture(scope="module")
 def roles():
     """The table of roles inside the agent."""
-    table, module = {}, importlib.import_module("ddpg_jax.algorithms.ddpg")
+    table, module = {}, importlib.import_module("ddpg_jax.recipe")
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(module, "actor_critic", lambda roles: table.update(roles) or (None, None))
         ddpg(CONFIG, TOY)
@@ -155,5 +155,5 @@ def test_agent_acts_and_values_with_its_online_networks(learner):
 def test_explores_around_its_policy(learner):
     """The explorer adds noise of `noise_scale` to μ."""
     agent, obs = ddpg(CONFIG.replace(noise_scale=0.01), TOY), jnp.zeros((5000, *TOY.obs_shape))
-    action, _ = agent.explorer.act(learner, agent.explorer.init(5000), obs, jnp.zeros(5000, bool), KEY)
+    action, _ = agent.explorer.act(learner, agent.explorer.init(5000), obs, jnp.zeros(5000, bool), 0, KEY)
     np.testing.assert_allclose((action - agent.act(learner, obs)).std(0), 0.01, rtol=0.05)

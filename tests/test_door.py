@@ -81,7 +81,7 @@ def test_random_boxes_are_never_left_and_invert():
 def test_uniform_warm_up_covers_exactly_the_box():
     low, high = np.array([0.0, -3.0], np.float32), np.array([2 * np.pi, 5.0], np.float32)
     env = make_env(Echo(low, high, (2,)))
-    action, _ = uniform(2).act(None, (), None, jnp.zeros(8192, bool), KEY)
+    action, _ = uniform(2).act(None, (), None, jnp.zeros(8192, bool), 0, KEY)
     state = env.reset(KEY)
     native = np.asarray(jax.vmap(lambda a: env.step(KEY, state, a)[1].next_obs)(action))
     assert ((native >= low) & (native <= high)).all()

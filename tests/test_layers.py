@@ -8,18 +8,20 @@ import pytest
 import ddpg_jax
 
 HOUSE = Path(ddpg_jax.__file__).parent
-SKELETON = {"types", "settings", "losses", "noise", "networks", "replay", "roles"}
+SKELETON = {"types", "settings", "losses", "noise", "networks", "replay", "normalise", "roles", "recipe"}
 ALLOWED = {
     "types": set(),
     "settings": set(),
     "losses": {"types"},
-    "noise": {"types"},
-    "networks": {"types"},
-    "replay": {"types"},
-    "roles": {"types", "losses", "noise", "networks", "replay"},
+    "noise": {"types", "settings"},
+    "networks": {"types", "settings"},
+    "replay": {"types", "settings"},
+    "normalise": {"types"},
+    "roles": {"types"},
+    "recipe": {"types", "settings", "replay", "normalise", "roles"},
     "algorithms": SKELETON | {"algorithms"},
     "envs": {"types", "settings", "envs"},
-    "train": {"types", "settings", "noise", "replay", "envs.door"},
+    "train": {"types", "settings", "noise", "envs.door"},
     "evaluate": {"types", "settings", "envs.door"},
 }
 
@@ -55,5 +57,5 @@ def test_imports_point_downwards(room):
 
 def test_importing_is_seen():
     """The reader above finds what is there."""
-    assert imported(HOUSE / "train.py") >= {"types", "settings", "noise", "replay", "envs.door"}
-    assert imported(HOUSE / "algorithms" / "ddpg.py") >= {"roles", "losses"}
+    assert imported(HOUSE / "train.py") >= {"types", "settings", "noise", "envs.door"}
+    assert imported(HOUSE / "algorithms" / "ddpg.py") >= {"recipe", "losses"}

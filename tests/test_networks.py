@@ -6,7 +6,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from ddpg_jax.networks import Actor, Critic, Dense, flatten, network
+from ddpg_jax.networks import Actor, Critic, Dense, Shape, flatten, network
 
 KEY = jax.random.key(0)
 
@@ -16,21 +16,21 @@ KEY = jax.random.key(0)
 def test_any_leading_dimensions(lead, obs_shape):
     """An actor gives [..., A] and a critic [...], whatever the shape of one observation."""
     obs, action = jnp.ones((*lead, *obs_shape)), jnp.zeros((*lead, 2))
-    actor, critic = network(Actor(len(obs_shape), 2, (5,))), network(Critic(len(obs_shape), (5,)))
+    actor, critic = network(Actor(2, Shape(len(obs_shape), (5,)))), network(Critic(Shape(len(obs_shape), (5,))))
     assert jax.eval_shape(lambda: actor.apply(actor.init(KEY, obs), obs)).shape == (*lead, 2)
     assert jax.eval_shape(lambda: critic.apply(critic.init(KEY, obs, action), obs, action)).shape == lead
 
 
 def test_an_actor_stays_in_the_box():
     """Even for observations of absurd size."""
-    actor = network(Actor(1, 2, (5,)))
+    actor = network(Actor(2, Shape(1, (5,))))
     obs = 1e6 * jax.random.normal(KEY, (50, 3))
     assert np.abs(actor.apply(actor.init(KEY, obs), obs)).max() <= 1
 
 
 def test_a_critic_reads_its_action():
     """Another action, another value."""
-    critic = network(Critic(1, (5,)))
+    critic = network(Critic(Shape(1, (5,))))
     obs, action = jnp.ones((4, 3)), jnp.linspace(-1, 1, 4)[:, None]
     q = critic.apply(critic.init(KEY, obs, action), obs, action)
     assert len(np.unique(q)) == 4
@@ -55,7 +55,7 @@ def test_initial_weights_fill_their_range(scale, bound):
 
 def test_hidden_sets_the_widths():
     """One hidden layer per width, and the output after them."""
-    init = network(Critic(1, (7, 5))).init
+    init = network(Critic(Shape(1, (7, 5)))).init
     variables = jax.eval_shape(init, KEY, jnp.zeros((1, 3)), jnp.zeros((1, 2)))
     kernels = [leaf.shape for leaf in jax.tree.leaves(variables) if leaf.ndim == 2]
     assert sorted(kernels) == [(5, 1), (5, 7), (7, 5)]
@@ -84,7 +84,7 @@ def test_train_returns_the_statistics_it_moved():
 
 def test_train_and_apply_agree_without_statistics():
     """And there is nothing to give back."""
-    net, x = network(Actor(1, 2, (5,))), jnp.ones((4, 3))
+    net, x = network(Actor(2, Shape(1, (5,)))), jnp.ones((4, 3))
     variables = net.init(KEY, x)
     y, mutated = net.train(variables, x)
     assert not mutated

@@ -10,7 +10,7 @@ from ddpg_jax.algorithms.ddpg import DDPGConfig
 from ddpg_jax.noise import epsilon_uniform, explorer, gaussian, ornstein_uhlenbeck, uniform
 
 N, A = 20_000, 2
-OBS, FIRST, KEY = jnp.zeros((N, 3)), jnp.zeros(N, bool), jax.random.key(0)
+OBS, FIRST, CLOCK, KEY = jnp.zeros((N, 3)), jnp.zeros(N, bool), jnp.int32(0), jax.random.key(0)
 
 
 def centre(value):
@@ -21,7 +21,7 @@ def centre(value):
 def test_uniform_covers_the_box_evenly():
     """Every dimension of every environment is drawn by itself from U(-1, 1)."""
     explorer = uniform(A)
-    action, carry = explorer.act(None, explorer.init(N), OBS, FIRST, KEY)
+    action, carry = explorer.act(None, explorer.init(N), OBS, FIRST, CLOCK, KEY)
     assert action.shape == (N, A)
     assert carry == ()
     for dimension in np.asarray(action).T:
@@ -29,11 +29,16 @@ def test_uniform_covers_the_box_evenly():
     assert abs(np.corrcoef(action.T)[0, 1]) < 0.03
 
 
+def constant(scale):
+    """The same σ everywhere and always."""
+    return lambda clock, num_envs: scale
+
+
 @pytest.mark.parametrize("mean", [0.0, 0.3])
 def test_gaussian_noise_has_its_scale(mean):
     """N(μ(s), σ) in every dimension, drawn apart from the others."""
-    explorer = gaussian(centre(mean), 0.1)
-    action, _ = explorer.act(None, explorer.init(N), OBS, FIRST, KEY)
+    explorer = gaussian(centre(mean), constant(0.1))
+    action, _ = explorer.act(None, explorer.init(N), OBS, FIRST, CLOCK, KEY)
     assert action.shape == (N, A)
     for dimension in np.asarray(action).T:
         assert scipy.stats.kstest(dimension, scipy.stats.norm(mean, 0.1).cdf).pvalue > 0.01
@@ -42,7 +47,7 @@ def test_gaussian_noise_has_its_scale(mean):
 
 def test_gaussian_noise_stays_in_the_box():
     """What lies outside is cut to the border, not drawn again."""
-    action, _ = gaussian(centre(0.9), 0.5).act(None, (), OBS, FIRST, KEY)
+    action, _ = gaussian(centre(0.9), constant(0.5)).act(None, (), OBS, FIRST, CLOCK, KEY)
     assert np.abs(action).max() == 1.0
     outside = scipy.stats.norm.sf((1 - 0.9) / 0.5)
     np.testing.assert_allclose((action == 1).mean(), outside, atol=0.01)
@@ -50,15 +55,15 @@ def test_gaussian_noise_stays_in_the_box():
 
 def test_no_scale_is_the_policy_itself():
     """σ may be traced, so 0 is a value like any other."""
-    act = jax.jit(lambda scale: gaussian(centre(0.3), scale).act(None, (), OBS[:4], FIRST[:4], KEY)[0])
+    act = jax.jit(lambda scale: gaussian(centre(0.3), constant(scale)).act(None, (), OBS[:4], FIRST[:4], CLOCK, KEY)[0])
     np.testing.assert_array_equal(act(0.0), np.full((4, A), 0.3, np.float32))
     assert (act(0.1) != 0.3).all()
 
 
 def test_noise_is_a_function_of_its_key():
     """The same key gives the same action, another key another."""
-    act = gaussian(centre(0.0), 0.1).act
-    first, again, other = (act(None, (), OBS, FIRST, key)[0] for key in (KEY, KEY, jax.random.key(1)))
+    act = gaussian(centre(0.0), constant(0.1)).act
+    first, again, other = (act(None, (), OBS, FIRST, CLOCK, key)[0] for key in (KEY, KEY, jax.random.key(1)))
     np.testing.assert_array_equal(first, again)
     assert (first != other).mean() > 0.99
 
@@ -66,11 +71,11 @@ def test_noise_is_a_function_of_its_key():
 def test_ornstein_uhlenbeck_is_its_recursion():
     """x <- (1 - θ) x + σ ε from 0, a process of its own in every environment and dimension."""
     theta, scale = 0.2, 0.1
-    noise = ornstein_uhlenbeck(centre(0.0), A, scale, theta)
+    noise = ornstein_uhlenbeck(centre(0.0), A, constant(scale), theta)
     carry, x = noise.init(N), np.zeros((N, A))
     for step in range(5):
         key = jax.random.fold_in(KEY, step)
-        action, carry = noise.act(None, carry, OBS, FIRST, key)
+        action, carry = noise.act(None, carry, OBS, FIRST, CLOCK, key)
         x = x - theta * x + scale * np.asarray(jax.random.normal(key, (N, A)), np.float64)
         np.testing.assert_allclose(action, np.clip(x, -1, 1), atol=1e-6)
     assert abs(np.corrcoef(action.T)[0, 1]) < 0.03
@@ -78,10 +83,10 @@ def test_ornstein_uhlenbeck_is_its_recursion():
 
 def test_ornstein_uhlenbeck_has_its_stationary_spread_and_memory():
     """σ / √(2θ - θ²) in the long run, and a correlation of 1 - θ between steps."""
-    noise = ornstein_uhlenbeck(centre(0.0), A, 0.05, 0.15)
+    noise = ornstein_uhlenbeck(centre(0.0), A, constant(0.05), 0.15)
 
     def step(carry, key):
-        action, carry = noise.act(None, carry, OBS, FIRST, key)
+        action, carry = noise.act(None, carry, OBS, FIRST, CLOCK, key)
         return carry, action
 
     _, actions = jax.lax.scan(step, noise.init(N), jax.random.split(KEY, 60))
@@ -91,15 +96,15 @@ def test_ornstein_uhlenbeck_has_its_stationary_spread_and_memory():
 
 def test_ornstein_uhlenbeck_begins_anew_with_each_episode():
     """Only where an episode begins is the past forgotten."""
-    noise, first = ornstein_uhlenbeck(centre(0.0), A, 0.0, 0.5), jnp.arange(N) % 2 == 0
-    action, _ = noise.act(None, jnp.full((N, A), 0.8), OBS, first, KEY)
+    noise, first = ornstein_uhlenbeck(centre(0.0), A, constant(0.0), 0.5), jnp.arange(N) % 2 == 0
+    action, _ = noise.act(None, jnp.full((N, A), 0.8), OBS, first, CLOCK, KEY)
     np.testing.assert_allclose(action[::2], 0)
     np.testing.assert_allclose(action[1::2], 0.4)
 
 
 def test_epsilon_uniform_mixes_whole_actions():
     """A share ε of the environments draws from the box, all dimensions at once; the others follow the policy."""
-    action, _ = epsilon_uniform(gaussian(centre(0.3), 0.0), 0.25).act(None, (), OBS, FIRST, KEY)
+    action, _ = epsilon_uniform(gaussian(centre(0.3), constant(0.0)), 0.25).act(None, (), OBS, FIRST, CLOCK, KEY)
     random = np.asarray(action != np.float32(0.3))
     assert (random[:, 0] == random[:, 1]).all()
     np.testing.assert_allclose(random[:, 0].mean(), 0.25, atol=0.01)
@@ -111,6 +116,6 @@ def test_every_kind_of_noise_can_be_asked_for(kind):
     """And is what its name says: the carry tells OU, the share of far actions epsilon-uniform."""
     config = DDPGConfig(noise=kind, noise_scale=0.01, noise_epsilon=0.5)
     chosen = explorer(config, centre(0.0), A)
-    action, carry = chosen.act(None, chosen.init(N), OBS, FIRST, KEY)
+    action, carry = chosen.act(None, chosen.init(N), OBS, FIRST, CLOCK, KEY)
     assert (np.shape(carry) == (N, A)) == (kind == "ou")
     assert (np.abs(action).max() > 0.5) == (kind == "epsilon-uniform")

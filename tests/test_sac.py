@@ -26,7 +26,7 @@ def learner():
 
 @pytest.fixture(scope="module")
 def roles():
-    table, module = {}, importlib.import_module("ddpg_jax.algorithms.sac")
+    table, module = {}, importlib.import_module("ddpg_jax.recipe")
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(module, "actor_critic", lambda roles: table.update(roles) or (None, None))
         sac(CONFIG, TOY)
@@ -117,8 +117,8 @@ def test_the_temperature_seeks_the_target_entropy(learner):
 
 def test_evaluation_is_deterministic_and_exploration_is_not(learner):
     agent, obs = sac(CONFIG, TOY), random_batch(0).obs
-    one, _ = agent.explorer.act(learner, (), obs, None, jax.random.key(1))
-    other, _ = agent.explorer.act(learner, (), obs, None, jax.random.key(2))
+    one, _ = agent.explorer.act(learner, (), obs, None, 0, jax.random.key(1))
+    other, _ = agent.explorer.act(learner, (), obs, None, 0, jax.random.key(2))
     assert not np.allclose(one, other)
     middle = draw(learner.params["actor"], obs, KEY)[0]
     assert agent.act(learner, obs).shape == middle.shape

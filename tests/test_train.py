@@ -13,6 +13,7 @@ from toys import spec, wandering
 
 from ddpg_jax import DDPGConfig, LoopConfig, ddpg, train, trainer
 from ddpg_jax.envs.door import door
+from ddpg_jax.replay import replay
 from ddpg_jax.train import chunk_bounds, means
 from ddpg_jax.types import Agent, Explorer, Learner
 
@@ -164,9 +165,10 @@ def test_chunks_cover_the_run(warmup, learning, chunks):
     assert np.ptp(lengths) <= 1
 
 
-def watcher(update, explore=lambda learner, carry, obs, first, key: (jnp.zeros((2, 1)), carry)):
+def watcher(update, explore=lambda learner, carry, obs, first, clock, key: (jnp.zeros((2, 1)), carry)):
     """An agent that learns nothing; `update` sees what it is given."""
-    return Agent(lambda key: Learner({}, {}, {}), None, None, Explorer(lambda num_envs: (), explore), update)
+    explorer = Explorer(lambda num_envs: (), explore)
+    return Agent(lambda key: Learner({}, {}, {}), None, None, explorer, update, 0.9, replay)
 
 
 def test_an_update_draws_from_all_that_is_stored_and_nothing_else():
@@ -204,7 +206,7 @@ def test_no_key_is_used_twice():
         note(key)
         return x, x, 1.0, False, False
 
-    def explore(learner, carry, obs, first, key):
+    def explore(learner, carry, obs, first, clock, key):
         note(key)
         return jnp.zeros((2, 1)), carry
 

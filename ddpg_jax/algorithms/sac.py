@@ -1,28 +1,24 @@
 """Soft actor-critic (Haarnoja et al. 2018, "Soft actor-critic algorithms and applications")."""
 
 import jax.numpy as jnp
-import optax
 
 from ddpg_jax.losses import squash, td_loss, td_target
-from ddpg_jax.networks import Critic, GaussianActor, ensemble, network
+from ddpg_jax.networks import Critic, GaussianActor, NetworkConfig, ensemble, network, shape
 from ddpg_jax.noise import stochastic
-from ddpg_jax.roles import Role, actor_critic, polyak
+from ddpg_jax.recipe import LearningConfig, actor_role, critic_role, examples, follow, make_agent, optimiser
+from ddpg_jax.roles import Role
 from ddpg_jax.settings import check, setting, settings
 from ddpg_jax.types import Agent, Network, Spec
 
 
 @settings
-class SACConfig:
+class SACConfig(NetworkConfig, LearningConfig):
     """Settings of SAC; floats are pytree leaves, the rest shapes the program."""
 
-    actor_lr: float = setting(default=3e-4, help="step size of the actor's Adam", low=0)
-    critic_lr: float = setting(default=1e-3, help="step size of the critics' Adam", low=0)
-    temperature_lr: float = setting(default=3e-4, help="step size of the temperature's Adam; 0 keeps it fixed", low=0)
+    actor_lr: float = setting(default=3e-4, help="step size of the actor", low=0)
+    temperature_lr: float = setting(default=3e-4, help="step size of the temperature; 0 keeps it fixed", low=0)
     temperature: float = setting(default=1.0, help="entropy coefficient α to begin with", low=0)
     target_entropy: float = setting(default=-1.0, help="entropy to reach, per action dimension, in nats")
-    discount: float = setting(default=0.99, help="discount γ per decision", low=0, high=1)
-    tau: float = setting(default=0.005, help="share of the online parameters that enters the targets", low=0, high=1)
-    hidden: tuple[int, ...] = setting(default=(256, 256), help="widths of the hidden layers of all networks", low=1)
 
 
 def sac(config: SACConfig, spec: Spec, actor: Network | None = None, critic: Network | None = None) -> Agent:
@@ -36,9 +32,9 @@ def sac(config: SACConfig, spec: Spec, actor: Network | None = None, critic: Net
       SettingError: a setting has a value that cannot be used.
     """
     check(config)
-    actor = actor or network(GaussianActor(len(spec.obs_shape), spec.action_size, config.hidden))
-    twins = ensemble(critic or network(Critic(len(spec.obs_shape), config.hidden)), 2)
-    obs, action = jnp.zeros((1, *spec.obs_shape), spec.obs_dtype), jnp.zeros((1, spec.action_size))
+    actor = actor or network(GaussianActor(spec.action_size, shape(config, spec)))
+    twins = ensemble(critic or network(Critic(shape(config, spec))), 2)
+    obs, action = examples(spec)
     target_entropy = config.target_entropy * spec.action_size
 
     def sample(learner, obs, key):
@@ -72,18 +68,12 @@ def sac(config: SACConfig, spec: Spec, actor: Network | None = None, critic: Net
         return twins.apply(learner.params["critic"], obs, action).min(axis=0)
 
     roles = {
-        "critic": Role(
-            init=lambda key: twins.init(key, obs, action),
-            loss=critic_loss,
-            optimiser=optax.adam(config.critic_lr),
-            target=polyak(config.tau),
-        ),
-        "actor": Role(lambda key: actor.init(key, obs), actor_loss, optax.adam(config.actor_lr)),
+        "critic": critic_role(config, twins, obs, action, critic_loss, target=follow(config)),
+        "actor": actor_role(config, actor, obs, actor_loss),
         "temperature": Role(
             init=lambda key: {"params": jnp.log(jnp.asarray(config.temperature, jnp.float32))},
             loss=temperature_loss,
-            optimiser=optax.adam(config.temperature_lr),
+            optimiser=optimiser(config, config.temperature_lr),
         ),
     }
-    init, update = actor_critic(roles)
-    return Agent(init, policy, value, stochastic(sample), update)
+    return make_agent(config, spec, roles, policy, value, stochastic(sample))
