@@ -8,6 +8,7 @@ from ddpg_jax.algorithms.td3 import TD3Config, td3
 from ddpg_jax.envs import make_env
 from ddpg_jax.evaluate import Evaluation, evaluate
 from ddpg_jax.policy import load_critic, load_policy
+from ddpg_jax.presets import preset
 from ddpg_jax.settings import SettingError
 from ddpg_jax.train import LoopConfig, train, trainer
 from ddpg_jax.types import Agent, Env, Learner, Spec, TrainState, Transition
@@ -36,6 +37,7 @@ __all__ = [
     "load_critic",
     "load_policy",
     "make_env",
+    "preset",
     "sac",
     "td3",
     "train",

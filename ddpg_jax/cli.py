@@ -14,6 +14,7 @@ from rich.table import Column, Table
 from typing_extensions import Doc
 
 from ddpg_jax.algorithms import ALGORITHMS
+from ddpg_jax.presets import PRESETS, Preset
 from ddpg_jax.settings import SettingError
 from ddpg_jax.train import LoopConfig
 
@@ -34,18 +35,10 @@ def main(args: Sequence[str] | None = None) -> int:
 
 def _parse(args: Sequence[str]) -> Callable[[], None]:
     """The command that the arguments name, bound to them; tyro's framed complaints become one line."""
-    from ddpg_jax.plan import RunConfig
-
     train_app = tyro.extras.SubcommandApp()
     for name, algorithm in ALGORITHMS.items():
-
-        def train(run: RunConfig, loop: LoopConfig, config: Any, name=name) -> Callable[[], None]:
-            return lambda: _train(name, run, loop, config)
-
-        train.__annotations__ = {"run": RunConfig, "loop": LoopConfig, "config": algorithm.config}
-        train.__annotations__["name"] = tyro.conf.Suppress[str]
         summary = (algorithm.make.__doc__ or name).splitlines()[0]
-        train_app.command(name=name, help=summary)(train)
+        train_app.command(name=name, help=summary)(_train_command(name, args))
     app = tyro.extras.SubcommandApp()
     app.command(train_app, name="train", help="Train agents and write a run folder.")
     app.command(name="evaluate", help="Play whole episodes with the policies of a run.")(_evaluate)
@@ -58,6 +51,36 @@ def _parse(args: Sequence[str]) -> Callable[[], None]:
         if stop.code:
             print(f"error: {_one_line(errors.getvalue())}", file=sys.stderr)
         raise
+
+
+def _train_command(name: str, args: Sequence[str]) -> Callable[..., Callable[[], None]]:
+    """`train NAME` with the defaults of the preset that the arguments name."""
+    from ddpg_jax.plan import RunConfig
+
+    recipes = {name_of: recipe for name_of, recipe in PRESETS.items() if recipe.algorithm == name}
+    asked = {args[i + 1] for i, arg in enumerate(args[:-1]) if arg == "--preset"}
+    asked |= {arg.removeprefix("--preset=") for arg in args}
+    chosen = next((recipe for name_of, recipe in recipes.items() if name_of in asked), Preset("", name, {}, {}, {}))
+    kind = ALGORITHMS[name].config
+    known = ", ".join(recipes) or "none yet"
+
+    def train(
+        preset: str | None = None,
+        run: RunConfig = RunConfig(**chosen.run),
+        loop: LoopConfig = LoopConfig(**chosen.loop),
+        config: Any = kind(**chosen.config),
+    ) -> Callable[[], None]:
+        def command():
+            if preset not in {None, *recipes}:
+                raise SettingError(f"preset must be one of those of {name} ({known}), not {preset!r}.")
+            _train(name, run, loop, config)
+
+        return command
+
+    about = Doc(f"a recipe of the literature, setting the defaults below: {known}")
+    hints = {"preset": Annotated[str | None, about], "run": RunConfig, "loop": LoopConfig, "config": kind}
+    train.__annotations__ = hints
+    return train
 
 
 def _one_line(panel: str) -> str:

@@ -7,7 +7,7 @@ import pytest
 import scipy.stats
 
 from ddpg_jax.algorithms.ddpg import DDPGConfig
-from ddpg_jax.noise import epsilon_uniform, explorer, gaussian, ornstein_uhlenbeck, uniform
+from ddpg_jax.noise import epsilon_uniform, explorer, gaussian, ornstein_uhlenbeck, scales, tanh_gaussian, uniform
 
 N, A = 20_000, 2
 OBS, FIRST, CLOCK, KEY = jnp.zeros((N, 3)), jnp.zeros(N, bool), jnp.int32(0), jax.random.key(0)
@@ -109,6 +109,46 @@ def test_epsilon_uniform_mixes_whole_actions():
     assert (random[:, 0] == random[:, 1]).all()
     np.testing.assert_allclose(random[:, 0].mean(), 0.25, atol=0.01)
     assert scipy.stats.kstest(np.asarray(action)[random[:, 0], 0], "uniform", (-1, 2)).pvalue > 0.01
+
+
+def test_noise_before_the_squashing():
+    """a = tanh(u + σ ε): its arctanh is Gaussian around that of the policy's action, and it never is cut."""
+    action, _ = tanh_gaussian(centre(0.6), constant(0.5)).act(None, (), OBS, FIRST, CLOCK, KEY)
+    u = np.arctanh(np.asarray(action, np.float64))[:, 0]
+    assert scipy.stats.kstest(u, scipy.stats.norm(np.arctanh(0.6), 0.5).cdf).pvalue > 0.01
+    assert np.abs(action).max() < 1
+
+
+def test_noise_before_the_squashing_bears_a_saturated_policy():
+    """A μ that has rounded to 1 stays in the box and finite."""
+    action, _ = tanh_gaussian(centre(1.0), constant(0.5)).act(None, (), OBS, FIRST, CLOCK, KEY)
+    assert np.isfinite(action).all()
+    assert np.abs(action).max() <= 1
+
+
+def test_scales_are_spread_over_the_environments_and_fall_in_time():
+    """Evenly from the first to the last, and linearly to the share that is left, then no further."""
+    spread = scales(DDPGConfig(noise_scale=0.1, noise_spread=0.5))
+    np.testing.assert_allclose(spread(0, 5)[:, 0], [0.1, 0.2, 0.3, 0.4, 0.5], rtol=1e-6)
+    falling = scales(DDPGConfig(noise_scale=0.4, noise_final=0.25, noise_steps=1000))
+    for clock, expected in ((0, 0.4), (50, 0.25), (100, 0.1), (5000, 0.1)):
+        np.testing.assert_allclose(falling(jnp.int32(clock), 10), expected, rtol=1e-6)
+    both = scales(DDPGConfig(noise_scale=0.0, noise_spread=1.0, noise_final=0.0, noise_steps=100))
+    np.testing.assert_allclose(both(25, 2)[:, 0], [0.0, 0.5], rtol=1e-6)
+    assert scales(DDPGConfig(noise_scale=0.3))(7, 5) == 0.3
+
+
+@pytest.mark.parametrize("kind", ["gaussian", "tanh-gaussian", "ou", "epsilon-uniform"])
+def test_every_kind_of_noise_follows_its_schedule(kind):
+    """Environments are as far from the policy as their σ says, and later half as far."""
+    config = DDPGConfig(
+        noise=kind, noise_scale=0.01, noise_spread=0.03, noise_final=0.5, noise_steps=N, noise_epsilon=0.0
+    )
+    chosen = explorer(config, centre(0.0), A)
+    for clock, share in ((0, 1.0), (1, 0.5)):
+        action, _ = chosen.act(None, chosen.init(N), OBS, FIRST, jnp.int32(clock), KEY)
+        ends = np.asarray(action)[:2000].std(), np.asarray(action)[-2000:].std()
+        np.testing.assert_allclose(ends, [share * 0.011, share * 0.029], rtol=0.06)
 
 
 @pytest.mark.parametrize("kind", ["gaussian", "ou", "epsilon-uniform"])

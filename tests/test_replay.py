@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from toys import clock, counting, pixels, spec
 
 from ddpg_jax import DDPGConfig, LoopConfig, ddpg, trainer
+from ddpg_jax.networks import Actor, Critic, Shape, network
 from ddpg_jax.replay import replay
 from ddpg_jax.types import Transition
 
@@ -84,10 +85,18 @@ def test_every_transition_is_as_likely_as_any_other(steps):
 CAPACITY = 12347  # unlike any other number in the program
 
 
-def compiled_chunk(env, updates):
+def compiled_chunk(env, updates, n_step=1):
     """The training chunk as it runs: two seeds under vmap, one clock, the state donated."""
-    loop = LoopConfig(batch_size=4, replay_capacity=CAPACITY, warmup_steps=8, updates_per_step=updates)
-    run = trainer(env, ddpg(DDPGConfig(hidden=(4,)), env.spec), loop)
+    loop = LoopConfig(
+        batch_size=4,
+        replay_capacity=CAPACITY - env.spec.image,
+        warmup_steps=8,
+        updates_per_step=updates,
+        n_step=n_step,
+    )
+    flat = Shape(1, (4,))
+    agent = ddpg(DDPGConfig(normalise_obs=n_step > 1), env.spec, network(Actor(1, flat)), network(Critic(flat)))
+    run = trainer(env, agent, loop)
     state = jax.eval_shape(jax.vmap(run.init), jax.random.split(KEY, 2))
     chunk = jax.jit(jax.vmap(run.train, in_axes=(0, None, None)), donate_argnums=0)
     return chunk.lower(state, jnp.int32(8), jnp.int32(5)).compile()
@@ -102,11 +111,26 @@ def replay_sized(text):
     return {operation for shape, operation in (r.groups() for r in results if r) if str(CAPACITY) in shape}
 
 
-@pytest.mark.parametrize("updates", [1, 3])
-@pytest.mark.parametrize("observe", [clock(), pixels], ids=["float32", "uint8"])
-def test_the_compiled_chunk_never_copies_the_replay(observe, updates):
+def images(observe):
+    """The environment, its observations declared to be images."""
+    env = counting(observe)
+    return env._replace(spec=env.spec._replace(image=True))
+
+
+CHUNKS = {
+    "one update": (counting(clock()), 1),
+    "three updates": (counting(clock()), 3),
+    "bytes": (counting(pixels), 1),
+    "several steps": (counting(clock()), 1, 3),
+    "images": (images(pixels), 1),
+    "images, several steps": (images(pixels), 3, 3),
+}
+
+
+@pytest.mark.parametrize("chunk", CHUNKS)
+def test_the_compiled_chunk_never_copies_the_replay(chunk):
     """No copy, no select, no room for a second one, and nothing that visits the host."""
-    compiled = compiled_chunk(counting(observe), updates)
+    compiled = compiled_chunk(*CHUNKS[chunk])
     text, memory = compiled.as_text(), compiled.memory_analysis()
     assert {"parameter", "while"} < replay_sized(text)
     assert replay_sized(text) - IN_PLACE == set()

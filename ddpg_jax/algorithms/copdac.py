@@ -6,7 +6,7 @@ the same -Q(s, μ(s)) as everywhere, in which only the policy that acts is diffe
 """
 
 from collections.abc import Callable
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -16,14 +16,21 @@ from ddpg_jax.networks import Actor, Critic, NetworkConfig, network, shape
 from ddpg_jax.noise import NoiseConfig, explorer
 from ddpg_jax.recipe import LearningConfig, actor_role, examples, make_agent, optimiser
 from ddpg_jax.roles import Role
-from ddpg_jax.settings import SettingError, check, setting, settings
+from ddpg_jax.settings import check, setting, settings
 from ddpg_jax.types import Agent, Array, Key, Learner, Network, Spec, Transition, Variables
 
 
 @settings
 class COPDACConfig(NoiseConfig, NetworkConfig, LearningConfig):
-    """Settings of COPDAC; floats are pytree leaves, the rest shapes the program."""
+    """Settings of COPDAC; floats are pytree leaves, the rest shapes the program.
 
+    The critic is linear in the action, so the actor has to move slower than w is fitted, and exploration to reach
+    further; without layer norm the features ∇θμ(s) differ too much in size for one step size.
+    """
+
+    actor_lr: float = setting(default=3e-5, help="step size of the actor", low=0)
+    noise_scale: float = setting(default=0.3, help="σ of the exploration noise, in half-ranges", low=0)
+    norm: Literal["none", "layer"] = setting(default="layer", help="layer: layer norm in each hidden layer")
     correction_lr: float = setting(default=1e-3, help="step size of the gradient-TD weights u; COPDAC-GQ only", low=0)
 
 
@@ -90,8 +97,6 @@ class _Compatible(NamedTuple):
 def _compatible(config: COPDACConfig, spec: Spec, actor: Network | None, value: Network | None) -> _Compatible:
     """The critic as functions of its own parameters; those of the actor are read from the learner."""
     check(config)
-    if config.norm == "batch":
-        raise SettingError("norm must be one of none, layer for a compatible critic, not 'batch'.")
     actor = actor or network(Actor(spec.action_size, shape(config, spec)))
     value = value or network(Critic(shape(config, spec)))
     obs, _ = examples(spec)

@@ -1,0 +1,120 @@
+"""Every algorithm of the registry through a whole run, with the settings that they share switched on."""
+
+import dataclasses
+import json
+import shlex
+
+import jax
+import numpy as np
+import pytest
+
+from ddpg_jax import LoopConfig, load_critic, load_policy, make_env, preset
+from ddpg_jax.algorithms import ALGORITHMS
+from ddpg_jax.cli import main
+from ddpg_jax.experiment import run_experiment
+from ddpg_jax.plan import RunConfig, programs
+from ddpg_jax.presets import PRESETS
+from ddpg_jax.settings import check
+
+SHARED = {
+    "hidden": (4, 4),
+    "norm": "layer",
+    "normalise_obs": True,
+    "clip_norm": 1.0,
+    "weight_decay": 1e-4,
+    "reward_scale": 0.1,
+    "final_scale": 0.01,
+    "activation": "elu",
+    "noise_spread": 0.3,
+    "noise_final": 0.5,
+}
+
+
+@pytest.mark.parametrize("name", ALGORITHMS)
+def test_a_run_compiles_each_phase_once_and_its_policy_can_be_taken_away(name, tmp_path, monkeypatch):
+    """Chunks of two lengths, two seeds; and config.json holds what it takes to build the agent again."""
+    phases = []
+    monkeypatch.setattr("ddpg_jax.experiment.programs", lambda *args: phases.append(programs(*args)) or phases[-1])
+    kind = ALGORITHMS[name].config
+    known = {field.name for field in dataclasses.fields(kind)}
+    config = kind(**{key: value for key, value in SHARED.items() if key in known})
+    loop = LoopConfig(num_envs=2, batch_size=4, replay_capacity=50, warmup_steps=10)
+    run = RunConfig(
+        env="lqr", steps=30, seeds=2, evaluations=3, eval_episodes=2, episode_length=4, out=tmp_path / "run"
+    )
+    result = run_experiment(name, config, loop, run, announce=lambda words: None)
+    assert [phase._cache_size() for phase in phases[0]] == [1, 1, 1]
+    assert all(np.isfinite(row["mean"]) for row in result.table)
+    obs, spec = np.array([0.3, -0.1], np.float32), make_env("lqr").spec
+    second = jax.tree.map(lambda leaf: leaf[1], result.state.learner)
+    action = load_policy(tmp_path / "run", 1)(obs)
+    np.testing.assert_allclose(
+        spec.from_native(action), ALGORITHMS[name].make(config, spec).act(second, obs), rtol=1e-4
+    )
+    assert np.isfinite(load_critic(tmp_path / "run", 0)(obs, action))
+
+
+@pytest.mark.parametrize("name", PRESETS)
+def test_presets_are_settings_that_exist(name):
+    config, loop = preset(name)
+    check(config)
+    check(loop)
+    recipe = PRESETS[name]
+    assert {key: getattr(config, key) for key in recipe.config} == recipe.config
+    assert {key: getattr(loop, key) for key in recipe.loop} == recipe.loop
+    RunConfig(**recipe.run)
+
+
+def test_the_published_preset_is_section_7_of_the_paper():
+    """Lillicrap et al. 2016, number by number."""
+    config, loop = preset("lillicrap2016")
+    assert (config.hidden, config.action_layer, config.norm, config.activation) == ((400, 300), 2, "batch", "relu")
+    assert (config.actor_lr, config.critic_lr, config.weight_decay, config.tau) == (1e-4, 1e-3, 1e-2, 1e-3)
+    assert (config.noise, config.noise_theta, config.noise_scale, config.discount) == ("ou", 0.15, 0.2, 0.99)
+    assert (config.final_scale, config.optimiser, config.target_update) == (3e-3, "adam", "polyak")
+    assert (loop.batch_size, loop.replay_capacity) == (64, 1_000_000)
+    pixels, loop = preset("lillicrap2016-pixels")
+    assert (pixels.hidden, pixels.final_scale, loop.batch_size) == ((200, 200), 3e-4, 16)
+
+
+FAST = (
+    "--env lqr --steps 30 --evaluations 1 --eval-episodes 1 --episode-length 3 --warmup-steps 20 --replay-capacity 40"
+)
+
+
+def test_a_preset_sets_defaults_and_flags_beside_it_win(tmp_path):
+    command = f"train ddpg --preset lecture {FAST} --hidden 4 --target-period 7 --out {tmp_path / 'run'}"
+    assert main(shlex.split(command)) == 0
+    config = json.loads((tmp_path / "run" / "config.json").read_text())["config"]
+    assert (config["activation"], config["noise"], config["target_actor"]) == ("leaky-relu", "tanh-gaussian", False)
+    assert (config["target_update"], config["target_period"], config["hidden"]) == ("periodic", 7, [4])
+
+
+@pytest.mark.parametrize(
+    ("command", "sentence"),
+    [
+        (
+            "train ddpg --preset nope",
+            "preset must be one of those of ddpg (lillicrap2016, ",
+        ),
+        ("train ddpg --preset=nope", "not 'nope'."),
+        ("train td3 --preset lecture", "preset must be one of those of td3 (none yet), not 'lecture'."),
+        ("train ddpg --norm group", "invalid choice"),
+        ("train copdac-q --norm batch", "invalid choice"),
+        ("train ddpg --clip-norm -1", "clip_norm must be at least 0, not -1.0."),
+        ("train ddpg --action-layer 5", "action_layer must be at most 3, one past `hidden`, not 5."),
+        ("train dpg-on-policy --n-step 3", "n_step must be 1 for an on-policy method, not 3."),
+        ("train ddpg --n-step 0", "n_step must be at least 1, not 0."),
+    ],
+)
+def test_refusals(command, sentence, capsys, tmp_path):
+    assert main([*shlex.split(command), "--out", str(tmp_path / "run")]) == 2
+    error = capsys.readouterr().err
+    assert sentence in error
+    assert error.count("\n") == 1
+    assert not (tmp_path / "run").exists()
+
+
+def test_an_unknown_preset_is_refused_in_python():
+    with pytest.raises(ValueError, match=r"preset must be one of lillicrap2016, .*, not 'nope'"):
+        preset("nope")

@@ -1,0 +1,87 @@
+"""normalise.py: statistics against NumPy, raw storage, and who sees which of the two."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from toys import spec, wandering
+
+from ddpg_jax import DDPGConfig, LoopConfig, ddpg, sac, train
+from ddpg_jax.algorithms.sac import SACConfig
+from ddpg_jax.normalise import Statistics, normalise, observe, statistics
+from ddpg_jax.types import Transition
+
+KEY = jax.random.key(0)
+
+
+@pytest.mark.parametrize("sizes", [[1, 1, 1], [5, 1, 20], [4] * 30])
+def test_statistics_are_those_of_all_the_data(sizes):
+    """Mean and variance of the whole stream, whatever batches it came in, far from 0 too."""
+    data = np.random.default_rng(0).normal([100.0, -3.0], [0.1, 20.0], (sum(sizes), 2))
+    seen = statistics(spec((2,)))
+    for batch in np.split(data, np.cumsum(sizes)[:-1]):
+        seen = observe(seen, jnp.asarray(batch, jnp.float32))
+    assert seen.count == len(data)
+    np.testing.assert_allclose(seen.mean, data.mean(0), rtol=1e-5)
+    np.testing.assert_allclose(seen.variance, data.var(0), rtol=2e-3)
+
+
+def test_normalised_observations_are_within_ten_deviations():
+    """(x - mean) / deviation, in float32 whatever the dtype."""
+    seen = Statistics(jnp.float32(10), jnp.array([1.0, 2.0]), jnp.array([4.0, 0.25]))
+    np.testing.assert_allclose(normalise(seen, jnp.array([[3, 3], [-100, 2]])), [[1, 2], [-10, 0]], rtol=1e-5)
+
+
+CONFIG = DDPGConfig(hidden=(8,), normalise_obs=True)
+
+
+@pytest.fixture(scope="module")
+def finished():
+    """A short run on a random walk, and its statistics."""
+    env = wandering()
+    loop = LoopConfig(num_envs=4, batch_size=8, replay_capacity=400, warmup_steps=40, pool_size=4)
+    agent = ddpg(CONFIG, env.spec)
+    state, _ = jax.jit(lambda key: train(key, env, agent, loop, steps=320, chunks=3))(KEY)
+    return agent, state
+
+
+def test_a_run_normalises_by_every_observation_once_and_stores_them_raw(finished):
+    """80 vector steps fit the replay: its raw content is what the statistics are of, warm-up included."""
+    _, state = finished
+    stored = np.asarray(state.memory.obs[:80]).reshape(-1, 2)
+    assert state.learner.normaliser.count == 320
+    np.testing.assert_allclose(state.learner.normaliser.mean, stored.mean(0), rtol=1e-4, atol=1e-5)
+    np.testing.assert_allclose(state.learner.normaliser.variance, stored.var(0), rtol=1e-3)
+
+
+def test_acting_valuing_and_updating_see_normalised_observations(finished):
+    """As the bare agent does when it is given them; an update leaves the statistics alone."""
+    agent, state = finished
+    learner, bare = state.learner, ddpg(CONFIG.replace(normalise_obs=False), spec((2,), 2))
+    raw = 5 + jax.random.normal(KEY, (6, 2))
+    scaled, action, flat = normalise(learner.normaliser, raw), jnp.full((6, 2), 0.2), jnp.zeros(6)
+    np.testing.assert_array_equal(agent.act(learner, raw), bare.act(learner, scaled))
+    np.testing.assert_array_equal(agent.value(learner, raw, action), bare.value(learner, scaled, action))
+    first = jnp.zeros(6, bool)
+    explored = (
+        agent.explorer.act(learner, (), raw, first, 0, KEY)[0],
+        bare.explorer.act(learner, (), scaled, first, 0, KEY)[0],
+    )
+    np.testing.assert_array_equal(*explored)
+
+    def batch(obs):
+        return Transition(obs, action, flat, flat + 1, flat > 0, obs + 0)
+
+    after, _ = agent.update(learner, batch(raw), KEY, 0)
+    expected, _ = bare.update(learner, batch(scaled), KEY, 0)
+    jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-6), after, expected)
+
+
+def test_every_algorithm_can_normalise():
+    """SAC explores without a noise setting, and still through the statistics."""
+    agent = sac(SACConfig(hidden=(8,), normalise_obs=True), spec((2,), 2))
+    learner = agent.init(KEY)
+    shifted = learner.replace(normaliser=Statistics(jnp.float32(9), jnp.full(2, 50.0), jnp.ones(2)))
+    obs = jnp.ones((3, 2))
+    one, other = (agent.explorer.act(held, (), obs, None, 0, KEY)[0] for held in (learner, shifted))
+    assert not np.allclose(one, other)

@@ -1,0 +1,116 @@
+"""recipe.py: each setting that all algorithms share, against the arithmetic that it stands for."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+import pytest
+from toys import spec
+
+from ddpg_jax import DDPGConfig, SACConfig, TD3Config, ddpg, sac, td3
+from ddpg_jax.recipe import LearningConfig, follow, optimiser, slow
+from ddpg_jax.types import Learner, Transition
+
+KEY = jax.random.key(0)
+PARAMS = {"kernel": jnp.array([[3.0, -4.0]]), "bias": jnp.array([12.0])}
+GRADS = {"kernel": jnp.array([[30.0, -40.0]]), "bias": jnp.array([120.0])}  # of norm 130
+
+
+def step(config, lr, decay=None):
+    """The change of PARAMS in one step down GRADS."""
+    descent = optimiser(config, lr, decay)
+    return descent.update(GRADS, descent.init(PARAMS), PARAMS)[0]
+
+
+def test_gradients_are_clipped_by_their_global_norm():
+    """All leaves shrink alike, and only where the norm is above the bound."""
+    clipped = step(LearningConfig(optimiser="sgd", clip_norm=13.0), 1.0)
+    jax.tree.map(lambda got, grad: np.testing.assert_allclose(got, -grad / 10, rtol=1e-6), clipped, GRADS)
+    untouched = step(LearningConfig(optimiser="sgd", clip_norm=131.0), 1.0)
+    jax.tree.map(lambda got, grad: np.testing.assert_allclose(got, -grad, rtol=1e-6), untouched, GRADS)
+
+
+def test_decay_enters_the_gradient_of_kernels_alone():
+    """As an L2 penalty of decay / 2 times the square does; a bias is not pulled."""
+    change = step(LearningConfig(optimiser="sgd"), 0.1, 0.01)
+    np.testing.assert_allclose(change["kernel"], -0.1 * (GRADS["kernel"] + 0.01 * PARAMS["kernel"]), rtol=1e-6)
+    np.testing.assert_allclose(change["bias"], -0.1 * GRADS["bias"], rtol=1e-6)
+
+
+def test_adam_is_the_default_and_sgd_the_plain_gradient():
+    np.testing.assert_allclose(step(LearningConfig(), 0.1)["bias"], -0.1, rtol=1e-5)
+    np.testing.assert_allclose(step(LearningConfig(optimiser="sgd"), 0.1)["bias"], -12.0, rtol=1e-6)
+
+
+def test_targets_follow_as_they_are_told():
+    """By tau of the way each time, or all of it every so many updates."""
+    ends = jnp.float32(10.0), jnp.float32(0.0)
+    assert follow(LearningConfig(tau=0.1))(*ends, 7) == 1.0
+    copying = follow(LearningConfig(target_update="periodic", target_period=4))
+    assert [float(copying(*ends, jnp.int32(updates))) for updates in (3, 4, 5, 8)] == [0, 10, 0, 10]
+
+
+def test_a_role_without_a_target_stands_in_for_it():
+    learner = Learner({"actor": 1, "critic": 2}, {"critic": 3}, {})
+    assert (slow(learner, "actor"), slow(learner, "critic")) == (1, 3)
+
+
+TOY = spec((3,), 2)
+AGENTS = {"ddpg": (DDPGConfig, ddpg), "td3": (TD3Config, td3), "sac": (SACConfig, sac)}
+
+
+def updated(name, batch, **changes):
+    config, make = AGENTS[name]
+    agent = make(config(hidden=(8,), **changes), TOY)
+    return jax.jit(agent.update)(agent.init(KEY), batch, KEY, jnp.int32(1))
+
+
+def batch(scale=1.0):
+    keys = jax.random.split(KEY, 4)
+    obs, next_obs = jax.random.normal(keys[0], (2, 8, 3))
+    action, reward = jax.random.uniform(keys[1], (8, 2), minval=-1.0), scale * jax.random.normal(keys[2], (8,))
+    return Transition(obs, action, reward, jnp.ones(8), jnp.zeros(8, bool), next_obs)
+
+
+@pytest.mark.parametrize("name", AGENTS)
+def test_scaling_the_reward_is_scaling_the_data(name):
+    """And it is not there by default."""
+    scaled, plain = updated(name, batch(), reward_scale=3.0)[0], updated(name, batch(3.0))[0]
+    jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-5, atol=1e-7), scaled, plain)
+
+
+@pytest.mark.parametrize("name", AGENTS)
+def test_every_setting_reaches_every_algorithm(name):
+    """Each changes what an update leaves behind."""
+    changes = [
+        {"optimiser": "sgd"},
+        {"clip_norm": 1e-3, "optimiser": "sgd"},
+        {"weight_decay": 10.0},
+        {"target_update": "periodic", "target_period": 1},
+        {"tau": 0.5},
+        {"discount": 0.5},
+        {"activation": "tanh"},
+    ]
+    results = [updated(name, batch(), **change)[0] for change in [{}, *changes]]
+    flat = [np.concatenate([np.ravel(leaf) for leaf in jax.tree.leaves((r.params, r.target_params))]) for r in results]
+    for i in range(1, len(flat)):
+        assert flat[i].shape == flat[0].shape
+        assert not any(np.array_equal(flat[i], flat[j]) for j in range(i)), changes[i - 1]
+
+
+def test_without_a_target_actor_the_actor_itself_is_bootstrapped_through():
+    """The lecture form: no slow copy of μ, and y = r + γ Q'(s', μ(s'))."""
+    config = DDPGConfig(hidden=(8,), target_actor=False, critic_lr=0.0, actor_lr=0.0)
+    agent, data = ddpg(config, TOY), batch()
+    learner = agent.init(KEY)
+    assert list(learner.target_params) == ["critic"]
+    learner = learner.replace(params=jax.tree.map(lambda leaf: 1.5 * leaf, learner.params))
+    slow_critic = learner.replace(params=learner.params | {"critic": learner.target_params["critic"]})
+    y = data.reward + 0.99 * agent.value(slow_critic, data.next_obs, agent.act(learner, data.next_obs))
+    expected = jnp.mean((y - agent.value(learner, data.obs, data.action)) ** 2)
+    np.testing.assert_allclose(agent.update(learner, data, KEY, 0)[1]["critic/loss"][0], expected, rtol=1e-5)
+
+
+def test_optimisers_are_optax_ones():
+    """So that a user can read their state."""
+    assert isinstance(optimiser(LearningConfig(), 0.1).init(PARAMS)[0], optax.ScaleByAdamState)
