@@ -6,6 +6,7 @@ from ddpg_jax.algorithms.dpg import DPGConfig, dpg_off_policy, dpg_on_policy
 from ddpg_jax.algorithms.sac import SACConfig, sac
 from ddpg_jax.algorithms.td3 import TD3Config, td3
 from ddpg_jax.envs import make_env
+from ddpg_jax.envs.pixels import pixels
 from ddpg_jax.evaluate import Evaluation, evaluate
 from ddpg_jax.policy import load_critic, load_policy
 from ddpg_jax.presets import preset
@@ -37,6 +38,7 @@ __all__ = [
     "load_critic",
     "load_policy",
     "make_env",
+    "pixels",
     "preset",
     "sac",
     "td3",

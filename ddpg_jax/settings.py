@@ -62,6 +62,16 @@ class SettingError(ValueError):
     """A value that cannot be used; the message is one sentence naming the setting, the value and what is allowed."""
 
 
+def count(name: str, value: Any) -> None:
+    """Passes whole numbers of at least 1.
+
+    Raises:
+      SettingError: naming the option `name` and the value.
+    """
+    if not isinstance(value, int) or isinstance(value, bool) or value < 1:
+        raise SettingError(f"{name} must be a whole number of at least 1, not {value!r}.")
+
+
 def check(config: Any) -> Any:
     """Returns `config` if every setting holds an allowed value; traced values pass unseen.
 

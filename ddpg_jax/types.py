@@ -55,7 +55,9 @@ class Spec(NamedTuple):
     action_high: np.ndarray
     episode_length: int  # time limit in the environment's own steps
     action_repeat: int = 1
-    image: bool = False  # observations are bytes [H, W, C], ended by nothing but a termination or the time limit
+    # Observations are images [H, W, C] of bytes. Episodes end only by a time limit or by termination, and `next_obs` is
+    # the next `obs` until they do, so a replay may keep each image once.
+    image: bool = False
 
     @property
     def action_size(self) -> int:

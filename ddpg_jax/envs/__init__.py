@@ -7,11 +7,11 @@ from collections.abc import Iterable
 from types import ModuleType
 from typing import Any
 
-from ddpg_jax.settings import SettingError
+from ddpg_jax.settings import SettingError, count
 from ddpg_jax.types import Env
 
 # id prefix -> the module that knows the rest of the id; imported when first asked for
-SUITES = {"": "gymnax", "brax/": "brax", "playground/": "playground", "lqr": "lqr"}
+SUITES = {"": "gymnax", "brax/": "brax", "playground/": "playground", "pixels/": "pixels", "lqr": "lqr"}
 # prefix of the module that wraps objects -> what such an object has
 STYLES = {"": ("reset_env", "step_env", "action_space"), "brax/": ("reset", "step", "action_size")}
 
@@ -30,11 +30,12 @@ def make_env(env: Any, **options: Any) -> Env:
     """An environment from its id or from a user's own object.
 
     Args:
-      env: a gymnax id ("Pendulum-v1"), "brax/ant", "playground/CheetahRun", "lqr"; or an object in the style of
-        gymnax (`reset_env`, `step_env`, `action_space`) or of Brax (`reset`, `step`, `action_size`); or an `Env`.
+      env: a gymnax id ("Pendulum-v1"), "brax/ant", "playground/CheetahRun", "pixels/Pendulum-v1", "lqr"; or an object
+        in the style of gymnax (`reset_env`, `step_env`, `action_space`) or of Brax (`reset`, `step`, `action_size`); or
+        an `Env`.
       options: `episode_length` (steps until truncation) and `action_repeat` for every kind; `backend` for Brax;
-        `impl` for Playground; `params` for a gymnax-style object, `action_low` and `action_high` for a Brax-style
-        one, and `name` for both.
+        `impl` for Playground; `size` for pixels; `params` for a gymnax-style object, `action_low` and `action_high`
+        for a Brax-style one, and `name` for both.
 
     Raises:
       SettingError: no such id, actions that are not a box, or options the environment does not have, in one sentence.
@@ -44,9 +45,7 @@ def make_env(env: Any, **options: Any) -> Env:
         _refuse_foreign(options, (), env.spec.name)
         return env
     for option in ("episode_length", "action_repeat"):
-        value = options.get(option, 1)
-        if not isinstance(value, int) or value < 1:
-            raise SettingError(f"{option} must be a whole number of at least 1, not {value!r}.")
+        count(option, options.get(option, 1))
     if isinstance(env, str):
         return _by_name(env, options)
     for prefix, style in STYLES.items():

@@ -1,9 +1,11 @@
 """gymnax >= 1.0 environments, and any object written in their style."""
 
-from typing import Any
+from collections.abc import Callable
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 
 from ddpg_jax.envs.door import box, door, one_array
 from ddpg_jax.settings import SettingError
@@ -11,6 +13,17 @@ from ddpg_jax.types import Env, Spec
 
 DEFAULT_LENGTH = 1000
 OPTIONS = ("episode_length", "action_repeat")
+
+
+class Parts(NamedTuple):
+    """An environment taken apart: what `door` needs, without observations' shape and dtype."""
+
+    reset: Callable[..., tuple]  # key -> (state, obs)
+    step: Callable[..., tuple]  # (key, state, action) -> (state, obs, reward, terminated, truncated)
+    name: str
+    low: np.ndarray
+    high: np.ndarray
+    length: int  # time limit in steps
 
 
 def names() -> list[str]:
@@ -33,14 +46,25 @@ def wrap(
 ) -> Env:
     """An object with gymnax's `reset_env`, `step_env`, `action_space` and, if it has one, `is_truncated`.
 
-    Neither `step` nor `reset` is called: `step` computes a whole reset at every step and hides the final state.
-
     Args:
       params: its parameters; by default `env.default_params`.
       episode_length: the time limit in steps; by default the environment's own, or 1000 if it has none.
 
     Raises:
       SettingError: the actions are not a box with finite bounds, or the observation is not one array.
+    """
+    reset, step, name, low, high, length = parts(env, params, name, episode_length)
+    shape, dtype = one_array(jax.eval_shape(reset, jax.random.key(0))[1], name)
+    return door(reset, step, Spec(name, shape, dtype, low, high, length, action_repeat))
+
+
+def parts(env: Any, params: Any = None, name: str | None = None, episode_length: int | None = None) -> Parts:
+    """The plain functions behind `wrap`, with its arguments.
+
+    Neither `step` nor `reset` is called: `step` computes a whole reset at every step and hides the final state.
+
+    Raises:
+      SettingError: the actions are not a box with finite bounds.
     """
     params = getattr(env, "default_params", None) if params is None else params
     name = name or str(getattr(env, "name", type(env).__name__))
@@ -61,8 +85,7 @@ def wrap(
         obs, state, reward, terminated, _ = env.step_env(key, state, action, params)
         return state, obs, reward, terminated, is_truncated(state, params)
 
-    shape, dtype = one_array(jax.eval_shape(reset, jax.random.key(0))[1], name)
-    return door(reset, step, Spec(name, shape, dtype, low, high, episode_length, action_repeat))
+    return Parts(reset, step, name, low, high, episode_length)
 
 
 def _limit(env: Any, params: Any, episode_length: int | None) -> tuple[int, Any]:
