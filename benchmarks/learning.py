@@ -1,11 +1,12 @@
-"""Does it learn? The small tasks: a JSON file per task under benchmarks/results/learning/.
+"""Does it learn? Method x task: a JSON file per pair under benchmarks/results/learning/.
 
-    python benchmarks/learning.py              # every task
-    python benchmarks/learning.py pendulum brax-reacher # some of them
+    python benchmarks/learning.py                                   # every pair, 5 seeds
+    python benchmarks/learning.py --tasks pendulum lqr --methods td3
+    python benchmarks/learning.py --missing                         # only pairs that have no file yet
 
 Each file holds the command, the learning curve, the deterministic returns of every seed's final policy on fresh
-episodes and of its best evaluation on the way, their means with a 95% interval (Student's t over seeds), wall-clock,
-device and versions.
+episodes and of its best evaluation on the way, their interquartile means with a 95% bootstrap interval over seeds,
+wall-clock, device and versions.
 """
 
 import argparse
@@ -28,47 +29,65 @@ from ddpg_jax.run_folder import read_config
 
 RESULTS = Path(__file__).parent / "results" / "learning"
 SMALL = "--hidden 64 64 --batch-size 64"
-TASKS = {
-    "pendulum": f"ddpg --env Pendulum-v1 --steps 30000 {SMALL}",
-    "pendulum-td3": f"td3 --env Pendulum-v1 --steps 30000 {SMALL}",
-    "pendulum-sac": f"sac --env Pendulum-v1 --steps 30000 {SMALL}",
-    "reacher-misc": f"ddpg --env Reacher-misc --steps 50000 {SMALL}",
-    "mountain-car": f"ddpg --env MountainCarContinuous-v0 --steps 100000 {SMALL}",
-    "mountain-car-ou": f"ddpg --env MountainCarContinuous-v0 --steps 100000 --noise ou --noise-scale 0.3 {SMALL}",
-    "brax-inverted-pendulum": "ddpg --env brax/inverted_pendulum --steps 80000 --evaluations 16 "
-    f"--actor-lr 3e-4 --critic-lr 3e-4 {SMALL}",
-    "brax-reacher": "ddpg --env brax/reacher --steps 100000 --num-envs 4 --updates-per-step 4 --evaluations 10 "
-    + SMALL,
+TASKS = {  # what every method is given alike
+    "pendulum": f"--env Pendulum-v1 --steps 30000 {SMALL}",
+    "reacher-misc": f"--env Reacher-misc --steps 50000 {SMALL}",
+    "mountain-car": f"--env MountainCarContinuous-v0 --steps 100000 {SMALL}",
+    "inverted-pendulum": f"--env brax/inverted_pendulum --steps 80000 --evaluations 16 {SMALL}",
+    "inverted-double-pendulum": f"--env brax/inverted_double_pendulum --steps 80000 --evaluations 16 {SMALL}",
+    "lqr": f"--env lqr --steps 30000 {SMALL}",
+}
+DETERMINISTIC = ("ddpg", "td3", "dpg-off-policy", "dpg-on-policy", "copdac-q", "copdac-gq")
+METHODS = {  # what a method is given on every task
+    "ddpg": "",
+    "td3": "",
+    "sac": "",
+    "dpg-off-policy": "",
+    "dpg-on-policy": "",
+    "copdac-q": "--reward-scale 0.1",
+    "copdac-gq": "--reward-scale 0.1",
+}
+PAIRS: dict[tuple[str, str], str] = {  # what a pair needs beside that
+    **{(method, "mountain-car"): "--noise ou --noise-scale 0.3" for method in DETERMINISTIC},
+    **{(method, "inverted-pendulum"): "--actor-lr 3e-4 --critic-lr 3e-4" for method in ("ddpg", "td3")},
+    **{(method, "inverted-double-pendulum"): "--actor-lr 3e-4 --critic-lr 3e-4" for method in ("ddpg", "td3")},
 }
 EPISODES = 128
 
 
+def iqm(values: Any, axis: int = -1) -> Any:
+    """The interquartile mean (Agarwal et al. 2021): the mean of the middle half."""
+    return scipy.stats.trim_mean(values, 0.25, axis=axis)
+
+
 def interval(values: list[float]) -> dict[str, Any]:
-    """The mean over seeds with its 95% interval."""
-    mean, count = float(np.mean(values)), len(values)
-    if count < 2 or np.ptp(values) == 0:
-        return {"mean": mean, "low": mean, "high": mean, "seeds": count}
-    low, high = scipy.stats.t.interval(0.95, count - 1, loc=mean, scale=scipy.stats.sem(values))
-    return {"mean": mean, "low": float(low), "high": float(high), "seeds": count}
+    """The interquartile mean over seeds with its 95% percentile bootstrap interval."""
+    middle = float(iqm(np.array(values)))
+    low = high = middle
+    if len(values) > 1 and np.ptp(values) > 0:
+        resampled = scipy.stats.bootstrap((values,), iqm, n_resamples=10_000, method="percentile", rng=0)
+        low, high = map(float, resampled.confidence_interval)
+    return {"iqm": middle, "low": low, "high": high, "seeds": len(values)}
 
 
-def measure(name: str, flags: str, seeds: int) -> dict[str, Any]:
-    """Trains one task through the command line and evaluates it on fresh episodes."""
+def measure(method: str, task: str, seeds: int) -> dict[str, Any]:
+    """Trains one pair through the command line and evaluates it on fresh episodes."""
+    flags = " ".join(filter(None, [method, TASKS[task], METHODS[method], PAIRS.get((method, task), "")]))
     folder = Path(tempfile.mkdtemp()) / "run"
-    command = f"train {flags} --seeds {seeds} --out {folder}"
     began = time.perf_counter()
-    if ddpg_jax(shlex.split(command)):
-        raise SystemExit(f"{name}: training failed")
+    if ddpg_jax(shlex.split(f"train {flags} --seeds {seeds} --out {folder}")):
+        raise SystemExit(f"{method} on {task}: training failed")
     seconds = time.perf_counter() - began
     rows = evaluate_run(folder, EPISODES, seed=12345)["seeds"]
     stored, curve = read_config(folder), metrics.read(folder)
     shutil.rmtree(folder.parent)
     return {
-        "task": name,
+        "method": method,
+        "task": task,
         "command": f"ddpg-jax train {flags} --seeds {seeds}",
         "seconds": round(seconds, 1),
         "episodes": EPISODES,
-        "return": interval([row["mean"] for row in rows]),
+        "final": interval([row["mean"] for row in rows]),
         "best": interval(np.max([row["eval_return"] for row in curve], axis=0).tolist()),
         "seeds": rows,
         "curve": {key: [row[key] for row in curve] for key in ("steps", "updates", "seconds", "eval_return")},
@@ -78,19 +97,22 @@ def measure(name: str, flags: str, seeds: int) -> dict[str, Any]:
 
 
 def main() -> None:
-    """Runs the tasks named on the command line, or all."""
+    """Runs the pairs that the command line names, or all."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("tasks", nargs="*", metavar="task", help=", ".join(TASKS))
-    parser.add_argument("--seeds", type=int, default=3)
+    parser.add_argument("--tasks", nargs="+", choices=TASKS, default=list(TASKS), metavar="TASK")
+    parser.add_argument("--methods", nargs="+", choices=METHODS, default=list(METHODS), metavar="METHOD")
+    parser.add_argument("--seeds", type=int, default=5)
+    parser.add_argument("--missing", action="store_true", help="leave pairs alone that have a file")
     chosen = parser.parse_args()
-    unknown = set(chosen.tasks) - set(TASKS)
-    if unknown:
-        parser.error(f"no task {', '.join(unknown)}; there are {', '.join(TASKS)}")
     RESULTS.mkdir(parents=True, exist_ok=True)
-    for name in chosen.tasks or TASKS:
-        result = measure(name, TASKS[name], chosen.seeds)
-        (RESULTS / f"{name}.json").write_text(json.dumps(result, indent=1) + "\n", encoding="utf-8")
-        print(name, result["return"], f"{result['seconds']} s", file=sys.stderr)
+    for task in chosen.tasks:
+        for method in chosen.methods:
+            path = RESULTS / f"{task}--{method}.json"
+            if chosen.missing and path.exists():
+                continue
+            result = measure(method, task, chosen.seeds)
+            path.write_text(json.dumps(result, indent=1) + "\n", encoding="utf-8")
+            print(method, task, result["final"], f"{result['seconds']} s", file=sys.stderr, flush=True)
 
 
 if __name__ == "__main__":

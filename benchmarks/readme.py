@@ -13,9 +13,16 @@ from pathlib import Path
 from typing import Any, get_type_hints
 
 from ddpg_jax import LoopConfig
-from ddpg_jax.algorithms import ALGORITHMS
+from ddpg_jax.algorithms import OWN
+from ddpg_jax.networks import NetworkConfig
+from ddpg_jax.noise import NoiseConfig
 from ddpg_jax.plan import RunConfig
 from ddpg_jax.plots import learning_curve
+from ddpg_jax.presets import PRESETS
+from ddpg_jax.recipe import LearningConfig
+
+sys.path.insert(0, str(Path(__file__).parent))
+from learning import METHODS, TASKS
 
 ROOT = Path(__file__).parent.parent
 RESULTS = ROOT / "benchmarks" / "results"
@@ -30,15 +37,29 @@ def table(head: list[str], rows: list[list[str]]) -> str:
 def settings() -> str:
     """Every setting with its default and explanation."""
     parts = []
-    algorithms = {f"`{name}`": algorithm.config for name, algorithm in ALGORITHMS.items()}
-    for title, config in ({"Run": RunConfig, "Loop": LoopConfig} | algorithms).items():
+    users: dict[type, list[str]] = {}
+    for name, algorithm in OWN.items():
+        users.setdefault(algorithm.config, []).append(f"`{name}`")
+    shared = {"All algorithms": LearningConfig, "Networks": NetworkConfig, "Exploration, all but `sac`": NoiseConfig}
+    alone = {", ".join(names): config for config, names in users.items()}
+    for title, config in ({"Run": RunConfig, "Loop": LoopConfig} | shared | alone).items():
         rows = []
-        for field in dataclasses.fields(config):
+        for field in own_fields(config):
             default = "" if field.default is None else shown(field.default)
-            kind = "number" if get_type_hints(config)[field.name] is float else "static"
+            kind = "number" if get_type_hints(config)[field.name] in (float, float | None) else "static"
             rows.append([f"`--{field.name.replace('_', '-')}`", default, kind, field.metadata["help"]])
-        parts.append(table([title, "default", "", "meaning"], rows))
+        if rows:
+            parts.append(table([title, "default", "", "meaning"], rows))
     return "\n\n".join(parts)
+
+
+def own_fields(config: type) -> list[dataclasses.Field]:
+    """The settings that a class adds to its groups, or whose default it changes."""
+    inherited = {
+        field.name: field for base in config.__bases__ if base is not object for field in dataclasses.fields(base)
+    }
+    fields = dataclasses.fields(config)
+    return [field for field in fields if field.name not in inherited or inherited[field.name].default != field.default]
 
 
 def shown(value: Any) -> str:
@@ -47,37 +68,56 @@ def shown(value: Any) -> str:
 
 
 def results() -> str:
-    """Final returns, a row per task."""
+    """A row per task and a column per method: final return with its interval, best on the way."""
+    found = [json.loads(path.read_text(encoding="utf-8")) for path in sorted((RESULTS / "learning").glob("*--*.json"))]
+    cells = {(result["task"], result["method"]): result for result in found}
+    methods = [method for method in METHODS if any(method == key[1] for key in cells)]
     rows = []
-    for path in sorted((RESULTS / "learning").glob("*.json")):
-        result = json.loads(path.read_text(encoding="utf-8"))
-        final, steps = result["return"], result["curve"]["steps"][-1]
-        spread = f"{final['mean']:,.1f} ({final['low']:,.1f} to {final['high']:,.1f})"
-        algorithm, environment = re.search(r"train (\S+) --env (\S+)", result["command"]).groups()
-        each = ", ".join(f"{row['mean']:,.1f}" for row in result["seeds"])
-        noise = re.search(r"--noise (\S+)", result["command"])
-        environment = f"`{environment}`" + (f", {noise.group(1)} noise" if noise else "")
-        rows.append(
-            [
-                f"`{algorithm}`",
-                environment,
-                f"{steps:,}",
-                spread,
-                f"{result['best']['mean']:,.1f}",
-                each,
-                f"{result['seconds']:,.0f} s",
-            ]
-        )
-    head = [
-        "method",
-        "environment",
-        "steps per seed",
-        "final return (95% interval)",
-        "best on the way",
-        "final, each seed",
-        "all seeds took",
-    ]
+    for task in TASKS:
+        here = [cells.get((task, method)) for method in methods]
+        steps = {f"{result['curve']['steps'][-1]:,}" for result in here if result}
+        rows.append([f"`{environment(task)}`", ", ".join(sorted(steps)), *(cell(result) for result in here)])
+    head = ["environment", "steps per seed", *(f"`{method}`" for method in methods)]
     return table(head, rows)
+
+
+def environment(task: str) -> str:
+    """The id of a task's environment."""
+    found = re.search(r"--env (\S+)", TASKS[task])
+    assert found
+    return found.group(1)
+
+
+def cell(result: dict[str, Any] | None) -> str:
+    """What one method reached on one task."""
+    if result is None:
+        return "not run"
+    final, digits = result["final"], 0 if abs(result["final"]["iqm"]) >= 1000 else 1
+    interval = f"{final['low']:,.{digits}f} to {final['high']:,.{digits}f}"
+    return f"**{final['iqm']:,.{digits}f}** ({interval}); best {result['best']['iqm']:,.{digits}f}"
+
+
+def sizes() -> str:
+    """The files that hold an algorithm each."""
+    folder = ROOT / "ddpg_jax" / "algorithms"
+    rows = []
+    for path in sorted(folder.glob("[a-z]*.py")):
+        names = [f"`{name}`" for name, entry in OWN.items() if entry.make.__module__.endswith("." + path.stem)]
+        lines = path.read_text(encoding="utf-8").splitlines()
+        rows.append([f"[{path.name}](ddpg_jax/algorithms/{path.name})", ", ".join(names), str(len(lines))])
+    return table(["file", "algorithms", "lines, with settings and docstrings"], rows)
+
+
+def presets() -> str:
+    """The recipes and what they set."""
+    rows = []
+    for name, recipe in PRESETS.items():
+        flags = [
+            f"--{key.replace('_', '-')} {shown(value).strip('`')}"
+            for key, value in (recipe.run | recipe.loop | recipe.config).items()
+        ]
+        rows.append([f"`{name}`", f"`{recipe.algorithm}`", recipe.about, f"`{' '.join(flags)}`"])
+    return table(["preset", "for", "what it is", "sets"], rows)
 
 
 def loop() -> str:
@@ -104,7 +144,7 @@ def share(row: dict[str, Any]) -> str:
 
 def picture() -> None:
     """The learning curve at the top."""
-    result = json.loads((RESULTS / "learning" / "pendulum.json").read_text(encoding="utf-8"))["curve"]
+    result = json.loads((RESULTS / "learning" / "pendulum--ddpg.json").read_text(encoding="utf-8"))["curve"]
     rows = [
         {"steps": steps, "eval_return": returns}
         for steps, returns in zip(result["steps"], result["eval_return"], strict=True)
@@ -118,7 +158,7 @@ def main() -> None:
     parser.add_argument("--check", action="store_true")
     readme = ROOT / "README.md"
     before = after = readme.read_text(encoding="utf-8")
-    for make in (settings, results, loop):
+    for make in (settings, presets, results, sizes, loop):
         pattern = rf"(<!-- {make.__name__} -->\n)((?!<!--).)*(<!-- end -->)"
         after, count = re.subn(
             pattern, lambda match, make=make: f"{match[1]}{make()}\n{match[3]}", after, flags=re.DOTALL

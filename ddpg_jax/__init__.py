@@ -1,5 +1,6 @@
 """Deterministic policy gradients in JAX, from environment to policy inside one jit."""
 
+from ddpg_jax.algorithms import Algorithm
 from ddpg_jax.algorithms.copdac import COPDACConfig, copdac_gq, copdac_q
 from ddpg_jax.algorithms.ddpg import DDPGConfig, ddpg
 from ddpg_jax.algorithms.dpg import DPGConfig, dpg_off_policy, dpg_on_policy
@@ -16,6 +17,7 @@ from ddpg_jax.types import Agent, Env, Learner, Spec, TrainState, Transition
 
 __all__ = [
     "Agent",
+    "Algorithm",
     "COPDACConfig",
     "DDPGConfig",
     "DPGConfig",

@@ -13,7 +13,7 @@ from rich.console import Console
 from rich.table import Column, Table
 from typing_extensions import Doc
 
-from ddpg_jax.algorithms import ALGORITHMS
+from ddpg_jax.algorithms import algorithms
 from ddpg_jax.presets import PRESETS, Preset
 from ddpg_jax.settings import SettingError
 from ddpg_jax.train import LoopConfig
@@ -23,10 +23,9 @@ def main(args: Sequence[str] | None = None) -> int:
     """Runs one command and returns its exit code: 0, or 2 after one sentence about a value that cannot be used."""
     try:
         command = _parse(sys.argv[1:] if args is None else args)
+        command()
     except SystemExit as stop:
         return int(stop.code or 0)
-    try:
-        command()
     except SettingError as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
@@ -36,7 +35,7 @@ def main(args: Sequence[str] | None = None) -> int:
 def _parse(args: Sequence[str]) -> Callable[[], None]:
     """The command that the arguments name, bound to them; tyro's framed complaints become one line."""
     train_app = tyro.extras.SubcommandApp()
-    for name, algorithm in ALGORITHMS.items():
+    for name, algorithm in algorithms().items():
         summary = (algorithm.make.__doc__ or name).splitlines()[0]
         train_app.command(name=name, help=summary)(_train_command(name, args))
     app = tyro.extras.SubcommandApp()
@@ -61,7 +60,7 @@ def _train_command(name: str, args: Sequence[str]) -> Callable[..., Callable[[],
     asked = {args[i + 1] for i, arg in enumerate(args[:-1]) if arg == "--preset"}
     asked |= {arg.removeprefix("--preset=") for arg in args}
     chosen = next((recipe for name_of, recipe in recipes.items() if name_of in asked), Preset("", name, {}, {}, {}))
-    kind = ALGORITHMS[name].config
+    kind = algorithms()[name].config
     known = ", ".join(recipes) or "none yet"
 
     def train(

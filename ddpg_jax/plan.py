@@ -7,7 +7,7 @@ from typing import Any, Literal, NamedTuple
 import jax
 import jax.numpy as jnp
 
-from ddpg_jax.algorithms import ALGORITHMS
+from ddpg_jax.algorithms import algorithms
 from ddpg_jax.device import memory_limit, nbytes
 from ddpg_jax.evaluate import Evaluation, evaluate
 from ddpg_jax.settings import INT32, SettingError, setting, settings
@@ -75,7 +75,7 @@ class Programs(NamedTuple):
 
 def programs(env: Env, algorithm: str, loop: LoopConfig, episodes: int) -> Programs:
     """The phases of a run of this algorithm as jitted functions, not compiled yet."""
-    make = ALGORITHMS[algorithm].make
+    make = algorithms()[algorithm].make
 
     def start(key, config):
         run = trainer(env, make(config, env.spec), loop)

@@ -7,7 +7,7 @@ from typing import Any
 import jax
 import numpy as np
 
-from ddpg_jax.algorithms import ALGORITHMS
+from ddpg_jax.algorithms import algorithms
 from ddpg_jax.checkpoint import load_learner
 from ddpg_jax.run_folder import best_seed, read_config
 from ddpg_jax.settings import SettingError
@@ -21,7 +21,7 @@ def load_learners(folder: str | Path) -> tuple[Agent, Learner, dict[str, Any]]:
       SettingError: the folder holds no run of ours.
     """
     stored = read_config(folder)
-    agent = ALGORITHMS[stored["algorithm"]].make(stored["config"], stored["spec"])
+    agent = algorithms()[stored["algorithm"]].make(stored["config"], stored["spec"])
     keys = jax.eval_shape(lambda: jax.random.split(jax.random.key(0), stored["run"]["seeds"]))
     return agent, load_learner(Path(folder), jax.eval_shape(jax.vmap(agent.init), keys)), stored
 

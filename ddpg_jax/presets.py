@@ -2,7 +2,7 @@
 
 from typing import Any, NamedTuple
 
-from ddpg_jax.algorithms import ALGORITHMS
+from ddpg_jax.algorithms import algorithms
 from ddpg_jax.settings import SettingError
 from ddpg_jax.train import LoopConfig
 
@@ -77,4 +77,4 @@ def preset(name: str) -> tuple[Any, LoopConfig]:
     if name not in PRESETS:
         raise SettingError(f"preset must be one of {', '.join(PRESETS)}, not {name!r}.")
     chosen = PRESETS[name]
-    return ALGORITHMS[chosen.algorithm].config(**chosen.config), LoopConfig(**chosen.loop)
+    return algorithms()[chosen.algorithm].config(**chosen.config), LoopConfig(**chosen.loop)

@@ -10,7 +10,7 @@ from typing import Any
 import jax
 import numpy as np
 
-from ddpg_jax.algorithms import ALGORITHMS
+from ddpg_jax.algorithms import algorithms
 from ddpg_jax.settings import SettingError
 from ddpg_jax.types import Spec
 
@@ -80,7 +80,7 @@ def read_config(folder: str | Path) -> dict[str, Any]:
     path = Path(folder) / "config.json"
     try:
         stored = json.loads(path.read_text(encoding="utf-8"))
-        algorithm = ALGORITHMS[stored["algorithm"]]
+        algorithm = algorithms()[stored["algorithm"]]
         stored["run"]["env"], int(stored["run"]["seed"]), int(stored["run"]["seeds"])  # what readers rely on
         tuples = {name: tuple(v) if isinstance(v, list) else v for name, v in stored["config"].items()}
         spec = stored["spec"]

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from ddpg_jax import LoopConfig, load_critic, load_policy, make_env, preset
-from ddpg_jax.algorithms import ALGORITHMS
+from ddpg_jax.algorithms import OWN
 from ddpg_jax.cli import main
 from ddpg_jax.experiment import run_experiment
 from ddpg_jax.plan import RunConfig, programs
@@ -30,12 +30,12 @@ SHARED = {
 }
 
 
-@pytest.mark.parametrize("name", ALGORITHMS)
+@pytest.mark.parametrize("name", OWN)
 def test_a_run_compiles_each_phase_once_and_its_policy_can_be_taken_away(name, tmp_path, monkeypatch):
     """Chunks of two lengths, two seeds; and config.json holds what it takes to build the agent again."""
     phases = []
     monkeypatch.setattr("ddpg_jax.experiment.programs", lambda *args: phases.append(programs(*args)) or phases[-1])
-    kind = ALGORITHMS[name].config
+    kind = OWN[name].config
     known = {field.name for field in dataclasses.fields(kind)}
     config = kind(**{key: value for key, value in SHARED.items() if key in known})
     loop = LoopConfig(num_envs=2, batch_size=4, replay_capacity=50, warmup_steps=10)
@@ -48,9 +48,7 @@ def test_a_run_compiles_each_phase_once_and_its_policy_can_be_taken_away(name, t
     obs, spec = np.array([0.3, -0.1], np.float32), make_env("lqr").spec
     second = jax.tree.map(lambda leaf: leaf[1], result.state.learner)
     action = load_policy(tmp_path / "run", 1)(obs)
-    np.testing.assert_allclose(
-        spec.from_native(action), ALGORITHMS[name].make(config, spec).act(second, obs), rtol=1e-4
-    )
+    np.testing.assert_allclose(spec.from_native(action), OWN[name].make(config, spec).act(second, obs), rtol=1e-4)
     assert np.isfinite(load_critic(tmp_path / "run", 0)(obs, action))
 
 

@@ -1,6 +1,12 @@
-"""The registry: a command-line name, its settings and the function that makes the agent."""
+"""The registry: a command-line name, its settings and the function that makes the agent.
 
+An algorithm of another package joins it by an entry point in the group `ddpg_jax.algorithms`, whose name is the
+command-line name and whose object is an `Algorithm`; CONTRIBUTING.md has an example.
+"""
+
+import functools
 from collections.abc import Callable
+from importlib.metadata import entry_points
 from typing import Any, NamedTuple
 
 from ddpg_jax.algorithms.copdac import COPDACConfig, copdac_gq, copdac_q
@@ -8,6 +14,7 @@ from ddpg_jax.algorithms.ddpg import DDPGConfig, ddpg
 from ddpg_jax.algorithms.dpg import DPGConfig, dpg_off_policy, dpg_on_policy
 from ddpg_jax.algorithms.sac import SACConfig, sac
 from ddpg_jax.algorithms.td3 import TD3Config, td3
+from ddpg_jax.settings import SettingError
 from ddpg_jax.types import Agent, Spec
 
 
@@ -18,7 +25,7 @@ class Algorithm(NamedTuple):
     make: Callable[[Any, Spec], Agent]
 
 
-ALGORITHMS = {
+OWN = {
     "dpg-on-policy": Algorithm(DPGConfig, dpg_on_policy),
     "dpg-off-policy": Algorithm(DPGConfig, dpg_off_policy),
     "copdac-q": Algorithm(COPDACConfig, copdac_q),
@@ -27,3 +34,24 @@ ALGORITHMS = {
     "td3": Algorithm(TD3Config, td3),
     "sac": Algorithm(SACConfig, sac),
 }
+
+
+@functools.cache
+def algorithms() -> dict[str, Algorithm]:
+    """All algorithms by name: our own, then those of other installed packages.
+
+    Raises:
+      SettingError: one of those cannot be loaded, is no `Algorithm`, or bears a name of ours.
+    """
+    found = dict(OWN)
+    for point in entry_points(group="ddpg_jax.algorithms"):
+        try:
+            loaded = point.load()
+        except Exception as error:
+            raise SettingError(
+                f"The algorithm {point.name!r} of {point.value} cannot be loaded ({error!r})."
+            ) from error
+        if not isinstance(loaded, Algorithm) or point.name in found:
+            raise SettingError(f"{point.value} must be an Algorithm with a name of its own, not {point.name!r}.")
+        found[point.name] = loaded
+    return found
