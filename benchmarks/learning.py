@@ -29,13 +29,14 @@ from ddpg_jax.run_folder import read_config
 
 RESULTS = Path(__file__).parent / "results" / "learning"
 SMALL = "--hidden 64 64 --batch-size 64"
+BRAX = "--evaluations 10 --eval-episodes 16"  # episodes of 1000 steps: evaluation would take most of the time
 TASKS = {  # what every method is given alike
     "pendulum": f"--env Pendulum-v1 --steps 30000 {SMALL}",
     "reacher-misc": f"--env Reacher-misc --steps 50000 {SMALL}",
     "mountain-car": f"--env MountainCarContinuous-v0 --steps 100000 {SMALL}",
-    "inverted-pendulum": f"--env brax/inverted_pendulum --steps 80000 --evaluations 16 {SMALL}",
-    "inverted-double-pendulum": f"--env brax/inverted_double_pendulum --steps 80000 --evaluations 16 {SMALL}",
-    "lqr": f"--env lqr --steps 30000 {SMALL}",
+    "inverted-pendulum": f"--env brax/inverted_pendulum --steps 50000 {BRAX} {SMALL}",
+    "inverted-double-pendulum": f"--env brax/inverted_double_pendulum --steps 50000 {BRAX} {SMALL}",
+    "lqr": f"--env lqr --episode-length 20 --steps 20000 {SMALL}",
 }
 DETERMINISTIC = ("ddpg", "td3", "dpg-off-policy", "dpg-on-policy", "copdac-q", "copdac-gq")
 METHODS = {  # what a method is given on every task
@@ -47,10 +48,10 @@ METHODS = {  # what a method is given on every task
     "copdac-q": "--reward-scale 0.1",
     "copdac-gq": "--reward-scale 0.1",
 }
+SLOW = "--actor-lr 3e-4 --critic-lr 3e-4"
 PAIRS: dict[tuple[str, str], str] = {  # what a pair needs beside that
     **{(method, "mountain-car"): "--noise ou --noise-scale 0.3" for method in DETERMINISTIC},
-    **{(method, "inverted-pendulum"): "--actor-lr 3e-4 --critic-lr 3e-4" for method in ("ddpg", "td3")},
-    **{(method, "inverted-double-pendulum"): "--actor-lr 3e-4 --critic-lr 3e-4" for method in ("ddpg", "td3")},
+    **{(method, f"inverted-{kind}pendulum"): SLOW for method in ("ddpg", "td3") for kind in ("", "double-")},
 }
 EPISODES = 128
 

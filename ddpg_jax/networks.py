@@ -5,17 +5,15 @@ on its minibatch while acting, evaluation, the other roles and the targets, whos
 with the weights, are deterministic functions of their input.
 """
 
-import math
 from typing import Any, Literal, NamedTuple
 
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
 
+from ddpg_jax.layers import ACTIVATIONS, Conv, Dense, Norm, flatten
 from ddpg_jax.settings import SettingError, setting, settings
 from ddpg_jax.types import Array, Network, Spec
-
-ACTIVATIONS = {"relu": nn.relu, "leaky-relu": nn.leaky_relu, "elu": nn.elu, "swish": nn.swish, "tanh": nn.tanh}
 
 
 @settings
@@ -90,46 +88,6 @@ def ensemble(member: Network, size: int) -> Network:
     return Network(init, over_members(member.apply), over_members(member.train))
 
 
-class Dense(nn.Module):
-    """A linear layer, weights and biases from U(-scale, scale); None: 1/√inputs (Lillicrap et al. 2016, section 7)."""
-
-    features: int
-    scale: Any = None
-
-    @nn.compact
-    def __call__(self, x: Array) -> Array:
-        draw = _uniform(x.shape[-1] ** -0.5 if self.scale is None else self.scale)
-        return nn.Dense(self.features, kernel_init=draw, bias_init=draw)(x)
-
-
-class Conv(nn.Module):
-    """A convolution 3 x 3 with stride 2 and no padding, initialised as `Dense` is: [..., H, W, C] -> [..., H', W', F].
-
-    Written as one matrix product of the nine shifted images: under `vmap` over seeds XLA's own convolution becomes a
-    grouped one, which is slow on CPU.
-    """
-
-    features: int
-
-    @nn.compact
-    def __call__(self, x: Array) -> Array:
-        height, width = ((size - 3) // 2 + 1 for size in x.shape[-3:-1])
-        shifted = [x[..., i : i + 2 * height - 1 : 2, j : j + 2 * width - 1 : 2, :] for i in range(3) for j in range(3)]
-        return Dense(self.features)(jnp.concatenate(shifted, axis=-1))
-
-
-class Norm(nn.Module):
-    """Batch norm (over all but the last dimension), layer norm or nothing."""
-
-    kind: str
-
-    @nn.compact
-    def __call__(self, x: Array) -> Array:
-        if self.kind == "batch":
-            return nn.BatchNorm(use_running_average=not self.is_mutable_collection("batch_stats"))(x)
-        return nn.LayerNorm()(x) if self.kind == "layer" else x
-
-
 def torso(shape: Shape, obs: Array, action: Array | None = None) -> Array:
     """The layers below the output, inside a compact module: [..., *O] (and [..., A]) -> [..., features]."""
     activate = ACTIVATIONS[shape.activation]
@@ -189,13 +147,3 @@ class Critic(nn.Module):
     def __call__(self, obs: Array, action: Array | None = None) -> Array:
         x = torso(self.shape, obs, action)
         return Dense(1, self.shape.final_scale)(x).squeeze(-1)
-
-
-def flatten(obs: Array, ndim: int) -> Array:
-    """[..., *O] -> [..., features] in float32."""
-    lead = obs.shape[: obs.ndim - ndim]
-    return obs.reshape(*lead, math.prod(obs.shape[obs.ndim - ndim :])).astype(jnp.float32)
-
-
-def _uniform(scale: Any) -> Any:
-    return lambda key, shape, dtype=jnp.float32: jax.random.uniform(key, shape, dtype, -scale, scale)

@@ -1,4 +1,4 @@
-"""networks.py: shapes, ranges, initial weights, and statistics that come back."""
+"""networks.py and layers.py: shapes, ranges, initial weights, and statistics that come back."""
 
 import flax.linen as nn
 import jax
@@ -8,7 +8,8 @@ import pytest
 from toys import spec
 
 from ddpg_jax import DDPGConfig, SettingError, ddpg
-from ddpg_jax.networks import ACTIVATIONS, Actor, Conv, Critic, Dense, Shape, flatten, network
+from ddpg_jax.layers import ACTIVATIONS, Conv, Dense, flatten
+from ddpg_jax.networks import Actor, Critic, Shape, network
 
 KEY = jax.random.key(0)
 

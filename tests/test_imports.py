@@ -8,13 +8,14 @@ import pytest
 import ddpg_jax
 
 HOUSE = Path(ddpg_jax.__file__).parent
-SKELETON = {"types", "settings", "losses", "noise", "networks", "replay", "normalise", "roles", "recipe"}
+SKELETON = {"types", "settings", "losses", "noise", "layers", "networks", "replay", "normalise", "roles", "recipe"}
 ALLOWED = {
     "types": set(),
     "settings": set(),
     "losses": {"types"},
     "noise": {"types", "settings"},
-    "networks": {"types", "settings"},
+    "layers": {"types"},
+    "networks": {"types", "settings", "layers"},
     "replay": {"types", "settings"},
     "normalise": {"types"},
     "roles": {"types"},
