@@ -113,11 +113,17 @@ def presets() -> str:
     rows = []
     for name, recipe in PRESETS.items():
         flags = [
-            f"--{key.replace('_', '-')} {shown(value).strip('`')}"
-            for key, value in (recipe.run | recipe.loop | recipe.config).items()
+            flag(key.replace("_", "-"), value) for key, value in (recipe.run | recipe.loop | recipe.config).items()
         ]
         rows.append([f"`{name}`", f"`{recipe.algorithm}`", recipe.about, f"`{' '.join(flags)}`"])
     return table(["preset", "for", "what it is", "sets"], rows)
+
+
+def flag(name: str, value: Any) -> str:
+    """A setting as one types it on the command line."""
+    if isinstance(value, bool):
+        return f"--{name}" if value else f"--no-{name}"
+    return f"--{name} {shown(value).strip('`')}"
 
 
 def loop() -> str:

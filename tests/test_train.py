@@ -9,7 +9,7 @@ import pytest
 import scipy.stats
 from hypothesis import given
 from hypothesis import strategies as st
-from toys import spec, wandering
+from toys import counting, pixels, spec, wandering
 
 from ddpg_jax import DDPGConfig, LoopConfig, ddpg, train, trainer
 from ddpg_jax.envs.door import door
@@ -169,6 +169,26 @@ def watcher(update, explore=lambda learner, carry, obs, first, clock, key: (jnp.
     """An agent that learns nothing; `update` sees what it is given."""
     explorer = Explorer(lambda num_envs: (), explore)
     return Agent(lambda key: Learner({}, {}, {}), None, None, explorer, update, 0.9, replay)
+
+
+@pytest.mark.parametrize("n_step", [1, 3])
+def test_images_that_are_stored_once_keep_their_true_successor(n_step):
+    """Through time limits and restarts, in the loop: whatever is drawn, its `next_obs` comes k steps after `obs`."""
+
+    def update(learner, batch, key, tick):
+        gap = (batch.next_obs.astype(int) - batch.obs.astype(int)).max(axis=-1)
+        cut = batch.truncated & (batch.next_obs.max(axis=-1) != LENGTH)
+        wrong = (gap != jnp.round(batch.reward)) | cut
+        return learner, {"wrong": (wrong.sum() + 0.0, wrong.size + 0.0), "cut": (batch.truncated.sum() + 0.0, 1.0)}
+
+    env = counting(pixels, LENGTH)
+    env = env._replace(spec=env.spec._replace(image=True))
+    loop = LoopConfig(num_envs=2, batch_size=64, replay_capacity=22, warmup_steps=2, pool_size=1, n_step=n_step)
+    run = trainer(env, watcher(update)._replace(discount=1.0), loop)
+    state = jax.jit(lambda key: run.prefill(run.init(key)))(KEYS[0])
+    _, metrics = jax.jit(run.train)(state, run.warmup, 60)
+    assert metrics["wrong"][0] == 0
+    assert metrics["cut"][0] > 100
 
 
 def test_an_update_draws_from_all_that_is_stored_and_nothing_else():
