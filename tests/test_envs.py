@@ -496,6 +496,36 @@ def test_q_is_the_discounted_return_of_the_environment_under_the_gain(problem):
     assert all(discounted_return(jnp.asarray(best + d, jnp.float32)) < optimum for d in (-0.3, 0.3))
 
 
+@pytest.mark.parametrize("problem", [NOISY, WIDE])
+@pytest.mark.parametrize("discount", [0.8, 0.99])
+def test_the_value_of_the_best_gain_is_the_optimum(problem, discount):
+    gain, h, c = lqr.solve(problem, discount)
+    found, constant = lqr.policy_value(problem, gain, discount)
+    np.testing.assert_allclose(found, h, rtol=1e-8, atol=1e-10)
+    np.testing.assert_allclose(constant, c, rtol=1e-8)
+
+
+@pytest.mark.parametrize("problem", [NOISY, WIDE])
+def test_the_value_of_another_gain_is_the_discounted_return_under_it(problem):
+    """Summed over 400 steps, from the second moment of state and input together."""
+    discount = 0.9
+    a, b, q, r, noise = problem[:5]
+    gain = 0.7 * lqr.solve(problem, discount)[0] + 0.1
+    h, c = lqr.policy_value(problem, gain, discount)
+    first = np.concatenate([np.linspace(-0.8, 0.9, len(a)), np.linspace(0.5, -0.7, len(r))])
+    moment, total = np.outer(first, first), 0.0
+    step, acting = np.hstack([a, b]), np.vstack([np.eye(len(a)), -gain])
+    for clock in range(400):
+        total -= discount**clock * np.trace(scipy.linalg.block_diag(q, r) @ moment)
+        moment = acting @ (step @ moment @ step.T + noise**2 * np.eye(len(a))) @ acting.T
+    np.testing.assert_allclose(total, -first @ h @ first - c, rtol=1e-9)
+
+
+def test_the_value_of_a_gain_whose_return_diverges_is_refused():
+    with pytest.raises(ValueError, match="diverges"):
+        lqr.policy_value(NOISY, np.array([[-1.0, -1.0]]), 0.99)
+
+
 def test_the_noise_and_the_first_states_of_lqr_have_the_stated_spread():
     env = make_env("lqr", problem=lqr.Problem(noise=0.2, spread=3.0))
     state = jax.vmap(env.reset)(jax.random.split(KEY, 4096))

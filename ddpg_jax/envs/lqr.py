@@ -65,11 +65,37 @@ def solve(problem: Problem, discount: float) -> tuple[np.ndarray, np.ndarray, fl
     Returns:
       K [m, n], H [n + m, n + m] and c.
     """
-    a, b, q, r, noise = problem[:5]
+    a, b, q, r = problem[:4]
     root = np.sqrt(discount)
-    p = scipy.linalg.solve_discrete_are(root * a, root * b, q, r)
+    h, c = look_ahead(problem, scipy.linalg.solve_discrete_are(root * a, root * b, q, r), discount)
+    size = a.shape[0]
+    return np.linalg.solve(h[size:, size:], h[size:, :size]), h, c
+
+
+def policy_value(problem: Problem, gain: np.ndarray, discount: float) -> tuple[np.ndarray, float]:
+    """The exact Q of the policy u = -K x, without bounds or time limit, in the form of `solve`.
+
+    V(x) = -x' P x - c with P = Q + K' R K + γ (A - B K)' P (A - B K), a discrete Lyapunov equation.
+
+    Args:
+      gain: K [m, n].
+
+    Returns:
+      H [n + m, n + m] and c.
+
+    Raises:
+      ValueError: the return diverges, γ ρ(A - B K)² >= 1.
+    """
+    a, b, q, r = problem[:4]
+    closed = np.sqrt(discount) * (a - b @ gain)
+    if np.abs(np.linalg.eigvals(closed)).max() >= 1:
+        raise ValueError("The discounted return of this gain diverges.")
+    return look_ahead(problem, scipy.linalg.solve_discrete_lyapunov(closed.T, q + gain.T @ r @ gain), discount)
+
+
+def look_ahead(problem: Problem, p: np.ndarray, discount: float) -> tuple[np.ndarray, float]:
+    """H [n + m, n + m] and c of Q = r + γ E V(x'), where V(x) = -x' P x - c."""
+    a, b, q, r, noise = problem[:5]
     ab = np.hstack([a, b])
     h = scipy.linalg.block_diag(q, r) + discount * ab.T @ p @ ab
-    size = a.shape[0]
-    gain = np.linalg.solve(h[size:, size:], h[size:, :size])
-    return gain, h, float(discount / (1 - discount) * noise**2 * np.trace(p))
+    return h, float(discount / (1 - discount) * noise**2 * np.trace(p))
