@@ -1,8 +1,9 @@
-"""Does it learn? Method x task: a JSON file per pair under benchmarks/results/learning/.
+"""Does it learn? Method x task, and recipes: a JSON file each under benchmarks/results/learning/.
 
     python benchmarks/learning.py                                   # every pair, 5 seeds
     python benchmarks/learning.py --tasks pendulum lqr --methods td3
     python benchmarks/learning.py --missing                         # only pairs that have no file yet
+    python benchmarks/learning.py --recipes lecture pixels          # recipes instead of pairs
 
 Each file holds the command, the learning curve, the deterministic returns of every seed's final policy on fresh
 episodes and of its best evaluation on the way, their interquartile means with a 95% bootstrap interval over seeds,
@@ -53,6 +54,14 @@ PAIRS: dict[tuple[str, str], str] = {  # what a pair needs beside that
     **{(method, "mountain-car"): "--noise ou --noise-scale 0.3" for method in DETERMINISTIC},
     **{(method, f"inverted-{kind}pendulum"): SLOW for method in ("ddpg", "td3") for kind in ("", "double-")},
 }
+RECIPES = {  # the published forms, and DDPG from pixels
+    "lillicrap2016": "ddpg --preset lillicrap2016 --env Pendulum-v1 --steps 30000 --replay-capacity 100000",
+    "tutorial": "ddpg --preset tutorial --env Pendulum-v1 --steps 20000 --replay-capacity 100000",
+    "lecture": "ddpg --preset lecture --env Pendulum-v1 --steps 20000 --batch-size 64 --replay-capacity 100000",
+    "pixels": "ddpg --preset lillicrap2016-pixels --steps 6000 --evaluations 12 --eval-episodes 8 --norm layer "
+    "--replay-capacity 6000 --warmup-steps 1000 --discount 0.97 --tau 0.01 --reward-scale 0.1 --actor-lr 3e-4 "
+    "--weight-decay 0",
+}
 EPISODES = 128
 
 
@@ -71,20 +80,22 @@ def interval(values: list[float]) -> dict[str, Any]:
     return {"iqm": middle, "low": low, "high": high, "seeds": len(values)}
 
 
-def measure(method: str, task: str, seeds: int) -> dict[str, Any]:
-    """Trains one pair through the command line and evaluates it on fresh episodes."""
-    flags = " ".join(filter(None, [method, TASKS[task], METHODS[method], PAIRS.get((method, task), "")]))
+def flags_of(method: str, task: str) -> str:
+    """The command line of a pair."""
+    return " ".join(filter(None, [method, TASKS[task], METHODS[method], PAIRS.get((method, task), "")]))
+
+
+def measure(flags: str, seeds: int) -> dict[str, Any]:
+    """Trains through the command line and evaluates on fresh episodes."""
     folder = Path(tempfile.mkdtemp()) / "run"
     began = time.perf_counter()
     if ddpg_jax(shlex.split(f"train {flags} --seeds {seeds} --out {folder}")):
-        raise SystemExit(f"{method} on {task}: training failed")
+        raise SystemExit(f"{flags}: training failed")
     seconds = time.perf_counter() - began
     rows = evaluate_run(folder, EPISODES, seed=12345)["seeds"]
     stored, curve = read_config(folder), metrics.read(folder)
     shutil.rmtree(folder.parent)
     return {
-        "method": method,
-        "task": task,
         "command": f"ddpg-jax train {flags} --seeds {seeds}",
         "seconds": round(seconds, 1),
         "episodes": EPISODES,
@@ -102,18 +113,21 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--tasks", nargs="+", choices=TASKS, default=list(TASKS), metavar="TASK")
     parser.add_argument("--methods", nargs="+", choices=METHODS, default=list(METHODS), metavar="METHOD")
+    parser.add_argument("--recipes", nargs="+", choices=RECIPES, default=[], metavar="RECIPE")
     parser.add_argument("--seeds", type=int, default=5)
-    parser.add_argument("--missing", action="store_true", help="leave pairs alone that have a file")
+    parser.add_argument("--missing", action="store_true", help="leave alone what has a file")
     chosen = parser.parse_args()
+    pairs = [] if chosen.recipes else [(task, method) for task in chosen.tasks for method in chosen.methods]
+    work = {f"{task}--{method}": flags_of(method, task) for task, method in pairs}
+    work |= {f"recipe-{name}": RECIPES[name] for name in chosen.recipes}
     RESULTS.mkdir(parents=True, exist_ok=True)
-    for task in chosen.tasks:
-        for method in chosen.methods:
-            path = RESULTS / f"{task}--{method}.json"
-            if chosen.missing and path.exists():
-                continue
-            result = measure(method, task, chosen.seeds)
-            path.write_text(json.dumps(result, indent=1) + "\n", encoding="utf-8")
-            print(method, task, result["final"], f"{result['seconds']} s", file=sys.stderr, flush=True)
+    for name, flags in work.items():
+        path = RESULTS / f"{name}.json"
+        if chosen.missing and path.exists():
+            continue
+        result = measure(flags, chosen.seeds)
+        path.write_text(json.dumps(result, indent=1) + "\n", encoding="utf-8")
+        print(name, result["final"], f"{result['seconds']} s", file=sys.stderr, flush=True)
 
 
 if __name__ == "__main__":

@@ -12,6 +12,8 @@ import sys
 from pathlib import Path
 from typing import Any, get_type_hints
 
+import scipy.stats
+
 from ddpg_jax import LoopConfig
 from ddpg_jax.algorithms import OWN
 from ddpg_jax.networks import NetworkConfig
@@ -22,7 +24,7 @@ from ddpg_jax.presets import PRESETS
 from ddpg_jax.recipe import LearningConfig
 
 sys.path.insert(0, str(Path(__file__).parent))
-from learning import METHODS, TASKS
+from learning import METHODS, RECIPES, TASKS
 
 ROOT = Path(__file__).parent.parent
 RESULTS = ROOT / "benchmarks" / "results"
@@ -69,8 +71,8 @@ def shown(value: Any) -> str:
 
 def results() -> str:
     """A row per task and a column per method: final return with its interval, best on the way."""
-    found = [json.loads(path.read_text(encoding="utf-8")) for path in sorted((RESULTS / "learning").glob("*--*.json"))]
-    cells = {(result["task"], result["method"]): result for result in found}
+    paths = sorted((RESULTS / "learning").glob("*--*.json"))
+    cells = {tuple(path.stem.split("--")): json.loads(path.read_text(encoding="utf-8")) for path in paths}
     methods = [method for method in METHODS if any(method == key[1] for key in cells)]
     rows = []
     for task in TASKS:
@@ -95,6 +97,31 @@ def cell(result: dict[str, Any] | None) -> str:
     final, digits = result["final"], 0 if abs(result["final"]["iqm"]) >= 1000 else 1
     interval = f"{final['low']:,.{digits}f} to {final['high']:,.{digits}f}"
     return f"**{final['iqm']:,.{digits}f}** ({interval}); best {result['best']['iqm']:,.{digits}f}"
+
+
+def recipes() -> str:
+    """A row per recipe that was run."""
+    rows = []
+    for name in RECIPES:
+        path = RESULTS / "learning" / f"recipe-{name}.json"
+        if path.exists():
+            result = json.loads(path.read_text(encoding="utf-8"))
+            first = scipy.stats.trim_mean(result["curve"]["eval_return"][0], 0.25)
+            row = [name, f"{result['curve']['steps'][-1]:,}", str(result["final"]["seeds"]), f"{first:,.1f}"]
+            rows.append([*row, cell(result), f"{result['seconds'] / 60:,.0f} min", f"`{result['command']}`"])
+    head = ["recipe", "steps per seed", "seeds", "untrained", "final", "all seeds took", "command"]
+    return table(head, rows)
+
+
+def bandit() -> str:
+    """Final costs of the continuous bandit, a row per number of dimensions."""
+    curves = json.loads((RESULTS / "bandit.json").read_text(encoding="utf-8"))["curves"]
+    names = list(dict.fromkeys(row["algorithm"] for row in curves))
+    rows = []
+    for size in sorted({row["dimension"] for row in curves}):
+        finals = {row["algorithm"]: row["final"] for row in curves if row["dimension"] == size}
+        rows.append([str(size), *("{mean:.2g} ({low:.2g} to {high:.2g})".format(**finals[name]) for name in names)])
+    return table(["action dimensions", *names], rows)
 
 
 def sizes() -> str:
@@ -164,7 +191,7 @@ def main() -> None:
     parser.add_argument("--check", action="store_true")
     readme = ROOT / "README.md"
     before = after = readme.read_text(encoding="utf-8")
-    for make in (settings, presets, results, sizes, loop):
+    for make in (settings, presets, results, recipes, bandit, sizes, loop):
         pattern = rf"(<!-- {make.__name__} -->\n)((?!<!--).)*(<!-- end -->)"
         after, count = re.subn(
             pattern, lambda match, make=make: f"{match[1]}{make()}\n{match[3]}", after, flags=re.DOTALL

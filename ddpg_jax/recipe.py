@@ -11,7 +11,7 @@ import optax
 from ddpg_jax.normalise import normalised
 from ddpg_jax.replay import replay
 from ddpg_jax.roles import Loss, Role, Target, actor_critic, periodic, polyak
-from ddpg_jax.settings import setting, settings
+from ddpg_jax.settings import SettingError, setting, settings
 from ddpg_jax.types import Agent, Array, Explorer, Learner, Memory, Network, Spec, Variables
 
 
@@ -93,7 +93,12 @@ def make_agent(
       act: the greedy policy, (learner, obs [..., *O]) -> [..., A].
       value: (learner, obs [..., *O], action [..., A]) -> Q [...], in units of the scaled reward.
       explorer, memory: how data is gathered, and which of it an update sees.
+
+    Raises:
+      SettingError: images are to be normalised, which networks bring to [0, 1] themselves.
     """
+    if spec.image and config.normalise_obs:
+        raise SettingError("normalise_obs must be False for images, not True; networks bring them to [0, 1].")
     init, descend_all = actor_critic(roles)
 
     def update(learner, batch, key, tick):

@@ -102,6 +102,7 @@ def test_a_preset_sets_defaults_and_flags_beside_it_win(tmp_path):
         ("train ddpg --clip-norm -1", "clip_norm must be at least 0, not -1.0."),
         ("train ddpg --action-layer 5", "action_layer must be at most 3, one past `hidden`, not 5."),
         ("train dpg-on-policy --n-step 3", "n_step must be 1 for an on-policy method, not 3."),
+        ("train ddpg --env pixels/Pendulum-v1 --normalise-obs", "normalise_obs must be False for images, not True"),
         ("train ddpg --n-step 0", "n_step must be at least 1, not 0."),
     ],
 )
