@@ -25,7 +25,10 @@ class Dense(nn.Module):
 
 
 class Conv(nn.Module):
-    """A convolution 3 x 3 with stride 2 and no padding, initialised as `Dense` is: [..., H, W, C] -> [..., H', W', F].
+    """A convolution 3 x 3 with stride 2 and no padding: [..., H, W, C] -> [..., H', W', F].
+
+    Its kernel begins as that of `Dense` does, its bias at 0: a dark background then says nothing, and what moves in
+    front of it is all that the next layer sees.
 
     Written as one matrix product of the nine shifted images: under `vmap` over seeds XLA's own convolution becomes a
     grouped one, which is slow on CPU.
@@ -37,7 +40,8 @@ class Conv(nn.Module):
     def __call__(self, x: Array) -> Array:
         height, width = ((size - 3) // 2 + 1 for size in x.shape[-3:-1])
         shifted = [x[..., i : i + 2 * height - 1 : 2, j : j + 2 * width - 1 : 2, :] for i in range(3) for j in range(3)]
-        return Dense(self.features)(jnp.concatenate(shifted, axis=-1))
+        draw = _uniform((9 * x.shape[-1]) ** -0.5)
+        return nn.Dense(self.features, kernel_init=draw)(jnp.concatenate(shifted, axis=-1))
 
 
 class Norm(nn.Module):

@@ -25,7 +25,7 @@ class NetworkConfig:
         default="relu", help="what follows each hidden layer"
     )
     norm: Literal["none", "layer", "batch"] = setting(
-        default="none", help="layer: in each hidden layer; batch: of the state and each layer before the action enters"
+        default="none", help="layer: in each hidden layer; batch: of the state and each layer before the action"
     )
     action_layer: int = setting(default=1, help="layer of the critic at which the action enters", low=1)
     final_scale: float | None = setting(
@@ -91,14 +91,14 @@ def ensemble(member: Network, size: int) -> Network:
 def torso(shape: Shape, obs: Array, action: Array | None = None) -> Array:
     """The layers below the output, inside a compact module: [..., *O] (and [..., A]) -> [..., features]."""
     activate = ACTIVATIONS[shape.activation]
-    on_input = Norm(shape.norm if shape.norm == "batch" else "none")
+    batch = shape.norm if shape.norm == "batch" else "none"  # layer norm is for the layers after the convolutions
     if shape.image:
-        x = on_input(obs.astype(jnp.float32) / 255)
+        x = Norm(batch)(obs.astype(jnp.float32) / 255)
         for _ in range(3):
-            x = activate(Norm(shape.norm)(Conv(32)(x)))
+            x = activate(Norm(batch)(Conv(32)(x)))
         x = flatten(x, 3)
     else:
-        x = on_input(flatten(obs, shape.obs_ndim))
+        x = Norm(batch)(flatten(obs, shape.obs_ndim))
     for layer, width in enumerate((*shape.hidden, None), 1):
         if action is not None and layer == shape.action_layer:
             x = jnp.concatenate([x, action], axis=-1)
