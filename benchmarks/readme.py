@@ -21,7 +21,7 @@ from ddpg_jax.noise import NoiseConfig
 from ddpg_jax.plan import RunConfig
 from ddpg_jax.plots import learning_curve
 from ddpg_jax.presets import PRESETS
-from ddpg_jax.recipe import LearningConfig
+from ddpg_jax.recipe import LearningConfig, TargetConfig
 
 sys.path.insert(0, str(Path(__file__).parent))
 from learning import METHODS, RECIPES, TASKS
@@ -42,7 +42,12 @@ def settings() -> str:
     users: dict[type, list[str]] = {}
     for name, algorithm in OWN.items():
         users.setdefault(algorithm.config, []).append(f"`{name}`")
-    shared = {"All algorithms": LearningConfig, "Networks": NetworkConfig, "Exploration, all but `sac`": NoiseConfig}
+    shared = {
+        "All algorithms": LearningConfig,
+        "Targets: `ddpg`, `td3`, `sac`": TargetConfig,
+        "Networks": NetworkConfig,
+        "Exploration, all but `sac`": NoiseConfig,
+    }
     alone = {", ".join(names): config for config, names in users.items()}
     for title, config in ({"Run": RunConfig, "Loop": LoopConfig} | shared | alone).items():
         rows = []
@@ -96,7 +101,9 @@ def cell(result: dict[str, Any] | None) -> str:
         return "not run"
     final, digits = result["final"], 0 if abs(result["final"]["iqm"]) >= 1000 else 1
     interval = f"{final['low']:,.{digits}f} to {final['high']:,.{digits}f}"
-    return f"**{final['iqm']:,.{digits}f}** ({interval}); best {result['best']['iqm']:,.{digits}f}"
+    return f"**{final['iqm']:,.{digits}f}** ({interval}); best {result['best']['iqm']:,.{digits}f}".replace(
+        "-0.0", "0.0"
+    )
 
 
 def recipes() -> str:

@@ -5,6 +5,7 @@ import io
 import json
 import sys
 from collections.abc import Callable, Sequence
+from itertools import pairwise
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -57,9 +58,10 @@ def _train_command(name: str, args: Sequence[str]) -> Callable[..., Callable[[],
     from ddpg_jax.plan import RunConfig
 
     recipes = {name_of: recipe for name_of, recipe in PRESETS.items() if recipe.algorithm == name}
-    asked = {args[i + 1] for i, arg in enumerate(args[:-1]) if arg == "--preset"}
-    asked |= {arg.removeprefix("--preset=") for arg in args}
-    chosen = next((recipe for name_of, recipe in recipes.items() if name_of in asked), Preset("", name, {}, {}, {}))
+    asked = [after for flag, after in pairwise(args) if flag == "--preset"]
+    asked += [arg.removeprefix("--preset=") for arg in args if arg.startswith("--preset=")]
+    chosen = recipes.get(asked[-1]) if asked else None
+    chosen = chosen or Preset("", name, {}, {}, {})
     kind = algorithms()[name].config
     known = ", ".join(recipes) or "none yet"
 
@@ -70,7 +72,7 @@ def _train_command(name: str, args: Sequence[str]) -> Callable[..., Callable[[],
         config: Any = kind(**chosen.config),
     ) -> Callable[[], None]:
         def command():
-            if preset not in {None, *recipes}:
+            if preset not in {None, *recipes} or len(asked) > 1:
                 raise SettingError(f"preset must be one of those of {name} ({known}), not {preset!r}.")
             _train(name, run, loop, config)
 

@@ -1,4 +1,5 @@
-"""The layers that networks are made of: linear, convolution, norm, initialised as the paper does."""
+"""The layers that networks are made of: linear, convolution, norm, initialised as the paper does but for the biases of
+convolutions."""
 
 import math
 from typing import Any

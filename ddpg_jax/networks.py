@@ -49,8 +49,10 @@ def shape(config: NetworkConfig, spec: Spec) -> Shape:
     """The shape that `config` gives networks for environments of this `spec`.
 
     Raises:
-      SettingError: the action would enter after the output.
+      SettingError: the action would enter after the output, or images are too small for three convolutions.
     """
+    if spec.image and min(spec.obs_shape[:2]) < 15:
+        raise SettingError(f"Images must be at least 15 x 15 for the default networks, not {spec.obs_shape[:2]}.")
     last = len(config.hidden) + 1
     if config.action_layer > last:
         raise SettingError(f"action_layer must be at most {last}, one past `hidden`, not {config.action_layer}.")

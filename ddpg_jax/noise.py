@@ -7,7 +7,7 @@ import jax
 import jax.numpy as jnp
 import optax
 
-from ddpg_jax.settings import setting, settings
+from ddpg_jax.settings import SettingError, setting, settings
 from ddpg_jax.types import Array, Explorer, Key, Learner
 
 Scale = Callable[[Array, int], Any]  # (clock, N) -> σ, [] or [N, 1]
@@ -20,7 +20,7 @@ class NoiseConfig:
     noise: Literal["gaussian", "tanh-gaussian", "ou", "epsilon-uniform"] = setting(
         default="gaussian", help="exploration; tanh-gaussian: before the squashing, ou: Ornstein-Uhlenbeck"
     )
-    noise_scale: float = setting(default=0.1, help="σ of the exploration noise, in half-ranges", low=0)
+    noise_scale: float = setting(default=0.1, help="σ of the noise, in half-ranges, or before the tanh", low=0)
     noise_spread: float | None = setting(
         default=None,
         help="σ in the last environment, linear from noise_scale in the first; none: one σ",
@@ -52,9 +52,12 @@ def scales(config: NoiseConfig) -> Scale:
     def scale(clock: Array, num_envs: int) -> Any:
         sigma: Any = config.noise_scale
         if config.noise_spread is not None:
+            if num_envs == 1:
+                raise SettingError(f"noise_spread must be None with one environment, not {config.noise_spread!r}.")
             sigma = jnp.linspace(config.noise_scale, config.noise_spread, num_envs)[:, None]
         if config.noise_final is not None:
-            sigma *= optax.linear_schedule(1.0, config.noise_final, config.noise_steps)(clock * num_envs)
+            vector_steps = config.noise_steps / num_envs  # the product with the clock could overflow
+            sigma *= optax.linear_schedule(1.0, config.noise_final, vector_steps)(clock)
         return sigma
 
     return scale

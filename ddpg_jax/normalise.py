@@ -17,7 +17,7 @@ EPSILON, BOUND = 1e-6, 10.0
 
 @struct.dataclass
 class Statistics:
-    """Mean and variance of all the observations seen so far."""
+    """Mean and variance of all the observations acted on so far."""
 
     count: Array  # [] float32
     mean: Array  # [*O] float32

@@ -53,7 +53,8 @@ def load_critic(folder: str | Path, seed: int | None = None) -> Callable[[Any, A
     """The critic Q of a finished run; arguments and errors as for `load_policy`.
 
     Returns:
-      critic(obs [*O] or [B, *O], action in the environment's own shape and units, one or B) -> Q [] or [B].
+      critic(obs [*O] or [B, *O], action in the environment's own shape and units, one or B) -> Q [] or [B], of rewards
+      times the run's `reward_scale`.
     """
     agent, learner, spec = _one_seed(folder, seed)
     value = jax.jit(agent.value)

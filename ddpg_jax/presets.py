@@ -39,7 +39,7 @@ PRESETS = {
         {},
     ),
     "lillicrap2016-pixels": Preset(
-        "the same from images of 64 x 64, three frames and an action repeat of 3",
+        "the same from grey images of 64 x 64, three frames, an action repeat of 3; convolutions begin without a bias",
         "ddpg",
         PAPER | {"hidden": (200, 200), "final_scale": 3e-4},
         {"batch_size": 16, "replay_capacity": 1_000_000, "warmup_steps": 64},

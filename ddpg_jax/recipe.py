@@ -17,7 +17,7 @@ from ddpg_jax.types import Agent, Array, Explorer, Learner, Memory, Network, Spe
 
 @settings
 class LearningConfig:
-    """How roles descend and targets follow; shared by every algorithm."""
+    """How roles descend, and on what; shared by every algorithm."""
 
     actor_lr: float = setting(default=1e-3, help="step size of the actor", low=0)
     critic_lr: float = setting(default=1e-3, help="step size of the critic", low=0)
@@ -25,18 +25,24 @@ class LearningConfig:
     weight_decay: float | None = setting(default=None, help="L2 decay of the critic's kernels, before Adam", low=0)
     clip_norm: float | None = setting(default=None, help="greatest global norm of a role's gradient", low=0)
     discount: float = setting(default=0.99, help="discount γ per decision", low=0, high=1)
+    reward_scale: float = setting(default=1.0, help="factor on every reward that is learnt from")
+    normalise_obs: bool = setting(default=False, help="bring observations to mean 0, variance 1; stored ones stay raw")
+
+
+@settings
+class TargetConfig:
+    """How target networks follow, where an algorithm has any."""
+
     tau: float = setting(
         default=0.005, help="share of the online parameters that enters the targets, per gradient step", low=0, high=1
     )
     target_update: Literal["polyak", "periodic"] = setting(
         default="polyak", help="how targets follow: by tau, or as a copy every target_period"
     )
-    target_period: int = setting(default=200, help="updates between two copies under periodic", low=1)
-    reward_scale: float = setting(default=1.0, help="factor on every reward that is learnt from")
-    normalise_obs: bool = setting(default=False, help="bring observations to mean 0, variance 1; stored ones stay raw")
+    target_period: int = setting(default=200, help="steps of the slowest role between two copies under periodic", low=1)
 
 
-def follow(config: LearningConfig) -> Target:
+def follow(config: TargetConfig) -> Target:
     """The way of following that `config.target_update` names."""
     return {"polyak": polyak(config.tau), "periodic": periodic(config.target_period)}[config.target_update]
 

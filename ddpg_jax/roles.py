@@ -16,7 +16,7 @@ from ddpg_jax.types import Array, Key, Learner, Metrics, Transition, Variables
 
 # loss(params, learner, batch, key) -> [], (mutated statistics, {name: []}): the one signature an author writes
 Loss = Callable[[Variables, Learner, Transition, Key], tuple[Array, tuple[Variables, dict[str, Array]]]]
-# target(params, target_params, updates done) -> target_params
+# target(params, target_params, how often the slowest role has stepped) -> target_params
 Target = Callable[[Variables, Variables, Array], Variables]
 
 
@@ -36,7 +36,7 @@ def polyak(tau: Array | float) -> Target:
 
 
 def periodic(period: int) -> Target:
-    """θ' <- θ after every `period` updates (Mnih et al. 2015)."""
+    """θ' <- θ after every `period` steps of the slowest role (Mnih et al. 2015)."""
     return lambda params, target, updates: optax.periodic_update(params, target, updates, period)
 
 
@@ -95,7 +95,7 @@ def actor_critic(roles: dict[str, Role]) -> tuple[Callable[[Key], Learner], Call
             step = lambda learner, name=name, role=role, key=role_key: descend(name, role, learner, batch, key)  # noqa: E731
             learner, measured = every(role.every, tick, step, learner)
             metrics |= measured
-        learner, _ = every(slowest, tick, lambda learner: (track(roles, learner, tick + 1), {}), learner)
+        learner, _ = every(slowest, tick, lambda learner: (track(roles, learner, (tick + 1) // slowest), {}), learner)
         return learner, metrics
 
     return init, update

@@ -10,7 +10,7 @@ from typing import Any
 import jax
 import numpy as np
 
-from ddpg_jax.algorithms import algorithms
+from ddpg_jax.algorithms import Algorithm, algorithms
 from ddpg_jax.settings import SettingError
 from ddpg_jax.types import Spec
 
@@ -80,7 +80,7 @@ def read_config(folder: str | Path) -> dict[str, Any]:
     path = Path(folder) / "config.json"
     try:
         stored = json.loads(path.read_text(encoding="utf-8"))
-        algorithm = algorithms()[stored["algorithm"]]
+        algorithm = _installed(stored["algorithm"])
         stored["run"]["env"], int(stored["run"]["seed"]), int(stored["run"]["seeds"])  # what readers rely on
         tuples = {name: tuple(v) if isinstance(v, list) else v for name, v in stored["config"].items()}
         spec = stored["spec"]
@@ -89,6 +89,8 @@ def read_config(folder: str | Path) -> dict[str, Any]:
         dtype = np.dtype(spec["obs_dtype"])
         spec = Spec(**spec | bounds | {"obs_shape": tuple(spec["obs_shape"]), "obs_dtype": dtype})
         return stored | {"config": algorithm.config(**tuples), "spec": spec}
+    except SettingError:
+        raise
     except OSError as error:
         raise SettingError(
             f"{folder} is not a run folder: its config.json cannot be read ({error.strerror})."
@@ -97,6 +99,12 @@ def read_config(folder: str | Path) -> dict[str, Any]:
         raise SettingError(
             f"{path} is damaged or was not written by ddpg_jax ({type(error).__name__}: {error})."
         ) from None
+
+
+def _installed(name: str) -> Algorithm:
+    if name not in algorithms():
+        raise SettingError(f"algorithm must be one that is installed ({', '.join(algorithms())}), not {name!r}.")
+    return algorithms()[name]
 
 
 def best_seed(folder: str | Path) -> int:

@@ -97,6 +97,10 @@ def test_a_preset_sets_defaults_and_flags_beside_it_win(tmp_path):
         ),
         ("train ddpg --preset=nope", "not 'nope'."),
         ("train td3 --preset lecture", "preset must be one of those of td3 (none yet), not 'lecture'."),
+        ("train ddpg --preset tutorial --preset lecture", "preset must be one of those of ddpg"),
+        ("train dpg-on-policy --norm batch", "norm must be one of none, layer for an on-policy method, not 'batch'."),
+        ("train ddpg --noise-spread 0.5", "noise_spread must be None with one environment, not 0.5."),
+        ("train dpg-off-policy --tau 0.5", "Unrecognized"),
         ("train ddpg --norm group", "invalid choice"),
         ("train copdac-q --norm batch", "invalid choice"),
         ("train ddpg --clip-norm -1", "clip_norm must be at least 0, not -1.0."),
@@ -112,6 +116,13 @@ def test_refusals(command, sentence, capsys, tmp_path):
     assert sentence in error
     assert error.count("\n") == 1
     assert not (tmp_path / "run").exists()
+
+
+def test_a_recipes_name_elsewhere_is_no_preset(tmp_path, monkeypatch):
+    """A run folder may be called as a recipe is."""
+    monkeypatch.chdir(tmp_path)
+    assert main(shlex.split(f"train ddpg {FAST} --hidden 4 --out lecture")) == 0
+    assert json.loads((tmp_path / "lecture" / "config.json").read_text())["config"]["activation"] == "relu"
 
 
 def test_an_unknown_preset_is_refused_in_python():

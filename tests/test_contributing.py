@@ -53,16 +53,25 @@ def test_the_example_trains_from_the_command_line(installed, tmp_path):
     assert json.loads((run / "config.json").read_text())["config"]["charge"] == 2.5
     assert "actor/size" in (run / "metrics.jsonl").read_text()
     assert command(installed, "evaluate", str(run), "--episodes", "2").returncode == 0
+    gone = command(tmp_path, "evaluate", str(run))
+    assert gone.returncode == 2
+    assert gone.stderr.startswith("error: algorithm must be one that is installed (dpg-on-policy, ")
+    assert gone.stderr.endswith("not 'gentle'.\n")
 
 
-def test_a_broken_package_is_named_in_one_sentence(tmp_path):
+def test_a_broken_package_is_named_and_stops_nothing(tmp_path):
+    """Nor may one take a name of ours."""
     info = tmp_path / "broken-1.0.dist-info"
     info.mkdir()
     (info / "METADATA").write_text("Metadata-Version: 2.1\nName: broken\nVersion: 1.0\n")
-    (info / "entry_points.txt").write_text("[ddpg_jax.algorithms]\nbroken = nowhere:ALGORITHM\n")
-    done = command(tmp_path, "train", "ddpg")
+    (info / "entry_points.txt").write_text(
+        "[ddpg_jax.algorithms]\nbroken = nowhere:ALGORITHM\nddpg = gentle:ALGORITHM\n"
+    )
+    done = command(tmp_path, "train", "ddpg", "--steps", "0")
     assert done.returncode == 2
-    assert done.stderr.startswith("error: The algorithm 'broken' of nowhere:ALGORITHM cannot be loaded")
+    assert "The algorithm 'broken' of nowhere:ALGORITHM is left out (ModuleNotFoundError" in done.stderr
+    assert "The algorithm 'ddpg' of math:pi is left out (it is no Algorithm, or its name is taken)" in done.stderr
+    assert "error: steps must be at least 1, not 0." in done.stderr
     assert "Traceback" not in done.stderr
 
 

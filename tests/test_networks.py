@@ -112,6 +112,12 @@ def test_an_action_beyond_the_output_is_refused():
         ddpg(config, spec())
 
 
+def test_images_too_small_for_three_convolutions_are_refused():
+    small = spec((64, 14, 3), 1, np.uint8)._replace(image=True)
+    with pytest.raises(SettingError, match=r"Images must be at least 15 x 15 for the default networks, not \(64, 14\)"):
+        ddpg(DDPGConfig(), small)
+
+
 def test_the_last_layer_has_its_own_range():
     """U(-3e-3, 3e-3) there, 1/√inputs elsewhere (Lillicrap et al. 2016, section 7)."""
     actor = network(Actor(50, Shape(1, (400,), final_scale=3e-3)))

@@ -133,6 +133,8 @@ def test_scales_are_spread_over_the_environments_and_fall_in_time():
     falling = scales(DDPGConfig(noise_scale=0.4, noise_final=0.25, noise_steps=1000))
     for clock, expected in ((0, 0.4), (50, 0.25), (100, 0.1), (5000, 0.1)):
         np.testing.assert_allclose(falling(jnp.int32(clock), 10), expected, rtol=1e-6)
+    late = scales(DDPGConfig(noise_scale=0.4, noise_final=0.25))
+    np.testing.assert_allclose(late(jnp.int32(2_000_000), 4096), 0.1, rtol=1e-6)  # 8e9 environment steps
     both = scales(DDPGConfig(noise_scale=0.0, noise_spread=1.0, noise_final=0.0, noise_steps=100))
     np.testing.assert_allclose(both(25, 2)[:, 0], [0.0, 0.5], rtol=1e-6)
     assert scales(DDPGConfig(noise_scale=0.3))(7, 5) == 0.3

@@ -8,7 +8,7 @@ import pytest
 from toys import spec
 
 from ddpg_jax import DDPGConfig, SACConfig, TD3Config, ddpg, sac, td3
-from ddpg_jax.recipe import LearningConfig, follow, optimiser, slow
+from ddpg_jax.recipe import LearningConfig, TargetConfig, follow, optimiser, slow
 from ddpg_jax.types import Learner, Transition
 
 KEY = jax.random.key(0)
@@ -45,8 +45,8 @@ def test_adam_is_the_default_and_sgd_the_plain_gradient():
 def test_targets_follow_as_they_are_told():
     """By tau of the way each time, or all of it every so many updates."""
     ends = jnp.float32(10.0), jnp.float32(0.0)
-    assert follow(LearningConfig(tau=0.1))(*ends, 7) == 1.0
-    copying = follow(LearningConfig(target_update="periodic", target_period=4))
+    assert follow(TargetConfig(tau=0.1))(*ends, 7) == 1.0
+    copying = follow(TargetConfig(target_update="periodic", target_period=4))
     assert [float(copying(*ends, jnp.int32(updates))) for updates in (3, 4, 5, 8)] == [0, 10, 0, 10]
 
 

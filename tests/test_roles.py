@@ -105,6 +105,14 @@ def test_periodic_targets_are_copies_made_every_so_many_updates():
         assert targets["b"] != params["b"] or (tick + 1) % 3 == 0
 
 
+def test_periodic_targets_count_the_steps_of_the_slowest_role():
+    """With a role that steps every second time, a period of 3 is a copy every 6 updates."""
+    b = pulled("b", lambda learner: 8.0)._replace(target=periodic(3))
+    a = pulled("a", to_other)._replace(every=2)
+    copied = [targets["b"] == params["b"] for _, params, targets, _ in trace({"b": b, "a": a}, 12)]
+    assert copied == [False] * 5 + [True] + [False] * 5 + [True]
+
+
 def test_a_role_without_a_target_has_none():
     """And a target starts as an array of its own, so that both can be donated."""
     roles = {"a": pulled("a", to_other), "b": pulled("b", to_other)._replace(target=polyak(0.5))}

@@ -5,6 +5,7 @@ command-line name and whose object is an `Algorithm`; CONTRIBUTING.md has an exa
 """
 
 import functools
+import warnings
 from collections.abc import Callable
 from importlib.metadata import entry_points
 from typing import Any, NamedTuple
@@ -14,7 +15,6 @@ from ddpg_jax.algorithms.ddpg import DDPGConfig, ddpg
 from ddpg_jax.algorithms.dpg import DPGConfig, dpg_off_policy, dpg_on_policy
 from ddpg_jax.algorithms.sac import SACConfig, sac
 from ddpg_jax.algorithms.td3 import TD3Config, td3
-from ddpg_jax.settings import SettingError
 from ddpg_jax.types import Agent, Spec
 
 
@@ -40,18 +40,19 @@ OWN = {
 def algorithms() -> dict[str, Algorithm]:
     """All algorithms by name: our own, then those of other installed packages.
 
-    Raises:
-      SettingError: one of those cannot be loaded, is no `Algorithm`, or bears a name of ours.
+    One of those that cannot be loaded, is no `Algorithm` or bears a name of ours is left out with a warning, so that a
+    broken package does not stop the others.
     """
     found = dict(OWN)
     for point in entry_points(group="ddpg_jax.algorithms"):
         try:
             loaded = point.load()
         except Exception as error:
-            raise SettingError(
-                f"The algorithm {point.name!r} of {point.value} cannot be loaded ({error!r})."
-            ) from error
-        if not isinstance(loaded, Algorithm) or point.name in found:
-            raise SettingError(f"{point.value} must be an Algorithm with a name of its own, not {point.name!r}.")
-        found[point.name] = loaded
+            reason = f"{type(error).__name__}: {error}"
+        else:
+            reason = "it is no Algorithm, or its name is taken"
+            if isinstance(loaded, Algorithm) and point.name not in found:
+                found[point.name] = loaded
+                continue
+        warnings.warn(f"The algorithm {point.name!r} of {point.value} is left out ({reason}).", stacklevel=2)
     return found

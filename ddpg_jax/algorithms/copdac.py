@@ -29,7 +29,7 @@ class COPDACConfig(NoiseConfig, NetworkConfig, LearningConfig):
     """
 
     actor_lr: float = setting(default=3e-5, help="step size of the actor", low=0)
-    noise_scale: float = setting(default=0.3, help="σ of the exploration noise, in half-ranges", low=0)
+    noise_scale: float = setting(default=0.3, help="σ of the noise, in half-ranges, or before the tanh", low=0)
     norm: Literal["none", "layer"] = setting(default="layer", help="layer: layer norm in each hidden layer")
     correction_lr: float = setting(default=1e-3, help="step size of the gradient-TD weights u; COPDAC-GQ only", low=0)
 
@@ -50,13 +50,15 @@ def copdac_q(config: COPDACConfig, spec: Spec, actor: Network | None = None, val
         q = critic.q(params, learner, batch.obs, batch.action)  # [B]
         return td_loss(q, critic.target(learner, batch)), ({}, {"q": q.mean()})
 
-    return _agent(config, spec, critic, {"critic": critic_loss})
+    roles = {"critic": Role(critic.init, critic_loss, optimiser(config, config.critic_lr, config.weight_decay))}
+    return _agent(config, spec, critic, roles)
 
 
 def copdac_gq(config: COPDACConfig, spec: Spec, actor: Network | None = None, value: Network | None = None) -> Agent:
     """COPDAC-GQ: the compatible critic learnt by gradient Q-learning (Silver et al. 2014, section 4.4, eqs. 24 to 28).
 
-    Arguments and errors as for `copdac_q`. Steps are those of a squared error, twice the paper's.
+    Arguments and errors as for `copdac_q`. u covers the features of V too, whose curvature is neglected where V is no
+    linear function; steps are those of a squared error, twice the paper's.
     """
     critic = _compatible(config, spec, actor, value)
 
@@ -75,7 +77,14 @@ def copdac_gq(config: COPDACConfig, spec: Spec, actor: Network | None = None, va
         error = critic.target(learner, batch) - critic.q(learner.params["critic"], learner, batch.obs, batch.action)
         return td_loss(along(params, learner, batch), error), ({}, {})
 
-    return _agent(config, spec, critic, {"correction": correction_loss, "critic": critic_loss})
+    def zeros(key):
+        return jax.tree.map(jnp.zeros_like, critic.init(key))
+
+    roles = {
+        "correction": Role(zeros, correction_loss, optimiser(config, config.correction_lr)),
+        "critic": Role(critic.init, critic_loss, optimiser(config, config.critic_lr, config.weight_decay)),
+    }
+    return _agent(config, spec, critic, roles)
 
 
 def compatible_q(
@@ -116,8 +125,8 @@ def _compatible(config: COPDACConfig, spec: Spec, actor: Network | None, value: 
     return _Compatible(actor, init, q, next_q, target)
 
 
-def _agent(config: COPDACConfig, spec: Spec, critic: _Compatible, losses: dict[str, Callable]) -> Agent:
-    """The agent whose critic learns by these losses; u has the critic's shape and starts at 0."""
+def _agent(config: COPDACConfig, spec: Spec, critic: _Compatible, roles: dict[str, Role]) -> Agent:
+    """The agent of this table, with the actor as its last row."""
 
     def actor_loss(params, learner, batch, key):
         action, _ = critic.actor.train(params, batch.obs)  # [B, A]
@@ -129,13 +138,5 @@ def _agent(config: COPDACConfig, spec: Spec, critic: _Compatible, losses: dict[s
     def value(learner, obs, action):
         return critic.q(learner.params["critic"], learner, obs, action)
 
-    def zeros(key):
-        return jax.tree.map(jnp.zeros_like, critic.init(key))
-
-    columns = {
-        "critic": (critic.init, optimiser(config, config.critic_lr, config.weight_decay)),
-        "correction": (zeros, optimiser(config, config.correction_lr)),
-    }
-    roles = {name: Role(columns[name][0], loss, columns[name][1]) for name, loss in losses.items()}
-    roles["actor"] = actor_role(config, critic.actor, examples(spec)[0], actor_loss)
+    roles = roles | {"actor": actor_role(config, critic.actor, examples(spec)[0], actor_loss)}
     return make_agent(config, spec, roles, policy, value, explorer(config, policy, spec.action_size))

@@ -3,13 +3,13 @@
 from ddpg_jax.losses import td_loss, td_target
 from ddpg_jax.networks import Actor, Critic, NetworkConfig, network, shape
 from ddpg_jax.noise import NoiseConfig, explorer
-from ddpg_jax.recipe import LearningConfig, actor_role, critic_role, examples, follow, make_agent, slow
+from ddpg_jax.recipe import LearningConfig, TargetConfig, actor_role, critic_role, examples, follow, make_agent, slow
 from ddpg_jax.settings import check, setting, settings
 from ddpg_jax.types import Agent, Network, Spec
 
 
 @settings
-class DDPGConfig(NoiseConfig, NetworkConfig, LearningConfig):
+class DDPGConfig(NoiseConfig, NetworkConfig, TargetConfig, LearningConfig):
     """Settings of DDPG in its modern form; floats are pytree leaves, the rest shapes the program."""
 
     target_actor: bool = setting(default=True, help="bootstrap through a slow copy of the actor, not the actor itself")

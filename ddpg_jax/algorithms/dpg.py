@@ -12,7 +12,7 @@ from ddpg_jax.networks import Actor, Critic, NetworkConfig, network, shape
 from ddpg_jax.noise import NoiseConfig, explorer
 from ddpg_jax.recipe import LearningConfig, actor_role, critic_role, examples, make_agent
 from ddpg_jax.replay import latest, replay
-from ddpg_jax.settings import check, settings
+from ddpg_jax.settings import SettingError, check, settings
 from ddpg_jax.types import Agent, Array, Memory, Network, Spec, Transition
 
 
@@ -24,14 +24,16 @@ class DPGConfig(NoiseConfig, NetworkConfig, LearningConfig):
 def dpg_on_policy(config: DPGConfig, spec: Spec, actor: Network | None = None, critic: Network | None = None) -> Agent:
     """On-policy deterministic actor-critic with a Sarsa critic (Silver et al. 2014, section 4.1, eqs. 11 to 13).
 
-    An update sees the N transitions before the newest ones, and the actions that were really taken after them. A time
-    limit leaves no such action: there the policy's own stands in.
+    An update sees the N transitions before the newest ones, and the actions that were really taken after them, whatever
+    `batch_size` and `replay_capacity` say. A time limit leaves no such action: there the policy's own stands in.
 
     Args: as for `ddpg`.
 
     Raises:
-      SettingError: a setting has a value that cannot be used.
+      SettingError: a setting has a value that cannot be used; batch norm is one, since a batch may be a single step.
     """
+    if config.norm == "batch":
+        raise SettingError("norm must be one of none, layer for an on-policy method, not 'batch'.")
 
     def next_action(batch, greedy):
         return jnp.where(batch.truncated[:, None], greedy, batch.next_action)

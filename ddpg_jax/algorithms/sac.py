@@ -5,14 +5,23 @@ import jax.numpy as jnp
 from ddpg_jax.losses import squash, td_loss, td_target
 from ddpg_jax.networks import Critic, GaussianActor, NetworkConfig, ensemble, network, shape
 from ddpg_jax.noise import stochastic
-from ddpg_jax.recipe import LearningConfig, actor_role, critic_role, examples, follow, make_agent, optimiser
+from ddpg_jax.recipe import (
+    LearningConfig,
+    TargetConfig,
+    actor_role,
+    critic_role,
+    examples,
+    follow,
+    make_agent,
+    optimiser,
+)
 from ddpg_jax.roles import Role
 from ddpg_jax.settings import check, setting, settings
 from ddpg_jax.types import Agent, Network, Spec
 
 
 @settings
-class SACConfig(NetworkConfig, LearningConfig):
+class SACConfig(NetworkConfig, TargetConfig, LearningConfig):
     """Settings of SAC; floats are pytree leaves, the rest shapes the program."""
 
     actor_lr: float = setting(default=3e-4, help="step size of the actor", low=0)

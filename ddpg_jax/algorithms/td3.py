@@ -6,13 +6,13 @@ import jax.numpy as jnp
 from ddpg_jax.losses import td_loss, td_target
 from ddpg_jax.networks import Actor, Critic, NetworkConfig, ensemble, network, shape
 from ddpg_jax.noise import NoiseConfig, explorer
-from ddpg_jax.recipe import LearningConfig, actor_role, critic_role, examples, follow, make_agent
+from ddpg_jax.recipe import LearningConfig, TargetConfig, actor_role, critic_role, examples, follow, make_agent
 from ddpg_jax.settings import check, setting, settings
 from ddpg_jax.types import Agent, Network, Spec
 
 
 @settings
-class TD3Config(NoiseConfig, NetworkConfig, LearningConfig):
+class TD3Config(NoiseConfig, NetworkConfig, TargetConfig, LearningConfig):
     """Settings of TD3; floats are pytree leaves, the rest shapes the program."""
 
     target_noise: float = setting(default=0.2, help="σ of the noise on the target action, in half-ranges", low=0)

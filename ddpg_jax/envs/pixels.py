@@ -62,13 +62,22 @@ def pixels(
       render: state -> its grey picture [H, W], 0 black to 1 white, the top row first; what is beyond is clipped.
       params, name, episode_length: as for any gymnax-style object.
 
+    A truncation of the object's own has to come no sooner than its time limit, `max_steps_in_episode`: the replay keeps
+    last images by it.
+
     Raises:
-      SettingError: not such an object, not such a picture, discrete actions, or an option that is no count.
+      SettingError: not such an object, not such a picture, discrete actions, an option that is no count, or
+        truncations of its own without a time limit to tell them apart by.
     """
     for option, value in {"episode_length": episode_length, "action_repeat": action_repeat, "frames": frames}.items():
         count(option, 1 if value is None else value)
     if not all(hasattr(env, attribute) for attribute in STYLES[""]):
         raise SettingError(f"{type(env).__name__} is no object in the style of gymnax ({', '.join(STYLES[''])}).")
+    known = getattr(env, "default_params", None) if params is None else params
+    if hasattr(env, "is_truncated") and not hasattr(known, "max_steps_in_episode"):
+        raise SettingError(
+            f"{type(env).__name__} needs params with max_steps_in_episode, since it truncates by itself."
+        )
     reset, step, name, low, high, length = parts(env, params, name, episode_length)
 
     def begin(key):
