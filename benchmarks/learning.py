@@ -58,11 +58,11 @@ RECIPES = {  # the published forms, and DDPG from pixels
     "lillicrap2016": "ddpg --preset lillicrap2016 --env Pendulum-v1 --steps 30000 --replay-capacity 100000",
     "tutorial": "ddpg --preset tutorial --env Pendulum-v1 --steps 20000 --replay-capacity 100000",
     "lecture": "ddpg --preset lecture --env Pendulum-v1 --steps 20000 --batch-size 64 --replay-capacity 100000",
-    # Values settle soon (a short horizon, fast targets) and noise is wide at first: before the critic knows what an
-    # action does, its drift alone drives the actor into saturation.
-    "pixels": "ddpg --preset lillicrap2016-pixels --steps 8000 --evaluations 14 --eval-episodes 8 --norm layer "
-    "--batch-size 32 --final-scale 3e-3 --replay-capacity 8000 --warmup-steps 1000 --discount 0.9 --tau 0.05 "
-    "--reward-scale 0.1 --actor-lr 3e-4 --weight-decay None --noise gaussian --noise-scale 1.0 --noise-final 0.1 "
+    # Before the critic knows what an action does, its drift alone drives the actor into saturation: hence a slow actor,
+    # values that settle soon (a short horizon, fast targets) and noise that is wide at first.
+    "pixels": "ddpg --preset lillicrap2016-pixels --steps 4000 --evaluations 10 --eval-episodes 8 --norm layer "
+    "--batch-size 32 --final-scale 3e-3 --replay-capacity 4000 --warmup-steps 1000 --discount 0.9 --tau 0.05 "
+    "--reward-scale 0.1 --actor-lr 3e-5 --weight-decay None --noise gaussian --noise-scale 1.0 --noise-final 0.1 "
     "--noise-steps 3000",
 }
 EPISODES = 128
