@@ -53,7 +53,7 @@ def scales(config: NoiseConfig) -> Scale:
         sigma: Any = config.noise_scale
         if config.noise_spread is not None:
             if num_envs == 1:
-                raise SettingError(f"noise_spread must be None with one environment, not {config.noise_spread!r}.")
+                raise SettingError("noise_spread must be None where num_envs is 1: there is nothing to spread over.")
             sigma = jnp.linspace(config.noise_scale, config.noise_spread, num_envs)[:, None]
         if config.noise_final is not None:
             vector_steps = config.noise_steps / num_envs  # the product with the clock could overflow
