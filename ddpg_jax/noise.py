@@ -35,7 +35,11 @@ class NoiseConfig:
 
 
 def explorer(config: NoiseConfig, policy: Callable[[Learner, Array], Array], action_size: int) -> Explorer:
-    """The explorer that `config.noise` names, with `config`'s numbers."""
+    """The explorer that `config.noise` names, with `config`'s numbers.
+
+    Raises:
+      SettingError: by its `init`, where noise is to be spread over one environment.
+    """
     scale = scales(config)
     kinds = {
         "gaussian": lambda: gaussian(policy, scale),
@@ -43,7 +47,14 @@ def explorer(config: NoiseConfig, policy: Callable[[Learner, Array], Array], act
         "ou": lambda: ornstein_uhlenbeck(policy, action_size, scale, config.noise_theta),
         "epsilon-uniform": lambda: epsilon_uniform(gaussian(policy, scale), config.noise_epsilon),
     }
-    return kinds[config.noise]()
+    chosen = kinds[config.noise]()
+
+    def init(num_envs):
+        if config.noise_spread is not None and num_envs == 1:
+            raise SettingError("noise_spread must be None where num_envs is 1: there is nothing to spread over.")
+        return chosen.init(num_envs)
+
+    return Explorer(init, chosen.act)
 
 
 def scales(config: NoiseConfig) -> Scale:
@@ -52,8 +63,6 @@ def scales(config: NoiseConfig) -> Scale:
     def scale(clock: Array, num_envs: int) -> Any:
         sigma: Any = config.noise_scale
         if config.noise_spread is not None:
-            if num_envs == 1:
-                raise SettingError("noise_spread must be None where num_envs is 1: there is nothing to spread over.")
             sigma = jnp.linspace(config.noise_scale, config.noise_spread, num_envs)[:, None]
         if config.noise_final is not None:
             vector_steps = config.noise_steps / num_envs  # the product with the clock could overflow

@@ -95,7 +95,12 @@ def compiled_chunk(env, updates, n_step=1):
         n_step=n_step,
     )
     flat = Shape(1, (4,))
-    agent = ddpg(DDPGConfig(normalise_obs=n_step > 1), env.spec, network(Actor(1, flat)), network(Critic(flat)))
+    agent = ddpg(
+        DDPGConfig(normalise_obs=n_step > 1 and not env.spec.image),
+        env.spec,
+        network(Actor(1, flat)),
+        network(Critic(flat)),
+    )
     run = trainer(env, agent, loop)
     state = jax.eval_shape(jax.vmap(run.init), jax.random.split(KEY, 2))
     chunk = jax.jit(jax.vmap(run.train, in_axes=(0, None, None)), donate_argnums=0)
