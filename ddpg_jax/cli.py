@@ -72,7 +72,9 @@ def _train_command(name: str, args: Sequence[str]) -> Callable[..., Callable[[],
         config: Any = kind(**chosen.config),
     ) -> Callable[[], None]:
         def command():
-            if preset not in {None, *recipes} or len(asked) > 1:
+            if len(asked) > 1:
+                raise SettingError(f"preset must be given once, not {len(asked)} times.")
+            if preset not in {None, *recipes}:
                 raise SettingError(f"preset must be one of those of {name} ({known}), not {preset!r}.")
             _train(name, run, loop, config)
 

@@ -97,7 +97,7 @@ def test_a_preset_sets_defaults_and_flags_beside_it_win(tmp_path):
         ),
         ("train ddpg --preset=nope", "not 'nope'."),
         ("train td3 --preset lecture", "preset must be one of those of td3 (none yet), not 'lecture'."),
-        ("train ddpg --preset tutorial --preset lecture", "preset must be one of those of ddpg"),
+        ("train ddpg --preset tutorial --preset=lecture", "preset must be given once, not 2 times."),
         ("train dpg-on-policy --norm batch", "norm must be one of none, layer for an on-policy method, not 'batch'."),
         ("train ddpg --noise-spread 0.5", "noise_spread must be None where num_envs is 1"),
         ("train dpg-off-policy --tau 0.5", "Unrecognized"),
