@@ -260,6 +260,13 @@ def test_states_with_empty_arrays_can_be_saved(folder, tmp_path):
     assert (tmp_path / "checkpoints" / "7").is_dir()
 
 
+def test_a_learner_without_statistics_is_stored_as_before_there_were_any(folder):
+    """So that runs stay readable when the learner gains a field that they do not use."""
+    (stored,) = (folder / "checkpoints").glob("*/learner/_METADATA")
+    assert "target_params" in stored.read_text()
+    assert "normaliser" not in stored.read_text()
+
+
 def test_a_diverged_seed_is_no_number_in_json():
     returns = np.array([[1.0, np.nan], [1.0, 2.0]])
     table = summarise(RunConfig(seeds=2), Evaluation(returns, np.ones((2, 2))))
