@@ -1,8 +1,8 @@
 """Actors and critics as flax modules, and `network`, which turns a module into three pure functions.
 
-Batch norm: `train` uses the minibatch and moves the running statistics, `apply` uses the running ones. So a role trains
-on its minibatch while acting, evaluation, the other roles and the targets, whose statistics follow by Polyak averaging
-with the weights, are deterministic functions of their input.
+Batch norm: `train` uses the minibatch and moves the running statistics, `apply` uses the running ones. Within an update
+every network, the targets included, is normalised by the minibatch that it is given; acting and evaluation use the
+running statistics. With targets by running statistics DDPG as published stayed unsolved on Pendulum.
 """
 
 from typing import Any, Literal, NamedTuple

@@ -111,6 +111,23 @@ def test_without_a_target_actor_the_actor_itself_is_bootstrapped_through():
     np.testing.assert_allclose(agent.update(learner, data, KEY, 0)[1]["critic/loss"][0], expected, rtol=1e-5)
 
 
+@pytest.mark.parametrize("name", AGENTS)
+def test_an_update_is_normalised_by_its_minibatch_and_acting_is_not(name):
+    """Running statistics, online or in the targets, change how the agent acts and nothing that it learns."""
+    config, make = AGENTS[name]
+    agent, data = make(config(hidden=(8,), norm="batch"), TOY), batch()
+    learner = agent.init(KEY)
+
+    def shift(path, leaf):
+        return leaf + 5.0 * any(getattr(key, "key", None) == "batch_stats" for key in path)
+
+    shifted = jax.tree_util.tree_map_with_path(shift, learner)
+    update = jax.jit(agent.update)
+    one, other = (update(held, data, KEY, jnp.int32(1))[1] for held in (learner, shifted))
+    jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-6), one, other)
+    assert not np.allclose(agent.act(learner, data.obs), agent.act(shifted, data.obs))
+
+
 def test_optimisers_are_optax_ones():
     """So that a user can read their state."""
     assert isinstance(optimiser(LearningConfig(), 0.1).init(PARAMS)[0], optax.ScaleByAdamState)

@@ -33,14 +33,15 @@ def ddpg(config: DDPGConfig, spec: Spec, actor: Network | None = None, critic: N
     obs, action = examples(spec)
 
     def critic_loss(params, learner, batch, key):
-        next_action = actor.apply(slow(learner, "actor"), batch.next_obs)  # [B, A]
-        next_q = critic.apply(slow(learner, "critic"), batch.next_obs, next_action)  # [B]
+        next_action, _ = actor.train(slow(learner, "actor"), batch.next_obs)  # [B, A]
+        next_q, _ = critic.train(slow(learner, "critic"), batch.next_obs, next_action)  # [B]
         q, mutated = critic.train(params, batch.obs, batch.action)  # [B]
         return td_loss(q, td_target(batch, next_q, config.discount)), (mutated, {"q": q.mean()})
 
     def actor_loss(params, learner, batch, key):
         action, mutated = actor.train(params, batch.obs)  # [B, A]
-        return -critic.apply(learner.params["critic"], batch.obs, action).mean(), (mutated, {})
+        q, _ = critic.train(learner.params["critic"], batch.obs, action)  # [B]
+        return -q.mean(), (mutated, {})
 
     def policy(learner, obs):
         return actor.apply(learner.params["actor"], obs)

@@ -64,14 +64,15 @@ def _dpg(
     obs, action = examples(spec)
 
     def critic_loss(params, learner, batch, key):
-        taken = next_action(batch, actor.apply(learner.params["actor"], batch.next_obs))  # [B, A]
-        next_q = critic.apply(learner.params["critic"], batch.next_obs, taken)  # [B]
+        greedy, _ = actor.train(learner.params["actor"], batch.next_obs)  # [B, A]
+        next_q, _ = critic.train(learner.params["critic"], batch.next_obs, next_action(batch, greedy))  # [B]
         q, mutated = critic.train(params, batch.obs, batch.action)  # [B]
         return td_loss(q, td_target(batch, next_q, config.discount)), (mutated, {"q": q.mean()})
 
     def actor_loss(params, learner, batch, key):
         action, mutated = actor.train(params, batch.obs)  # [B, A]
-        return -critic.apply(learner.params["critic"], batch.obs, action).mean(), (mutated, {})
+        q, _ = critic.train(learner.params["critic"], batch.obs, action)  # [B]
+        return -q.mean(), (mutated, {})
 
     def policy(learner, obs):
         return actor.apply(learner.params["actor"], obs)

@@ -53,20 +53,22 @@ def sac(config: SACConfig, spec: Spec, actor: Network | None = None, critic: Net
         return jnp.exp(learner.params["temperature"]["params"])
 
     def critic_loss(params, learner, batch, key):
-        next_action, next_log_prob = sample(learner, batch.next_obs, key)  # [B, A], [B]
-        next_q = twins.apply(learner.target_params["critic"], batch.next_obs, next_action).min(axis=0)  # [B]
-        next_value = next_q - alpha(learner) * next_log_prob
+        distribution, _ = actor.train(learner.params["actor"], batch.next_obs)
+        next_action, next_log_prob = squash(key, *distribution)  # [B, A], [B]
+        next_q, _ = twins.train(learner.target_params["critic"], batch.next_obs, next_action)  # [2, B]
+        next_value = next_q.min(axis=0) - alpha(learner) * next_log_prob
         q, mutated = twins.train(params, batch.obs, batch.action)  # [2, B]
         return td_loss(q, td_target(batch, next_value, config.discount)), (mutated, {"q": q.mean()})
 
     def actor_loss(params, learner, batch, key):
         distribution, mutated = actor.train(params, batch.obs)
         action, log_prob = squash(key, *distribution)  # [B, A], [B]
-        q = twins.apply(learner.params["critic"], batch.obs, action).min(axis=0)  # [B]
-        return (alpha(learner) * log_prob - q).mean(), (mutated, {"entropy": -log_prob.mean()})
+        q, _ = twins.train(learner.params["critic"], batch.obs, action)  # [2, B]
+        return (alpha(learner) * log_prob - q.min(axis=0)).mean(), (mutated, {"entropy": -log_prob.mean()})
 
     def temperature_loss(params, learner, batch, key):
-        _, log_prob = sample(learner, batch.obs, key)
+        distribution, _ = actor.train(learner.params["actor"], batch.obs)
+        _, log_prob = squash(key, *distribution)
         temperature = jnp.exp(params["params"])
         return -temperature * (log_prob + target_entropy).mean(), ({}, {"alpha": temperature})
 

@@ -34,21 +34,25 @@ def td3(config: TD3Config, spec: Spec, actor: Network | None = None, critic: Net
     twins = ensemble(critic, 2)
     obs, action = examples(spec)
 
-    def first_q(learner, obs, action):
-        return critic.apply(jax.tree.map(lambda leaf: leaf[0], learner.params["critic"]), obs, action)
+    def first(learner):
+        return jax.tree.map(lambda leaf: leaf[0], learner.params["critic"])
+
+    def value(learner, obs, action):
+        return critic.apply(first(learner), obs, action)
 
     def critic_loss(params, learner, batch, key):
         noise = config.target_noise * jax.random.normal(key, batch.action.shape)
         noise = jnp.clip(noise, -config.target_noise_clip, config.target_noise_clip)
-        next_action = actor.apply(learner.target_params["actor"], batch.next_obs) + noise  # [B, A]
-        next_action = jnp.clip(next_action, -1.0, 1.0)
-        next_q = twins.apply(learner.target_params["critic"], batch.next_obs, next_action).min(axis=0)  # [B]
+        next_action, _ = actor.train(learner.target_params["actor"], batch.next_obs)  # [B, A]
+        next_action = jnp.clip(next_action + noise, -1.0, 1.0)
+        next_q, _ = twins.train(learner.target_params["critic"], batch.next_obs, next_action)  # [2, B]
         q, mutated = twins.train(params, batch.obs, batch.action)  # [2, B]
-        return td_loss(q, td_target(batch, next_q, config.discount)), (mutated, {"q": q.mean()})
+        return td_loss(q, td_target(batch, next_q.min(axis=0), config.discount)), (mutated, {"q": q.mean()})
 
     def actor_loss(params, learner, batch, key):
         action, mutated = actor.train(params, batch.obs)  # [B, A]
-        return -first_q(learner, batch.obs, action).mean(), (mutated, {})
+        q, _ = critic.train(first(learner), batch.obs, action)  # [B]
+        return -q.mean(), (mutated, {})
 
     def policy(learner, obs):
         return actor.apply(learner.params["actor"], obs)
@@ -57,4 +61,4 @@ def td3(config: TD3Config, spec: Spec, actor: Network | None = None, critic: Net
         "critic": critic_role(config, twins, obs, action, critic_loss, target=follow(config)),
         "actor": actor_role(config, actor, obs, actor_loss, every=config.policy_delay, target=follow(config)),
     }
-    return make_agent(config, spec, roles, policy, first_q, explorer(config, policy, spec.action_size))
+    return make_agent(config, spec, roles, policy, value, explorer(config, policy, spec.action_size))
