@@ -1,4 +1,4 @@
-"""The command line: `ddpg-jax train ALGORITHM`, `ddpg-jax evaluate RUN`, `ddpg-jax envs`."""
+"""The command line: `ddpg-jax train ALGORITHM`, `ddpg-jax evaluate RUN`, `ddpg-jax envs`, `ddpg-jax bench`."""
 
 import contextlib
 import io
@@ -43,6 +43,7 @@ def _parse(args: Sequence[str]) -> Callable[[], None]:
     app.command(train_app, name="train", help="Train agents and write a run folder.")
     app.command(name="evaluate", help="Play whole episodes with the policies of a run.")(_evaluate)
     app.command(name="envs", help="List the environments.")(_envs)
+    app.command(name="bench", help="Measure this machine beside the limit of its matrix products.")(_bench)
     errors = io.StringIO()
     try:
         with contextlib.redirect_stderr(errors):
@@ -95,9 +96,11 @@ def _one_line(panel: str) -> str:
 
 
 def _train(name: str, run: Any, loop: LoopConfig, config: Any) -> None:
+    from ddpg_jax.device import prepare
     from ddpg_jax.display import Display
     from ddpg_jax.experiment import run_experiment
 
+    prepare(max(run.seeds, 1))
     with Display(Console(stderr=False)) as display:
         result = run_experiment(name, config, loop, run, announce=display.announce, report=display.report)
     display.console.print(_table(result.table, f"{run.eval_episodes} deterministic episodes per seed"))
@@ -116,8 +119,10 @@ def _evaluate(
 
 
 def _evaluate_run(folder: Path, episodes: int, seed: int, as_json: bool) -> None:
+    from ddpg_jax.device import prepare
     from ddpg_jax.experiment import evaluate_run
 
+    prepare()
     report = evaluate_run(folder, episodes, seed)
     if as_json:
         print(json.dumps(report))
@@ -156,6 +161,51 @@ def _list_envs() -> None:
                     spec = make_env(name).spec
                     table.add_row(spec.name, str(spec.obs_shape), _bounds(spec), str(spec.episode_length))
     Console().print(table)
+
+
+def _bench(
+    seconds: Annotated[float, Doc("measuring time per row")] = 3.0,
+    json: Annotated[bool, Doc("print one JSON object instead of a table")] = False,
+) -> Callable[[], None]:
+    return lambda: _measure(seconds, json)
+
+
+def _measure(seconds: float, as_json: bool) -> None:
+    from ddpg_jax.device import prepare
+
+    if not 0 < seconds < float("inf"):
+        raise SettingError(f"seconds must be above 0 and finite, not {seconds}.")
+    prepare(seeds=8)
+    from ddpg_jax import bench
+
+    rows = []
+    for row in bench.table(seconds):
+        rows.append(row)
+        if not as_json:
+            Console().print(f"  {row['workload']} measured")
+    if as_json:
+        print(json.dumps({"machine": bench.machine(), "rows": rows}))
+        return
+    table = Table(title=f"DDPG on Pendulum-v1; {bench.machine()}", caption="limit: the matrix products alone")
+    heads = {
+        "workload": "workload",
+        "updates_per_s": "updates/s",
+        "env_steps_per_s": "env steps/s",
+        "first_update_s": "to first update",
+        "limit_updates_per_s": "limit, updates/s",
+        "share": "share of limit",
+    }
+    for head in heads.values():
+        table.add_column(head, justify="right")
+    for row in rows:
+        table.add_row(*(_measured(name, row.get(name)) for name in heads))
+    Console().print(table)
+
+
+def _measured(name: str, value: Any) -> str:
+    if value is None or isinstance(value, str):
+        return value or ""
+    return {"share": f"{value:.0%}", "first_update_s": f"{value:.1f} s"}.get(name, f"{value:,.0f}")
 
 
 def _bounds(spec: Any) -> str:

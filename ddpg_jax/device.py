@@ -1,10 +1,18 @@
-"""What the device holds."""
+"""What the device holds, and how JAX is set up for it."""
 
+import contextlib
 import os
 from pathlib import Path
 from typing import Any
 
 import jax
+import platformdirs
+
+from ddpg_jax.seeds import share
+
+CACHE_BYTES = 2**30
+# Compiler options for a program that runs once and briefly: half the time to compile it.
+QUICK = {"cpu": {"xla_backend_optimization_level": "1"}}
 
 
 def nbytes(tree: Any) -> int:
@@ -22,3 +30,24 @@ def memory_limit() -> int:
         return min(physical, int(Path("/sys/fs/cgroup/memory.max").read_text()))
     except (OSError, ValueError):
         return physical
+
+
+def cores() -> int:
+    """CPU cores that this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def prepare(seeds: int = 1) -> None:
+    """Sets JAX up as the command line wants it, before its first computation; what the user has set stays.
+
+    Compiled programs go to the user's cache folder (at most `CACHE_BYTES`, the longest unused leave first), and the
+    CPU becomes as many devices as `seeds` can be dealt to, one core each.
+    """
+    config: Any = jax.config
+    if config.jax_compilation_cache_dir is None:
+        jax.config.update("jax_compilation_cache_dir", str(platformdirs.user_cache_path("ddpg_jax") / "programs"))
+        jax.config.update("jax_compilation_cache_max_size", CACHE_BYTES)
+        jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.1)
+    if config.jax_num_cpu_devices == -1 and "host_platform_device_count" not in os.environ.get("XLA_FLAGS", ""):
+        with contextlib.suppress(RuntimeError):  # a notebook or a test in which JAX already runs
+            jax.config.update("jax_num_cpu_devices", share(seeds, cores()))

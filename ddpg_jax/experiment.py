@@ -15,7 +15,17 @@ from ddpg_jax import metrics, plots, run_folder
 from ddpg_jax.checkpoint import save_state
 from ddpg_jax.envs import make_env
 from ddpg_jax.evaluate import Evaluation, evaluate
-from ddpg_jax.plan import Plan, Programs, RunConfig, evaluation_keys, make_plan, options_of, programs, seed_keys
+from ddpg_jax.plan import (
+    Plan,
+    Programs,
+    RunConfig,
+    evaluation_keys,
+    make_plan,
+    options_of,
+    placement,
+    programs,
+    seed_keys,
+)
 from ddpg_jax.policy import load_learners
 from ddpg_jax.settings import INT32, SettingError, check
 from ddpg_jax.train import LoopConfig, means
@@ -64,11 +74,15 @@ def run_experiment(
     env = make_env(run.env, **options_of(run))
     folder = run.out or Path("runs") / f"{algorithm}-{run.env.replace('/', '-')}"
     run = dataclasses.replace(run, out=folder)
-    phases = programs(env, algorithm, loop, run.eval_episodes)
+    mapping, devices = placement(config, loop, run, env)
+    phases = programs(env, algorithm, loop, run.eval_episodes, mapping, devices)
     plan = make_plan(env, phases, config, loop, run)
     run_folder.create(folder, run.overwrite)
     run_folder.write_config(folder, algorithm, run, loop, config, env.spec)
-    announce(f"{algorithm} on {env.spec.name}, seeds {run.seed} to {run.seed + run.seeds - 1}: {plan.describe()}")
+    how = {"vmap": "side by side", "loop": "in turn"}[mapping]
+    spread = f" {how} on {devices} device{'s' * (devices > 1)}" if run.seeds > 1 else ""
+    seeds = f"seeds {run.seed} to {run.seed + run.seeds - 1}{spread}"
+    announce(f"{algorithm} on {env.spec.name}, {seeds}: {plan.describe()}")
 
     state, result = _drive(phases, plan, config, run, announce, report)
     announce(f"writing {folder}")
@@ -101,7 +115,7 @@ def _drive(
     for clock in plan.bounds:
         if clock > previous:
             state, totals = phases.chunk(state, previous, clock - previous, config)
-        result = phases.test(state.learner, evaluation_keys(keys, clock), config)
+        result = phases.test((state.learner, evaluation_keys(keys, clock)), config)
         measured = means(totals) | {
             "eval_return": result.returns.mean(axis=1),
             "eval_length": result.lengths.mean(axis=1),

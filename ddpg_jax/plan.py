@@ -8,8 +8,9 @@ import jax
 import jax.numpy as jnp
 
 from ddpg_jax.algorithms import algorithms
-from ddpg_jax.device import memory_limit, nbytes
+from ddpg_jax.device import QUICK, memory_limit, nbytes
 from ddpg_jax.evaluate import Evaluation, evaluate
+from ddpg_jax.seeds import Mapping, choose, in_turn, share, side_by_side, spread
 from ddpg_jax.settings import INT32, SettingError, setting, settings
 from ddpg_jax.train import LoopConfig, chunk_bounds, trainer
 from ddpg_jax.types import Env, TrainState
@@ -25,6 +26,9 @@ class RunConfig:
     steps: int = setting(default=100_000, help="environment steps per seed, warm-up included", low=1)
     seeds: int = setting(default=1, help="independent agents, trained side by side", low=1)
     seed: int = setting(default=0, help="the first seed; the others follow it", low=0)
+    seed_mapping: Literal["auto", "vmap", "loop"] = setting(
+        default="auto", help="seeds of one device side by side or in turn; auto: whichever is faster there"
+    )
     evaluations: int = setting(default=20, help="chunks of the run; after each one the policy is evaluated", low=1)
     eval_episodes: int = setting(default=32, help="whole episodes per evaluation and seed", low=1)
     episode_length: int | None = setting(
@@ -66,33 +70,52 @@ class Plan(NamedTuple):
 
 
 class Programs(NamedTuple):
-    """The three compiled phases, over seeds; a changed float of the configuration compiles nothing anew."""
+    """The compiled phases, over seeds; a changed float of the configuration compiles nothing anew."""
 
-    start: Callable[..., TrainState]  # (keys [S], config)
+    init: Callable[..., TrainState]  # (keys [S], config)
+    prefill: Callable[..., TrainState]  # (state [S], config); the state is donated
     chunk: Callable[..., Any]  # (state [S], clock, length, config) -> state, metrics; the state is donated
-    test: Callable[..., Evaluation]  # (learner [S], keys [S], config) -> [S, E]
+    test: Callable[..., Evaluation]  # ((learner [S], keys [S]), config) -> [S, E]
+
+    def start(self, keys: jax.Array, config: Any) -> TrainState:
+        """The state of every seed, ready to learn."""
+        return self.prefill(self.init(keys, config), config)
 
 
-def programs(env: Env, algorithm: str, loop: LoopConfig, episodes: int) -> Programs:
+def programs(
+    env: Env, algorithm: str, loop: LoopConfig, episodes: int, mapping: Mapping = "vmap", devices: int = 1
+) -> Programs:
     """The phases of a run of this algorithm as jitted functions, not compiled yet."""
     make = algorithms()[algorithm].make
 
-    def start(key, config):
-        run = trainer(env, make(config, env.spec), loop)
-        return run.prefill(run.init(key))
+    def init(key, config):
+        return trainer(env, make(config, env.spec), loop).init(key)
+
+    def prefill(state, config):
+        return trainer(env, make(config, env.spec), loop).prefill(state)
 
     def chunk(state, clock, length, config):
         return trainer(env, make(config, env.spec), loop).train(state, clock, length)
 
-    def test(learner, key, config):
-        agent = make(config, env.spec)
-        return evaluate(key, env, lambda obs: agent.act(learner, obs), episodes)
+    def test(mine, config):
+        agent, (learner, key) = make(config, env.spec), mine
+        with jax.default_matmul_precision(loop.matmul_precision):
+            return evaluate(key, env, lambda obs: agent.act(learner, obs), episodes)
 
+    over = {"vmap": side_by_side, "loop": in_turn}[mapping]
     return Programs(
-        jax.jit(jax.vmap(start, in_axes=(0, None))),
-        jax.jit(jax.vmap(chunk, in_axes=(0, None, None, None)), donate_argnums=0),
-        jax.jit(jax.vmap(test, in_axes=(0, 0, None))),
+        jax.jit(spread(side_by_side(init), devices), compiler_options=QUICK.get(jax.default_backend())),
+        jax.jit(spread(side_by_side(prefill), devices), donate_argnums=0),
+        jax.jit(spread(over(chunk), devices), donate_argnums=0),
+        jax.jit(spread(side_by_side(test), devices)),
     )
+
+
+def placement(config: Any, loop: LoopConfig, run: RunConfig, env: Env) -> tuple[Mapping, int]:
+    """How the seeds of a run are mapped, and over how many devices."""
+    chosen = choose(loop.batch_size, getattr(config, "hidden", ()), env.spec.image)
+    mapping = chosen if run.seed_mapping == "auto" else run.seed_mapping
+    return mapping if run.seeds > 1 else "vmap", share(run.seeds, len(jax.devices()))
 
 
 def make_plan(env: Env, phases: Programs, config: Any, loop: LoopConfig, run: RunConfig) -> Plan:
@@ -105,7 +128,8 @@ def make_plan(env: Env, phases: Programs, config: Any, loop: LoopConfig, run: Ru
     bounds = chunk_bounds(warmup, last, run.evaluations)
     if run.seed + run.seeds - 1 > INT32:
         raise SettingError(f"seed and seeds must stay below 2**31 together, not {run.seed} and {run.seeds}.")
-    state = jax.eval_shape(phases.start, jax.eval_shape(lambda: seed_keys(run)), config)
+    begun = jax.eval_shape(phases.init, jax.eval_shape(lambda: seed_keys(run)), config)
+    state = jax.eval_shape(phases.prefill, begun, config)
     replay_bytes, state_bytes, limit = nbytes(state.memory), nbytes(state), memory_limit()
     if state_bytes > limit:
         replay, total, most = (f"{size / 2**30:,.2f} GiB" for size in (replay_bytes, state_bytes, limit))

@@ -6,6 +6,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
+from ddpg_jax.draw import below
 from ddpg_jax.settings import SettingError
 from ddpg_jax.types import Array, Memory, Spec, Transition
 
@@ -64,7 +65,7 @@ def replay(
     def sample(ring, taken, key):
         stored = jnp.minimum(taken, rows)
         end = taken - spec.image  # the clock after the newest step that can be drawn
-        index = jax.random.randint(key, (batch_size,), 0, (stored - spec.image) * num_envs)
+        index = below(key, (batch_size,), (stored - spec.image) * num_envs)
         first, env = taken - stored + index // num_envs, index % num_envs  # [B], a clock
         reward, steps = _returns(ring, first, env, end, rows, n_step, discount)
         last = first + steps - 1

@@ -6,7 +6,7 @@ randomness derive from it, and under `vmap` over seeds it stays unbatched, so th
 
 from collections.abc import Callable
 from dataclasses import replace
-from typing import Any
+from typing import Any, Literal
 
 import jax
 import jax.numpy as jnp
@@ -36,6 +36,10 @@ class LoopConfig:
         help="where a finished episode goes on: a pool of fresh states, a reset every step, or a cached state",
     )
     pool_size: int = setting(default=64, help="initial states in the pool, renewed every chunk", low=1)
+    matmul_precision: Literal["float32", "tensorfloat32", "bfloat16"] = setting(
+        default="float32",
+        help="of matrix products; an accelerator multiplies faster, and less reproducibly, below float32",
+    )
 
 
 def trainer(env: Env, agent: Agent, loop: LoopConfig = LoopConfig()) -> Trainer:
@@ -64,8 +68,7 @@ def trainer(env: Env, agent: Agent, loop: LoopConfig = LoopConfig()) -> Trainer:
             memory=memory.init(),
         )
 
-    def interact(explorer: Explorer, state: TrainState, clock: Array, key: Key) -> tuple[TrainState, Metrics]:
-        act_key, env_key = jax.random.split(key)
+    def interact(explorer: Explorer, state: TrainState, clock: Array, act_key: Key, env_key: Key):
         running = state.env.env
         action, noise = explorer.act(state.learner, state.noise, running.obs, running.time == 0, clock, act_key)
         env_state, transition, metrics = vec_env.step(env_key, state.env, action)
@@ -76,7 +79,8 @@ def trainer(env: Env, agent: Agent, loop: LoopConfig = LoopConfig()) -> Trainer:
         explorer = uniform(env.spec.action_size)
 
         def step(clock, state):
-            random, _ = interact(explorer, replace(state, noise=()), clock, jax.random.fold_in(state.key, clock))
+            act_key, env_key = jax.random.split(jax.random.fold_in(state.key, clock))
+            random, _ = interact(explorer, replace(state, noise=()), clock, act_key, env_key)
             return replace(random, noise=state.noise)
 
         return jax.lax.fori_loop(0, warmup, step, state)
@@ -92,8 +96,8 @@ def trainer(env: Env, agent: Agent, loop: LoopConfig = LoopConfig()) -> Trainer:
         return replace(state, learner=learner), losses
 
     def train_step(state: TrainState, clock: Array) -> tuple[TrainState, Metrics]:
-        interact_key, learn_key = jax.random.split(jax.random.fold_in(state.key, clock))
-        state, metrics = interact(agent.explorer, state, clock, interact_key)
+        act_key, env_key, learn_key = jax.random.split(jax.random.fold_in(state.key, clock), 3)
+        state, metrics = interact(agent.explorer, state, clock, act_key, env_key)
         state, losses = learn(state, clock, learn_key)
         return state, metrics | losses
 
@@ -101,7 +105,8 @@ def trainer(env: Env, agent: Agent, loop: LoopConfig = LoopConfig()) -> Trainer:
         clock = jnp.asarray(clock, jnp.int32)
         refresh_key = jax.random.fold_in(state.key, ~clock)  # negative, as no step's clock is
         state = replace(state, env=vec_env.refresh(refresh_key, state.env))
-        return accumulate(train_step, state, clock, length)
+        with jax.default_matmul_precision(loop.matmul_precision):
+            return accumulate(train_step, state, clock, length)
 
     return Trainer(init, prefill, train, warmup)
 

@@ -8,7 +8,19 @@ import pytest
 import ddpg_jax
 
 HOUSE = Path(ddpg_jax.__file__).parent
-SKELETON = {"types", "settings", "losses", "noise", "layers", "networks", "replay", "normalise", "roles", "recipe"}
+SKELETON = {
+    "types",
+    "draw",
+    "settings",
+    "losses",
+    "noise",
+    "layers",
+    "networks",
+    "replay",
+    "normalise",
+    "roles",
+    "recipe",
+}
 ALLOWED = {
     "types": set(),
     "settings": set(),
@@ -16,12 +28,15 @@ ALLOWED = {
     "noise": {"types", "settings"},
     "layers": {"types"},
     "networks": {"types", "settings", "layers"},
-    "replay": {"types", "settings"},
+    "replay": {"types", "settings", "draw"},
     "normalise": {"types"},
     "roles": {"types"},
     "recipe": {"types", "settings", "replay", "normalise", "roles"},
     "algorithms": SKELETON | {"algorithms"},
-    "envs": {"types", "settings", "envs"},
+    "envs": {"types", "settings", "draw", "envs"},
+    "draw": {"types"},
+    "seeds": set(),
+    "device": {"seeds"},
     "train": {"types", "settings", "noise", "envs.door"},
     "evaluate": {"types", "settings", "envs.door"},
 }

@@ -11,6 +11,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from ddpg_jax.draw import below
 from ddpg_jax.settings import SettingError
 from ddpg_jax.types import Array, Env, EnvState, Key, Spec, Transition, VecEnv, VecEnvState
 
@@ -88,17 +89,17 @@ def vectorise(env: Env, num_envs: int, restart: Restart = "pool", pool_size: int
 
     def initial_states(key, pool):
         if restart == "pool":
-            index = jax.random.randint(key, (num_envs,), 0, pool_size)
+            index = below(key, (num_envs,), pool_size)
             return jax.tree.map(lambda leaf: leaf[index], pool)
         return fill(key) if restart == "every-step" else pool
 
     def step(key, state, action):
-        step_key, restart_key = jax.random.split(key)
-        new, transition = jax.vmap(env.step)(jax.random.split(step_key, num_envs), state.env, action)
+        keys = jax.random.split(key, num_envs + 1)
+        new, transition = jax.vmap(env.step)(keys[:-1], state.env, action)
         ended = transition.ended
         returns, lengths = state.episode_return + transition.reward, state.episode_steps + 1
         metrics = {"episode_return": _over(ended, returns), "episode_length": _over(ended, lengths)}
-        begun = jax.vmap(select)(ended, initial_states(restart_key, state.pool), new)
+        begun = jax.vmap(select)(ended, initial_states(keys[-1], state.pool), new)
         returns, lengths = jnp.where(ended, 0, returns), jnp.where(ended, 0, lengths)  # 0 after a NaN, too
         return VecEnvState(begun, state.pool, returns, lengths), transition, metrics
 

@@ -1,6 +1,9 @@
 """gymnax >= 1.0 environments, and any object written in their style."""
 
+import importlib
+import sys
 from collections.abc import Callable
+from types import ModuleType
 from typing import Any, NamedTuple
 
 import jax
@@ -28,16 +31,12 @@ class Parts(NamedTuple):
 
 def names() -> list[str]:
     """The registered ids; `make` refuses those whose actions are discrete."""
-    import gymnax
-
-    return list(gymnax.registered_envs)
+    return list(_gymnax().registered_envs)
 
 
 def make(name: str, **options: Any) -> Env:
     """A registered environment; `options` as for `wrap`."""
-    import gymnax
-
-    env, params = gymnax.make(name)
+    env, params = _gymnax().make(name)
     return wrap(env, params, name=name, **options)
 
 
@@ -86,6 +85,30 @@ def parts(env: Any, params: Any = None, name: str | None = None, episode_length:
         return state, obs, reward, terminated, is_truncated(state, params)
 
     return Parts(reset, step, name, low, high, episode_length)
+
+
+def _gymnax() -> ModuleType:
+    """gymnax, without the libraries that a few `render` methods draw with: those wait until one is called.
+
+    They are two thirds of what its import takes.
+    """
+    heavy = [name for name in ("matplotlib.pyplot", "seaborn") if name not in sys.modules]
+    sys.modules.update({name: _Later(name) for name in heavy})
+    try:
+        import gymnax
+    finally:
+        for name in heavy:
+            del sys.modules[name]
+    return gymnax
+
+
+class _Later(ModuleType):
+    """A module that is imported when something is asked of it."""
+
+    def __getattr__(self, name: str) -> Any:
+        if name.startswith("__"):  # the import system's own questions
+            raise AttributeError(name)
+        return getattr(importlib.import_module(self.__name__), name)
 
 
 def _limit(env: Any, params: Any, episode_length: int | None) -> tuple[int, Any]:

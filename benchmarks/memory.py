@@ -1,0 +1,66 @@
+"""Peak memory of a run against the arithmetic of its plan: is there ever a second copy of the replay?
+
+    python benchmarks/memory.py
+
+Each case runs twice in a process of its own, with a small and with a large replay; the difference of the two peaks
+(resident set, high-water mark) over the difference of the two plans is how often the replay is held. Writes
+benchmarks/results/memory.json.
+"""
+
+import json
+import multiprocessing
+import resource
+from pathlib import Path
+from typing import Any
+
+RESULTS = Path(__file__).parent / "results" / "memory.json"
+SMALL, LARGE = 100_000, 6_000_000
+CASES = [
+    {"seeds": 1},
+    {"seeds": 8, "seed_mapping": "vmap"},
+    {"seeds": 8, "seed_mapping": "loop"},
+    {"seeds": 1, "num_envs": 1024},
+]
+
+
+def peak(case: dict[str, Any], capacity: int, answers: Any) -> None:
+    """Trains a moment; puts (bytes of the plan, peak bytes of the process) into `answers`."""
+    from ddpg_jax.device import prepare
+
+    prepare(case["seeds"])
+    from ddpg_jax import bench
+    from ddpg_jax.plan import make_plan, placement, programs
+
+    work = bench.Workload(hidden=(64, 64), batch_size=64, replay_capacity=capacity // case["seeds"], **case)
+    env, config, loop, run = work.parts()
+    phases = programs(env, work.algorithm, loop, 1, *placement(config, loop, run, env))
+    plan = make_plan(env, phases, config, loop, run)
+    advance = bench.begin(work)
+    advance(50)
+    advance(50)
+    answers.put((plan.state_bytes, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024))
+
+
+def measure(case: dict[str, Any]) -> dict[str, Any]:
+    """One row."""
+    context, runs = multiprocessing.get_context("spawn"), []
+    for capacity in (SMALL, LARGE):
+        answers = context.Queue()
+        process = context.Process(target=peak, args=(case, capacity, answers))
+        process.start()
+        runs.append(answers.get(timeout=300))
+        process.join()
+    planned, measured = (large - small for small, large in zip(*runs, strict=True))
+    row = case | {"planned_bytes": planned, "peak_bytes": measured, "ratio": measured / planned}
+    print(row, flush=True)
+    return row
+
+
+def main() -> None:
+    """Measures every case."""
+    rows = [measure(case) for case in CASES]
+    RESULTS.write_text(json.dumps({"command": "python benchmarks/memory.py", "rows": rows}, indent=1) + "\n")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,103 @@
+"""Brax's SAC on Brax's own environments: simulation, replay and update in one pmapped epoch.
+
+What is measured: the epochs of `sac.train`, one per chunk, called as a user calls it. The function keeps its loop to
+itself and hands over the floor once an epoch, in `progress_fn`; there this worker waits for requests and reads the
+clock. Evaluation is replaced by nothing, for `train` offers no way to leave it out. Its specialties: thousands of
+simulated bodies on an accelerator, several devices. SAC is more work per update than DDPG (two critics, a sampled
+policy, the temperature). Once the replay is full, each insertion shifts all of it.
+"""
+
+import sys
+import time
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+from protocol import Line, require, serve
+
+
+class NoEvaluator:
+    """Stands where `sac.train` expects its evaluator."""
+
+    def __init__(self, *_: Any, **__: Any) -> None: ...
+
+    def run_evaluation(self, _: Any, training_metrics: dict[str, Any], **__: Any) -> dict[str, Any]:
+        return training_metrics
+
+
+def main(line: Line) -> None:
+    config = line.config
+    require(config["algorithm"] == "sac", "Brax has SAC and no DDPG")
+    require(config["env"] != "Pendulum-v1", "Pendulum-v1 is not a Brax environment")
+    require(config["seeds"] == 1, "one process trains one seed")
+    with line.importing():
+        from brax import envs as brax_envs
+        from brax.training import acting
+        from brax.training.agents.sac import networks, train
+
+    acting.Evaluator = NoEvaluator
+    env = brax_envs.get_environment(config["env"], backend=config.get("backend", "spring"))
+    envs, warmup, chunk = config["num_envs"], config["warmup_steps"], max(1, config.get("chunk", 100))
+    epochs = 100_000  # more than anyone asks for; an epoch's length is what is left after warm-up, divided by these
+    prefill = -(-warmup // envs) * envs
+    requests = line.requests()
+    wanted, done, began, calls = 0.0, 0, 0.0, 0
+    settings = {
+        "critics": 2,
+        "learning_rate": 1e-3,
+        "tau": 0.005,
+        "backend": config.get("backend", "spring"),
+        "chunk": chunk,
+        "hidden": config["hidden"],
+        "episode_length": 1000,
+        "observation_size": env.observation_size,
+        "action_size": env.action_size,
+    }
+
+    class HungUp(Exception):
+        """The driver sends no more requests."""
+
+    def after_epoch(_: int, __: Any) -> None:
+        nonlocal wanted, done, began, calls
+        calls += 1
+        if calls == 1:
+            return line.stepped()
+        if calls == 2:
+            line.ready(settings, ("brax", "jax", "flax", "optax", "mujoco", "mujoco-mjx"))
+        else:
+            done, elapsed = done + 1, time.perf_counter() - began
+            if elapsed < wanted:
+                return None
+            steps = done * chunk
+            line.say(updates=steps * config["updates_per_step"], env_steps=steps * envs, seconds=elapsed)
+        wanted = next(requests, -1.0)
+        if wanted < 0:
+            raise HungUp
+        done, began = 0, time.perf_counter()
+        return None
+
+    try:
+        train.train(
+            env,
+            num_timesteps=prefill + epochs * chunk * envs,
+            num_evals=epochs + 1,
+            episode_length=1000,
+            num_envs=envs,
+            num_eval_envs=1,
+            learning_rate=1e-3,
+            discounting=0.99,
+            tau=0.005,
+            batch_size=config["batch_size"],
+            min_replay_size=warmup,
+            max_replay_size=config["replay_capacity"],
+            grad_updates_per_step=config["updates_per_step"],
+            network_factory=partial(networks.make_sac_networks, hidden_layer_sizes=tuple(config["hidden"])),
+            progress_fn=after_epoch,
+        )
+    except HungUp:
+        return
+
+
+if __name__ == "__main__":
+    serve(main)

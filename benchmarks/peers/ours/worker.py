@@ -1,0 +1,36 @@
+"""ddpg_jax itself behind the peers' protocol: the programs that `ddpg-jax train` runs, in chunks."""
+
+import sys
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+from protocol import Line, serve
+
+
+def main(line: Line) -> None:
+    with line.importing():
+        from ddpg_jax.device import prepare
+
+        known = {name: value for name, value in line.config.items() if name != "chunk"}
+        prepare(known["seeds"])
+        from ddpg_jax import bench
+
+        workload = bench.Workload(**known | {"hidden": tuple(known["hidden"])})
+    advance = bench.begin(workload)
+    advance(1)
+    line.stepped()
+    length = bench.paced(advance, 0.3)
+    env, config, loop, run = workload.parts()
+    mapping, devices = bench.placement(config, loop, run, env)
+    settings = {"seed_mapping": mapping, "devices": devices, "chunk": length, "hidden": workload.hidden}
+    line.ready(settings, ("ddpg_jax", "jax", "flax", "optax", "gymnax", "brax"))
+
+    def chunk():
+        rate = advance(length)
+        return rate.updates, rate.env_steps
+
+    line.measure(chunk)
+
+
+if __name__ == "__main__":
+    serve(main)

@@ -1,0 +1,77 @@
+"""From nothing: seconds from the command line to a solved task, everything included.
+
+    python benchmarks/solve.py            # 5 seeds of each task
+
+Solved is the first mean return over the evaluation's episodes at or above the goal. Each seed is a command of its
+own; the compilation cache is empty for the first and holds the program for the others. Writes
+benchmarks/results/solve.json.
+"""
+
+import json
+import os
+import shlex
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+from typing import Any
+
+RESULTS = Path(__file__).parent / "results" / "solve.json"
+SEEDS = 5
+TASKS = {
+    "Pendulum-v1": (
+        -200.0,
+        "train ddpg --env Pendulum-v1 --hidden 64 64 --batch-size 64 --steps 20000 --evaluations 38 "
+        "--replay-capacity 100000",
+    ),
+    "brax/inverted_pendulum": (
+        900.0,
+        "train td3 --env brax/inverted_pendulum --hidden 64 64 --batch-size 64 --steps 51000 --evaluations 25 "
+        "--eval-episodes 16 --replay-capacity 100000 --actor-lr 3e-4 --critic-lr 3e-4",
+    ),
+}
+
+
+def solve(goal: float, command: str, seed: int, cache: str) -> dict[str, Any]:
+    """Starts the command, waits for the goal in its metrics, and ends it."""
+    with tempfile.TemporaryDirectory() as folder:
+        out = Path(folder) / "run"
+        words = [sys.executable, "-m", "ddpg_jax", *shlex.split(command), "--seed", str(seed), "--out", str(out)]
+        began = time.time()
+        process = subprocess.Popen(words, env=os.environ | {"XDG_CACHE_HOME": cache}, stdout=subprocess.DEVNULL)
+        row: dict[str, Any] = {}
+        while not row or row["eval_return"][0] < goal:
+            time.sleep(0.05)
+            ended = process.poll() is not None
+            lines = (out / "metrics.jsonl").read_text().splitlines() if (out / "metrics.jsonl").exists() else []
+            row = json.loads(lines[-1]) if lines else {}
+            for line in lines:
+                row = json.loads(line)
+                if row["eval_return"][0] >= goal:
+                    break
+            if ended:
+                break
+        seconds = time.time() - began
+        process.kill()
+        process.wait()
+    solved = bool(row) and row["eval_return"][0] >= goal
+    print(seed, round(seconds, 1), row.get("steps"), row.get("eval_return"), flush=True)
+    return {"seed": seed, "seconds": round(seconds, 2) if solved else None, "steps": row.get("steps")}
+
+
+def main() -> None:
+    """Solves every task with every seed."""
+    results = {}
+    for task, (goal, command) in TASKS.items():
+        with tempfile.TemporaryDirectory() as cache:
+            rows = [solve(goal, command, seed, cache) for seed in range(SEEDS)]
+        results[task] = {"goal": goal, "command": f"ddpg-jax {command}", "seeds": rows}
+    cores = len(os.sched_getaffinity(0))
+    RESULTS.write_text(
+        json.dumps({"command": "python benchmarks/solve.py", "cores": cores, "tasks": results}, indent=1)
+    )
+
+
+if __name__ == "__main__":
+    main()

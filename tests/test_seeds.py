@@ -1,0 +1,61 @@
+"""Many seeds: the same states whatever the mapping, and each where it belongs."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from ddpg_jax import DDPGConfig, LoopConfig, make_env
+from ddpg_jax.plan import programs
+from ddpg_jax.seeds import choose, share
+
+KEYS = jax.vmap(jax.random.key)(jnp.arange(4))
+
+
+@pytest.fixture(scope="module")
+def trained():
+    """Final states and metrics of four seeds, by (mapping, devices)."""
+    env = make_env("lqr", episode_length=7)
+    loop = LoopConfig(num_envs=2, batch_size=4, replay_capacity=20, warmup_steps=10)
+    config = DDPGConfig(hidden=(4, 4))
+    results = {}
+    for mapping, devices in (("vmap", 1), ("loop", 1), ("vmap", 2), ("loop", 2)):
+        phases = programs(env, "ddpg", loop, 2, mapping, devices)
+        state, metrics = phases.chunk(phases.start(KEYS, config), 5, 20, config)
+        results[mapping, devices] = state, metrics, phases.test((state.learner, KEYS), config)
+    return results
+
+
+@pytest.mark.parametrize("way", [("loop", 1), ("vmap", 2), ("loop", 2)])
+def test_every_mapping_trains_the_same_seeds(trained, way):
+    """States, metrics and evaluations, to rounding."""
+
+    def same(ours, theirs):
+        if jax.dtypes.issubdtype(ours.dtype, jax.dtypes.prng_key):
+            ours, theirs = jax.random.key_data(ours), jax.random.key_data(theirs)
+        np.testing.assert_allclose(ours, theirs, rtol=1e-4, atol=1e-5)
+
+    jax.tree.map(same, trained[way], trained["vmap", 1])
+
+
+@pytest.mark.parametrize("mapping", ["vmap", "loop"])
+def test_seeds_are_dealt_to_devices(trained, mapping):
+    ring = trained[mapping, 2][0].memory.obs
+    assert [shard.data.shape[0] for shard in ring.addressable_shards] == [2, 2]
+    assert len({shard.device for shard in ring.addressable_shards}) == 2
+
+
+def test_seeds_differ(trained):
+    returns = np.asarray(trained["loop", 2][2].returns)
+    assert len({row.tobytes() for row in returns}) == 4
+
+
+def test_share_deals_evenly():
+    assert [share(seeds, 4) for seeds in (1, 2, 3, 4, 5, 6, 8)] == [1, 2, 3, 4, 1, 3, 4]
+
+
+def test_large_products_take_turns_on_a_cpu():
+    assert choose(256, (256, 256), False) == "loop"
+    assert choose(64, (64, 64), False) == "vmap"
+    assert choose(16, (64, 64), True) == "loop"
+    assert choose(64, (), False) == "vmap"
