@@ -25,6 +25,7 @@ from ddpg_jax.recipe import LearningConfig, TargetConfig
 
 sys.path.insert(0, str(Path(__file__).parent))
 from learning import METHODS, RECIPES, TASKS
+from throughput import CASES
 
 ROOT = Path(__file__).parent.parent
 RESULTS = ROOT / "benchmarks" / "results"
@@ -182,6 +183,59 @@ def share(row: dict[str, Any]) -> str:
     return f"{row['share_of_endless']:.0%}"
 
 
+def throughput() -> str:
+    """A row per case and number of cores of benchmarks/results/throughput/."""
+    rows = []
+    for path in [RESULTS / "throughput" / f"{name}--{cores}.json" for name in CASES for cores in (1, 2)]:
+        if path.exists():
+            result = json.loads(path.read_text(encoding="utf-8"))
+            ours, *others = result["members"].items()
+            rate, best = ours[1]["median"], result["limit_updates_per_s"]
+            peers = "; ".join(beside(name, member, rate) for name, member in others)
+            rows.append([result["case"], str(result["cores"]), f"**{rate:,.0f}**", f"{rate / best:.0%}", peers])
+    return table(["case", "cores", "ddpg_jax, updates/s", "of the limit", "beside it in the same run"], rows)
+
+
+def beside(name: str, member: dict[str, Any], rate: float) -> str:
+    """A member's rate, and how many times as fast ours is where both did the same work."""
+    if "median" not in member:
+        return f"{name}: {member.get('error', 'no figure')}"
+    ratio = "" if "TD3" in name else f" (**{rate / member['median']:.2f}x**)"
+    return f"{name} {member['median']:,.0f}{ratio}"
+
+
+def starts() -> str:
+    """Seconds from a process's start to its first update, a column per number of cores."""
+    files = {cores: RESULTS / "throughput" / f"starts--{cores}.json" for cores in (1, 2)}
+    found = {cores: json.loads(path.read_text(encoding="utf-8")) for cores, path in files.items() if path.exists()}
+    names = list(dict.fromkeys(name for result in found.values() for name in result["median"]))
+    rows = [[name, *(f"{result['median'][name]:.1f} s" for result in found.values())] for name in names]
+    return table(["", *(f"{cores} core{'s' * (cores > 1)}" for cores in found)], rows)
+
+
+def solve() -> str:
+    """Seconds from the command line to a solved task: the first seed compiles, the others find its programs."""
+    rows = []
+    for task, result in json.loads((RESULTS / "solve.json").read_text(encoding="utf-8"))["tasks"].items():
+        first, *later = [row["seconds"] for row in result["seeds"]]
+        times = ", ".join("not solved" if seconds is None else f"{seconds:.1f} s" for seconds in later)
+        start = "not solved" if first is None else f"{first:.1f} s"
+        rows.append([f"`{task}`", f"{result['goal']:,.0f}", start, times, f"`{result['command']}`"])
+    return table(["task", "goal", "first run", "later runs, other seeds", "command"], rows)
+
+
+def memory() -> str:
+    """Peak memory over the plan's arithmetic."""
+    rows = []
+    for row in json.loads((RESULTS / "memory.json").read_text(encoding="utf-8"))["rows"]:
+        what = ", ".join(
+            f"{name.replace('_', ' ')} {row[name]}" for name in row if "bytes" not in name and name != "ratio"
+        )
+        rows.append([what, *(f"{row[key] / 2**20:,.0f} MiB" for key in ("planned_bytes", "peak_bytes"))])
+        rows[-1].append(f"{row['ratio']:.2f}")
+    return table(["", "by arithmetic", "measured", "ratio"], rows)
+
+
 def picture() -> None:
     """The learning curve at the top."""
     result = json.loads((RESULTS / "learning" / "pendulum--ddpg.json").read_text(encoding="utf-8"))["curve"]
@@ -198,7 +252,7 @@ def main() -> None:
     parser.add_argument("--check", action="store_true")
     readme = ROOT / "README.md"
     before = after = readme.read_text(encoding="utf-8")
-    for make in (settings, presets, results, recipes, bandit, sizes, loop):
+    for make in (settings, presets, results, recipes, bandit, sizes, throughput, starts, solve, memory, loop):
         pattern = rf"(<!-- {make.__name__} -->\n)((?!<!--).)*(<!-- end -->)"
         after, count = re.subn(
             pattern, lambda match, make=make: f"{match[1]}{make()}\n{match[3]}", after, flags=re.DOTALL

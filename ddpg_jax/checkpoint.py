@@ -7,13 +7,14 @@ from pathlib import Path
 from typing import Any
 
 import jax
-import orbax.checkpoint as ocp
 
 from ddpg_jax.settings import SettingError
 from ddpg_jax.types import Learner, TrainState
 
 
-def _manager(folder: Path, **options: Any) -> ocp.CheckpointManager:
+def _manager(folder: Path, **options: Any) -> Any:
+    import orbax.checkpoint as ocp  # here and below: a fifth of what importing this package would take
+
     return ocp.CheckpointManager(folder.resolve() / "checkpoints", options=ocp.CheckpointManagerOptions(**options))
 
 
@@ -25,6 +26,8 @@ def _parts(learner: Learner) -> dict[str, Any]:
 
 def save_state(folder: Path, clock: int, state: TrainState) -> None:
     """Writes the whole state of all seeds under `folder`/checkpoints/`clock`."""
+    import orbax.checkpoint as ocp
+
     loop = {"key": state.key, "env": state.env, "noise": state.noise, "memory": state.memory}
     # Orbax refuses arrays without elements, which MuJoCo's states have; their shapes say all there is to know.
     loop = {jax.tree_util.keystr(path): leaf for path, leaf in jax.tree.leaves_with_path(loop) if leaf.size}
@@ -42,6 +45,8 @@ def load_learner(folder: Path, shapes: Learner) -> Learner:
     Raises:
       SettingError: there is no checkpoint, or it holds something else.
     """
+    import orbax.checkpoint as ocp
+
     if not (folder / "checkpoints").is_dir():
         raise SettingError(f"{folder} holds no checkpoint.")
     sharding = jax.sharding.SingleDeviceSharding(jax.devices()[0])

@@ -47,7 +47,7 @@ def prepare(seeds: int = 1) -> None:
     if config.jax_compilation_cache_dir is None:
         jax.config.update("jax_compilation_cache_dir", str(platformdirs.user_cache_path("ddpg_jax") / "programs"))
         jax.config.update("jax_compilation_cache_max_size", CACHE_BYTES)
-        jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.1)
+        jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.0)
     if config.jax_num_cpu_devices == -1 and "host_platform_device_count" not in os.environ.get("XLA_FLAGS", ""):
         with contextlib.suppress(RuntimeError):  # a notebook or a test in which JAX already runs
             jax.config.update("jax_num_cpu_devices", share(seeds, cores()))

@@ -113,9 +113,9 @@ def programs(
 
 def placement(config: Any, loop: LoopConfig, run: RunConfig, env: Env) -> tuple[Mapping, int]:
     """How the seeds of a run are mapped, and over how many devices."""
-    chosen = choose(loop.batch_size, getattr(config, "hidden", ()), env.spec.image)
-    mapping = chosen if run.seed_mapping == "auto" else run.seed_mapping
-    return mapping if run.seeds > 1 else "vmap", share(run.seeds, len(jax.devices()))
+    devices = share(run.seeds, len(jax.devices()))
+    chosen = choose(run.seeds // devices, loop.batch_size, getattr(config, "hidden", ()), env.spec.image)
+    return chosen if run.seed_mapping == "auto" else run.seed_mapping, devices
 
 
 def make_plan(env: Env, phases: Programs, config: Any, loop: LoopConfig, run: RunConfig) -> Plan:

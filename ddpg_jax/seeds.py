@@ -69,12 +69,12 @@ def share(seeds: int, devices: int) -> int:
     return max(n for n in range(1, devices + 1) if seeds % n == 0)
 
 
-def choose(batch_size: int, hidden: tuple[int, ...], image: bool) -> Mapping:
-    """The faster mapping on the present kind of device, as measured (benchmarks/README.md).
+def choose(seeds: int, batch_size: int, hidden: tuple[int, ...], image: bool) -> Mapping:
+    """The faster mapping of so many `seeds` on each device of the present kind, as measured (benchmarks/README.md).
 
-    An accelerator is filled by batching. On a CPU that pays only while products are so small that calling them costs
-    more than computing them.
+    A single seed is better off without a batch dimension. Of several, an accelerator is filled by batching. On a CPU
+    that pays only while products are so small that calling them costs more than computing them.
     """
     widest = max((a * b for a, b in itertools.pairwise(hidden)), default=max(hidden, default=1))
     small = not image and batch_size * widest < 96**3
-    return "vmap" if small or jax.default_backend() != "cpu" else "loop"
+    return "vmap" if seeds > 1 and (small or jax.default_backend() != "cpu") else "loop"

@@ -54,8 +54,13 @@ def test_share_deals_evenly():
     assert [share(seeds, 4) for seeds in (1, 2, 3, 4, 5, 6, 8)] == [1, 2, 3, 4, 1, 3, 4]
 
 
+@pytest.mark.skipif(jax.default_backend() != "cpu", reason="accelerators batch")
 def test_large_products_take_turns_on_a_cpu():
-    assert choose(256, (256, 256), False) == "loop"
-    assert choose(64, (64, 64), False) == "vmap"
-    assert choose(16, (64, 64), True) == "loop"
-    assert choose(64, (), False) == "vmap"
+    assert choose(8, 256, (256, 256), False) == "loop"
+    assert choose(8, 64, (64, 64), False) == "vmap"
+    assert choose(8, 16, (64, 64), True) == "loop"
+    assert choose(8, 64, (), False) == "vmap"
+
+
+def test_a_single_seed_has_no_batch_dimension():
+    assert choose(1, 64, (64, 64), False) == "loop"

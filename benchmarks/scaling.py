@@ -1,0 +1,184 @@
+"""How throughput grows with seeds, environments and lower precision, beside the limit of the matrix products.
+
+    python benchmarks/scaling.py              # all parts: seeds, environments, precision, kernels
+    python benchmarks/scaling.py seeds --most 64
+    python benchmarks/scaling.py --toy        # one small point of each part, written nowhere
+
+For a CPU and for an accelerator; on the latter the parts go on to 1,024 seeds and 16,384 environments, and every part
+can be run in a call of its own. Writes benchmarks/results/scaling-PLATFORM.json and scaling-PLATFORM.png; a part that
+is measured again replaces its rows.
+"""
+
+import argparse
+import json
+import re
+import statistics
+import sys
+import time
+from collections import Counter
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+RESULTS = Path(__file__).parent / "results"
+
+
+def measured(workload: Any, seconds: float) -> dict[str, float]:
+    """Rates of a workload and the limit of its products, on one device."""
+    from ddpg_jax import bench
+
+    began = time.perf_counter()
+    advance = bench.begin(workload)
+    advance(1)
+    first = time.perf_counter() - began
+    length = bench.paced(advance, seconds / 4)
+    samples = [advance(length) for _ in range(5)]
+    return {
+        "updates_per_s": statistics.median(rate.updates / rate.seconds for rate in samples),
+        "env_steps_per_s": statistics.median(rate.env_steps / rate.seconds for rate in samples),
+        "first_update_s": first,
+        "limit_updates_per_s": bench.limit(workload),
+    }
+
+
+def seeds(options: argparse.Namespace) -> Iterator[dict[str, Any]]:
+    """W3: the classic and the small workload over numbers of seeds, side by side and in turn."""
+    from ddpg_jax import bench
+
+    for name, workload in {"256-256, minibatch 256": bench.CLASSIC, "64-64, minibatch 64": bench.SMALL}.items():
+        for mapping in ("vmap", "loop") if options.platform == "cpu" else ("vmap",):
+            for count in powers(options.most or (32 if options.platform == "cpu" else 1024), options.toy):
+                work = workload._replace(seeds=count, seed_mapping=mapping, replay_capacity=20_000)
+                row = {"networks": name, "mapping": mapping, "seeds": count}
+                yield row | measured(work, options.seconds)
+
+
+def environments(options: argparse.Namespace) -> Iterator[dict[str, Any]]:
+    """W2: a minibatch of as many transitions as there are environments, but at least 256."""
+    from ddpg_jax import bench
+
+    for count in powers(options.most or 16384, options.toy):
+        size = max(256, count if options.platform == "cpu" else 2 * count)
+        work = bench.MASSIVE._replace(num_envs=count, batch_size=size, warmup_steps=max(1000, 2 * count))
+        yield {"num_envs": count, "batch_size": size} | measured(work, options.seconds)
+
+
+def precision(options: argparse.Namespace) -> Iterator[dict[str, Any]]:
+    """The setting `matmul_precision`: speed, and what DDPG reaches on Pendulum-v1 after 20,000 steps with 8 seeds."""
+    import jax
+
+    from ddpg_jax import DDPGConfig, LoopConfig, ddpg, evaluate, make_env, train
+
+    env = make_env("Pendulum-v1")
+    agent = ddpg(DDPGConfig(), env.spec)
+    steps, count = (300, 1) if options.toy else (20_000, 8)
+    for name in ("float32", "tensorfloat32", "bfloat16")[: 1 if options.platform == "cpu" else 3]:
+        loop = LoopConfig(matmul_precision=name, replay_capacity=20_000, warmup_steps=200 if options.toy else 1000)
+
+        def run(key, loop=loop):
+            train_key, test_key = jax.random.split(key)
+            state, _ = train(train_key, env, agent, loop, steps=steps)
+            return evaluate(test_key, env, lambda obs: agent.act(state.learner, obs), 64).returns.mean()
+
+        keys = jax.random.split(jax.random.key(0), count)
+        run_all = jax.jit(jax.vmap(run)).lower(keys).compile()
+        began = time.perf_counter()
+        returns = [float(value) for value in jax.block_until_ready(run_all(keys))]
+        yield {"precision": name, "seconds": time.perf_counter() - began, "returns": returns}
+
+
+def kernels(options: argparse.Namespace) -> Iterator[dict[str, Any]]:
+    """What one train step launches: instructions of the compiled loop, by kind."""
+    from ddpg_jax import bench
+
+    for algorithm in ("ddpg", "td3", "sac"):
+        counted = launches(bench.SMALL._replace(algorithm=algorithm))
+        yield {"algorithm": algorithm, "total": sum(counted.values()), **counted}
+
+
+def launches(workload: Any) -> Counter[str]:
+    """Kernels of the compiled chunk (its loops, and what it does once), by kind of instruction."""
+    import jax
+
+    from ddpg_jax.plan import placement, programs, seed_keys
+
+    env, config, loop, run = workload.parts()
+    phases = programs(env, workload.algorithm, loop, 1, *placement(config, loop, run, env))
+    state = jax.eval_shape(phases.init, jax.eval_shape(lambda: seed_keys(run)), config)
+    text = phases.chunk.lower(state, 0, 1, config).compile().as_text()
+    outside = "".join(block for block in re.split(r"\n\n", text) if not block.lstrip().startswith("%fused_"))
+    kinds = ("fusion", "dot", "custom-call", "while", "conditional", "copy", "scatter", "gather", "sort")
+    return Counter(kind for kind in re.findall(r"\b([a-z-]+)\(", outside) if kind in kinds)
+
+
+PARTS: dict[str, Callable[[argparse.Namespace], Iterator[dict[str, Any]]]] = {
+    "seeds": seeds,
+    "environments": environments,
+    "precision": precision,
+    "kernels": kernels,
+}
+
+
+def powers(most: int, toy: bool) -> list[int]:
+    """1, 4, 16, ... up to `most`."""
+    return [4] if toy else [count for count in (4**power for power in range(8)) if count < most] + [most]
+
+
+def draw(result: dict[str, Any], path: Path) -> None:
+    """Updates per second over seeds and environment steps per second over environments, limits as lines."""
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(9, 3.8), dpi=150, layout="constrained")
+    left, right = figure.subplots(1, 2)
+    groups: dict[tuple[str, str], list[dict[str, Any]]] = {}
+    for row in result.get("seeds", []):
+        groups.setdefault((row["networks"], row["mapping"]), []).append(row)
+    colours = {name: f"C{index}" for index, name in enumerate(dict.fromkeys(name for name, _ in groups))}
+    for (name, mapping), rows in groups.items():
+        style, xs = {"vmap": "o-", "loop": "s--"}[mapping], [row["seeds"] for row in rows]
+        left.plot(xs, [row["updates_per_s"] for row in rows], style, color=colours[name], label=f"{name}, {mapping}")
+        left.axhline(rows[0]["limit_updates_per_s"], color=colours[name], linewidth=0.8, linestyle=":")
+    rows = result.get("environments", [])
+    xs = [row["num_envs"] for row in rows]
+    right.plot(xs, [row["env_steps_per_s"] for row in rows], "o-", color="C2", label="trained")
+    limits = [row["limit_updates_per_s"] * row["num_envs"] for row in rows]
+    right.plot(xs, limits, ":", color="C2", label="matrix products alone")
+    left.set(xlabel="seeds", ylabel="updates/s, summed over seeds", title="one environment per seed")
+    right.set(xlabel="environments", ylabel="environment steps/s", title="one update per vector step")
+    for axes in (left, right):
+        axes.set(xscale="log", yscale="log")
+        axes.grid(alpha=0.3)
+        axes.legend(frameon=False, fontsize=8)
+    figure.savefig(path)
+
+
+def main() -> None:
+    """Measures the parts named on the command line."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("parts", nargs="*", help=", ".join(PARTS))
+    parser.add_argument("--most", type=int, help="the largest number of seeds or environments")
+    parser.add_argument("--seconds", type=float, default=2.0, help="measuring time per point")
+    parser.add_argument("--toy", action="store_true")
+    options = parser.parse_args()
+    import jax
+
+    from ddpg_jax import bench
+
+    options.platform = jax.default_backend()
+    options.seconds = 0.1 if options.toy else options.seconds
+    path = RESULTS / f"scaling-{options.platform}.json"
+    result = json.loads(path.read_text(encoding="utf-8")) if path.exists() and not options.toy else {}
+    result |= {"command": " ".join(["python", "benchmarks/scaling.py", *sys.argv[1:]]), "machine": bench.machine()}
+    for part in options.parts or PARTS:
+        result[part] = []
+        for row in PARTS[part](options):
+            print(part, row, flush=True)
+            result[part].append(row)
+            if not options.toy:  # after every point, so that an interrupted run leaves what it has
+                path.write_text(json.dumps(result, indent=1) + "\n", encoding="utf-8")
+    if not options.toy:
+        draw(result, path.with_suffix(".png"))
+
+
+if __name__ == "__main__":
+    main()

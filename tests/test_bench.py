@@ -1,0 +1,158 @@
+"""The bench: what it counts is what an update does, and its table is made of real measurements."""
+
+import json
+import math
+import subprocess
+import sys
+from collections import Counter
+from pathlib import Path
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from scaling import launches
+
+from ddpg_jax import bench, make_env
+from ddpg_jax.cli import main
+from ddpg_jax.envs.door import vectorise
+
+TINY = bench.Workload(hidden=(8, 8), batch_size=4, replay_capacity=64, warmup_steps=8)
+BOUND = 10**9
+WORKER = Path(__file__).parent.parent / "benchmarks" / "peers" / "ours" / "worker.py"
+
+
+def flops(shapes, dims):
+    (left, right), ((contracted, _), _) = shapes, dims
+    return 2 * math.prod(left) * math.prod(right) / math.prod(left[axis] for axis in contracted)
+
+
+def test_products_are_those_of_ddpgs_equations():
+    """Counted by hand on Pendulum-v1 (3 observations, 1 action): B minibatch, H width.
+
+    Forward passes: target actor, target critic, critic, actor, critic. Backward: the critic's weights and, below its
+    first layer, inputs; then the critic's inputs down to state and action, and the actor's weights and inputs.
+    """
+    size, width = 64, 32
+    actor, critic = 3 * width + width * width + width, 4 * width + width * width + width
+    forward = 2 * actor + 3 * critic
+    backward = critic + (width * width + width) + critic + actor + (width * width + width)
+    found = bench.products(TINY._replace(hidden=(width, width), batch_size=size))
+    total = sum(count * flops(*product) for product, count in found.items())
+    assert total == 2 * size * (forward + backward)
+    assert sum(found.values()) == 28
+
+
+def test_products_inside_conditions_and_ensembles_are_found():
+    single, twin = bench.products(TINY), bench.products(TINY._replace(algorithm="td3"))
+    assert sum(twin.values()) >= sum(single.values())
+    assert any(len(shapes[0]) == 3 or len(shapes[1]) == 3 for shapes, _ in twin)  # the two critics, batched
+
+
+def test_a_product_is_timed_on_real_operands():
+    """Twice as much work takes longer, in either order of the sides."""
+    dims = (((1,), (0,)), ((), ()))
+    small, large = (bench._product_seconds(1, ((n, n), (n, n)), dims) for n in (32, 256))
+    assert 0 < small < large
+
+
+def test_advance_counts_what_it_trains():
+    advance = bench.begin(TINY._replace(seeds=2, num_envs=4, updates_per_step=3))
+    rate = advance(5)
+    assert (rate.updates, rate.env_steps) == (2 * 5 * 3, 2 * 5 * 4)
+    assert rate.seconds > 0
+
+
+@pytest.mark.parametrize("restart", ["pool", None])
+def test_rollouts_restart_or_never_do(restart):
+    env = make_env("lqr", episode_length=3)
+    advance = bench.rollout(env, restart, 4)
+    assert advance(7) > 0
+    endless = bench.endless(env)
+    _, transition = endless.step(jax.random.key(1), endless.reset(jax.random.key(0)), jnp.zeros(1))
+    assert not bool(transition.truncated)
+    assert float(transition.discount) == 1
+
+
+def test_the_table_has_a_row_per_workload(monkeypatch, capsys):
+    monkeypatch.setattr(bench, "workloads", lambda: {"tiny": TINY})
+    assert main(["bench", "--seconds", "0.1", "--json"]) == 0
+    rows = json.loads(capsys.readouterr().out)["rows"]
+    assert [row["workload"] for row in rows] == ["tiny", "1024 envs alone"]
+    for row in rows:
+        assert row["share"] > 0
+    assert rows[0]["share"] == pytest.approx(rows[0]["updates_per_s"] / rows[0]["limit_updates_per_s"])
+
+
+@pytest.mark.parametrize("seconds", ["0", "-1", "inf", "nan"])
+def test_the_bench_refuses_impossible_times(seconds, capsys):
+    assert main(["bench", "--seconds", seconds]) == 2
+    assert "seconds must be above 0" in capsys.readouterr().err
+
+
+def test_our_worker_speaks_the_peers_protocol():
+    """The side-by-side benchmark's own member, at toy size."""
+    config = {"hidden": [8, 8], "batch_size": 4, "replay_capacity": 64, "warmup_steps": 8, "seeds": 2, "chunk": 5}
+    run = subprocess.run(
+        [sys.executable, str(WORKER), json.dumps(config)], input="0.05\n", capture_output=True, text=True, timeout=300
+    )
+    hello, answer = (json.loads(line) for line in run.stdout.splitlines())
+    assert hello["ready"]
+    assert hello["first_step_s"] > 0
+    assert answer["updates"] == answer["env_steps"] > 0
+    assert answer["seconds"] >= 0.05
+
+
+def test_a_worker_reports_what_it_cannot_do():
+    config = {"hidden": [8, 8], "batch_size": 0, "replay_capacity": 64, "warmup_steps": 8}
+    run = subprocess.run([sys.executable, str(WORKER), json.dumps(config)], capture_output=True, text=True, timeout=300)
+    assert "batch_size" in json.loads(run.stdout)["error"]
+    assert run.returncode == 1
+
+
+@pytest.fixture(scope="module")
+def launched() -> Counter:
+    return launches(bench.SMALL._replace(replay_capacity=1000))
+
+
+def test_the_chunk_launches_no_more_than_it_used_to(launched):
+    """Recorded on jax 0.10.2 and 0.11.2 for a CPU; what a device feels of a small agent is how many kernels it has."""
+    if jax.default_backend() != "cpu":
+        pytest.skip("recorded for a CPU")
+    assert launched["dot"] <= 29
+    assert launched["while"] <= 14
+    assert sum(launched.values()) <= BOUND
+
+
+def test_nothing_leaves_the_device_inside_a_chunk():
+    """No callback, no transfer to the host: neither in what is traced nor in what is compiled."""
+    from ddpg_jax.plan import programs, seed_keys
+
+    env, config, loop, run = TINY.parts()
+    phases = programs(env, "ddpg", loop, 1)
+    state = jax.eval_shape(phases.init, jax.eval_shape(lambda: seed_keys(run)), config)
+    lowered = phases.chunk.lower(state, 0, 1, config)
+    for text in (lowered.as_text(), lowered.compile().as_text()):
+        for word in ("callback", "infeed", "outfeed", "send-", "recv-"):
+            assert word not in text, word
+
+
+def test_draws_are_uniform_and_below_their_limit():
+    from scipy.stats import chisquare
+
+    from ddpg_jax.draw import below
+
+    drawn = np.asarray(below(jax.random.key(3), (70_000,), 7))
+    assert drawn.min() == 0
+    assert chisquare(np.bincount(drawn, minlength=7)).pvalue > 0.001
+    assert set(np.asarray(below(jax.random.key(3), (50,), jnp.int32(1)))) == {0}
+
+
+def test_vector_steps_draw_their_own_keys():
+    """Each environment and the restart have a key of their own."""
+    env = make_env("lqr", episode_length=2)
+    vec = vectorise(env, 8)
+    state = vec.reset(jax.random.key(0))
+    for clock in range(2):
+        state, _, _ = vec.step(jax.random.key(clock), state, jnp.zeros((8, 1)))
+    assert len(np.unique(np.asarray(state.env.obs), axis=0)) > 4
