@@ -14,27 +14,17 @@ import os
 import statistics
 import sys
 import time
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import jax
-import jax.numpy as jnp
 
 from ddpg_jax import DDPGConfig, LoopConfig, ddpg, make_env, trainer
-from ddpg_jax.envs.door import vectorise
-from ddpg_jax.types import Env
+from ddpg_jax.bench import rollout
 
 RESULTS = Path(__file__).parent / "results" / "loop.json"
 REPEATS = 7
 RESTARTS = [("Pendulum-v1", {}, 1024), ("brax/inverted_pendulum", {}, 64), ("brax/ant", {"backend": "spring"}, 64)]
-
-
-def timed(run: Callable[[], Any]) -> float:
-    """Seconds that a call takes, its result included."""
-    began = time.perf_counter()
-    jax.block_until_ready(run())
-    return time.perf_counter() - began
 
 
 def replay_capacities(steps: int = 2000) -> list[dict[str, Any]]:
@@ -58,52 +48,17 @@ def replay_capacities(steps: int = 2000) -> list[dict[str, Any]]:
     return rows
 
 
-def endless(env: Env) -> Env:
-    """The same environment, whose episodes never end."""
-
-    def step(key, state, action):
-        state, transition = env.step(key, state, action)
-        return state, transition.replace(discount=jnp.ones(()), truncated=jnp.zeros((), bool))
-
-    return env._replace(step=step)
-
-
-def rollout(env: Env, restart: Any, num_envs: int, steps: int) -> Callable[[], Any]:
-    """A compiled chunk of random actions; `restart` None means that episodes never end and nothing restarts."""
-    vec = vectorise(endless(env) if restart is None else env, num_envs, restart or "cached")
-
-    def step(clock, carry):
-        state, total = carry
-        act_key, step_key = jax.random.split(jax.random.fold_in(jax.random.key(1), clock))
-        action = jax.random.uniform(act_key, (num_envs, env.spec.action_size), minval=-1.0)
-        if restart is None:
-            keys = jax.random.split(step_key, num_envs)
-            running, transition = jax.vmap(endless(env).step)(keys, state.env, action)
-            state = state.replace(env=running)
-        else:
-            state, transition, _ = vec.step(step_key, state, action)
-        return state, total + transition.reward.sum()
-
-    @jax.jit
-    def chunk(state):
-        state = vec.refresh(jax.random.key(2), state)
-        return jax.lax.fori_loop(0, steps, step, (state, jnp.zeros(())))
-
-    state = jax.jit(vec.reset)(jax.random.key(0))
-    return lambda: chunk(state)
-
-
 def restarts(steps: int = 500) -> list[dict[str, Any]]:
     """Environment steps alone, by restart policy."""
     rows = []
     for name, options, num_envs in RESTARTS:
         env = make_env(name, **options)
         policies = (None, "pool", "every-step", "cached")
-        runs = {policy: rollout(env, policy, num_envs, steps) for policy in policies}
+        runs = {policy: rollout(env, policy, num_envs) for policy in policies}
         times: dict[Any, list[float]] = {policy: [] for policy in policies}
         for repeat in range(REPEATS + 1):
             for policy, run in runs.items():
-                seconds = timed(run)
+                seconds = run(steps)
                 if repeat:
                     times[policy].append(seconds / steps * 1e6)
         median = {policy: statistics.median(values) for policy, values in times.items()}

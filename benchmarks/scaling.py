@@ -12,7 +12,6 @@ is measured again replaces its rows.
 import argparse
 import json
 import re
-import statistics
 import sys
 import time
 from collections import Counter
@@ -21,24 +20,6 @@ from pathlib import Path
 from typing import Any
 
 RESULTS = Path(__file__).parent / "results"
-
-
-def measured(workload: Any, seconds: float) -> dict[str, float]:
-    """Rates of a workload and the limit of its products, on one device."""
-    from ddpg_jax import bench
-
-    began = time.perf_counter()
-    advance = bench.begin(workload)
-    advance(1)
-    first = time.perf_counter() - began
-    length = bench.paced(advance, seconds / 4)
-    samples = [advance(length) for _ in range(5)]
-    return {
-        "updates_per_s": statistics.median(rate.updates / rate.seconds for rate in samples),
-        "env_steps_per_s": statistics.median(rate.env_steps / rate.seconds for rate in samples),
-        "first_update_s": first,
-        "limit_updates_per_s": bench.limit(workload),
-    }
 
 
 def seeds(options: argparse.Namespace) -> Iterator[dict[str, Any]]:
@@ -50,7 +31,7 @@ def seeds(options: argparse.Namespace) -> Iterator[dict[str, Any]]:
             for count in powers(options.most or (32 if options.platform == "cpu" else 1024), options.toy):
                 work = workload._replace(seeds=count, seed_mapping=mapping, replay_capacity=20_000)
                 row = {"networks": name, "mapping": mapping, "seeds": count}
-                yield row | measured(work, options.seconds)
+                yield row | bench.beside_limit(work, options.seconds)
 
 
 def environments(options: argparse.Namespace) -> Iterator[dict[str, Any]]:
@@ -60,7 +41,7 @@ def environments(options: argparse.Namespace) -> Iterator[dict[str, Any]]:
     for count in powers(options.most or 16384, options.toy):
         size = max(256, count if options.platform == "cpu" else 2 * count)
         work = bench.MASSIVE._replace(num_envs=count, batch_size=size, warmup_steps=max(1000, 2 * count))
-        yield {"num_envs": count, "batch_size": size} | measured(work, options.seconds)
+        yield {"num_envs": count, "batch_size": size} | bench.beside_limit(work, options.seconds)
 
 
 def precision(options: argparse.Namespace) -> Iterator[dict[str, Any]]:

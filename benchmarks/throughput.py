@@ -47,11 +47,9 @@ class Member(NamedTuple):
 
 DDPG = [Member("ddpg_jax", "ours"), Member("rejax", "rejax"), Member("SBX", "sbx"), Member("Stable-Baselines3", "sb3")]
 DOPAMAX = Member("dopamax", "dopamax")
-TD3 = {"algorithm": "td3"}
-BOTH_TD3 = [Member("rejax TD3, delay 1", "rejax", TD3), Member("ddpg_jax TD3, delay 2", "ours", TD3)]
 BOTH_SAC = [Member("ddpg_jax SAC", "ours"), Member("Brax SAC", "brax")]
 CASES: dict[str, tuple[dict[str, Any], list[Member]]] = {
-    "classic": (CLASSIC, [*DDPG, DOPAMAX, *BOTH_TD3]),
+    "classic": (CLASSIC, [*DDPG, DOPAMAX]),
     "small": (SMALL, [*DDPG, DOPAMAX]),
     "massive": (MASSIVE | {"chunk": 50}, DDPG[:3]),
     "massive-8192": (MASSIVE | {"num_envs": 8192, "batch_size": 8192, "warmup_steps": 81_920, "chunk": 5}, DDPG[:2]),
@@ -141,7 +139,7 @@ def sample(workers: list[Worker], seconds: float) -> dict[str, float]:
 
 def run_case(name: str, cores: list[int], repeats: int, seconds: float) -> dict[str, Any]:
     """Measures all members of a case in turn."""
-    config, members = CASES[name]
+    config, members = CASES[name][0], [*CASES[name][1], Member("limit", "ours", {"limit": True})]
     results: dict[str, Any] = {}
     with ExitStack() as stack:
         cache = stack.enter_context(tempfile.TemporaryDirectory())
@@ -166,29 +164,13 @@ def run_case(name: str, cores: list[int], repeats: int, seconds: float) -> dict[
                 if round_:
                     results[member_name]["updates_per_s"].append(rates["updates"])
                     results[member_name]["env_steps_per_s"].append(rates["env_steps"])
-        limit = limit_of(name, len(cores), cores)
     for result in results.values():
         result.pop("ready", None)
         rates = result["updates_per_s"]
         if rates:
             result["median"], result["spread"] = statistics.median(rates), [min(rates), max(rates)]
             print(f"    {result['peer']:8s} {result['median']:10,.1f} updates/s", flush=True)
-    return {"case": name, "cores": len(cores), "config": config, "limit_updates_per_s": limit, "members": results}
-
-
-def limit_of(name: str, count: int, cores: list[int]) -> float:
-    """The limit of the matrix products, on the same cores; with several seeds on as many devices as our worker uses."""
-    config = {key: value for key, value in CASES[name][0].items() if key != "chunk"}
-    if "env" in config:
-        config["env"] = f"brax/{config['env']}"
-    code = (
-        "import json, sys; config = json.loads(sys.argv[1]); config['hidden'] = tuple(config['hidden']);"
-        "from ddpg_jax.device import prepare; prepare(config.get('seeds', 1));"
-        "from ddpg_jax import bench; work = bench.Workload(**config); parts = work.parts();"
-        "print(bench.limit(work, bench.placement(*parts[1:], parts[0])[1]))"
-    )
-    pin = ["taskset", "-c", ",".join(map(str, cores))]
-    return float(subprocess.check_output([*pin, sys.executable, "-c", code, json.dumps(config)], text=True).split()[-1])
+    return {"case": name, "cores": len(cores), "config": config, "members": results}
 
 
 def run_starts(repeats: int, cores: list[int]) -> dict[str, Any]:

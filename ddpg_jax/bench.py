@@ -4,6 +4,7 @@ A workload is one configuration of the whole loop. Its limit is the time of the 
 measured alone at its very shape: no implementation that computes this update by such products can be faster.
 """
 
+import statistics
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator
@@ -18,7 +19,7 @@ from ddpg_jax.device import cores
 from ddpg_jax.envs import make_env
 from ddpg_jax.envs.door import vectorise
 from ddpg_jax.plan import RunConfig, placement, programs, seed_keys
-from ddpg_jax.seeds import spread
+from ddpg_jax.seeds import Mapping, spread
 from ddpg_jax.train import LoopConfig, accumulate
 from ddpg_jax.types import Env
 
@@ -45,6 +46,11 @@ class Workload(NamedTuple):
         shared = {name: getattr(self, name) for name in LoopConfig.__dataclass_fields__ if name in self._fields}
         run = RunConfig(env=self.env, seeds=self.seeds, seed_mapping=self.seed_mapping)
         return make_env(self.env, **options), config, LoopConfig(**shared), run
+
+    def placement(self) -> tuple[Mapping, int]:
+        """How its seeds are mapped, and over how many devices."""
+        env, config, loop, run = self.parts()
+        return placement(config, loop, run, env)
 
 
 class Rate(NamedTuple):
@@ -110,21 +116,33 @@ def _dots(jaxpr: Any) -> Iterator[tuple[Any, Any]]:
                 yield from _dots(inner)
 
 
-def limit(workload: Workload, devices: int = 1) -> float:
-    """Updates per second, summed over `devices` that work at once, if an update were its matrix products alone.
+def begin_limit(workload: Workload, devices: int = 1) -> Callable[[int], Rate]:
+    """The matrix products of an update and nothing else, on `devices` that work at once.
 
-    Each product is timed in both orders of its sides and the faster one counts: a compiler may choose.
+    Each product is tried in both orders of its sides and the faster one is kept: a compiler may choose.
+
+    Returns:
+      advance(updates): the products of so many updates on each device, one kind after the other; `seconds` is all
+      that they took, `env_steps` stays 0.
     """
-    total = 0.0
+    chosen = []
     for (shapes, dims), count in products(workload).items():
-        swapped = tuple(pair[::-1] for pair in dims)
-        orders = ((shapes, dims), (shapes[::-1], swapped))
-        total += count * min(_product_seconds(devices, *order) for order in orders)
-    return devices / total
+        orders = ((shapes, dims), (shapes[::-1], tuple(pair[::-1] for pair in dims)))
+        runs = [_product(devices, *order) for order in orders]
+        times = 4
+        while max(run(times) for run in runs) < 0.01:
+            times *= 4
+        took = [min(run(times) for _ in range(3)) for run in runs]
+        chosen.append((count, runs[took.index(min(took))]))
+
+    def advance(updates):
+        return Rate(updates * devices, 0, sum(run(count * updates) for count, run in chosen))
+
+    return advance
 
 
-def _product_seconds(devices: int, shapes: Any, dims: Any, patience: float = 0.03, repeats: int = 3) -> float:
-    """Seconds of one product, the best of a few loops of it, each on every device."""
+def _product(devices: int, shapes: Any, dims: Any) -> Callable[[int], float]:
+    """run(times) -> seconds of one product, so many times over on every device; compiled."""
 
     def one(sides, times):
         # One number feeds back into both sides, so that no product can be skipped or moved out of the loop.
@@ -134,20 +152,17 @@ def _product_seconds(devices: int, shapes: Any, dims: Any, patience: float = 0.0
 
         return jax.lax.fori_loop(0, times, body, sides)
 
-    run = jax.jit(spread(one, devices))
+    loop = jax.jit(spread(one, devices))
     keys = jax.random.split(jax.random.key(0), 2)
     sides = [jax.random.normal(key, (devices, *shape)) for key, shape in zip(keys, shapes, strict=True)]
 
-    def seconds(times):
+    def run(times):
         began = time.perf_counter()
-        jax.block_until_ready(run(sides, times))
+        jax.block_until_ready(loop(sides, times))
         return time.perf_counter() - began
 
-    seconds(1)
-    times = 4
-    while seconds(times) < patience:
-        times *= 4
-    return min(seconds(times) for _ in range(repeats)) / times
+    run(1)
+    return run
 
 
 def endless(env: Env) -> Env:
@@ -210,31 +225,31 @@ def workloads() -> dict[str, Workload]:
 
 
 def table(seconds: float = 3.0) -> Iterator[dict[str, Any]]:
-    """Measures and yields a row per workload, then one for environments alone.
-
-    Rates are the median over chunks of half a second, for `seconds` in all.
-    """
+    """Measures and yields a row per workload, then one for environments alone."""
     for name, workload in workloads().items():
-        began = time.perf_counter()
-        advance = begin(workload)
-        advance(1)
-        first = time.perf_counter() - began
-        length = paced(advance)
-        rates = sorted(
-            (advance(length) for _ in range(max(3, round(2 * seconds)))), key=lambda rate: rate.updates / rate.seconds
-        )
-        middle = rates[len(rates) // 2]
-        devices = placement(*workload.parts()[1:], workload.parts()[0])[1]
-        updates, most = middle.updates / middle.seconds, limit(workload, devices)
-        yield {
-            "workload": name,
-            "updates_per_s": updates,
-            "env_steps_per_s": middle.env_steps / middle.seconds,
-            "first_update_s": first,
-            "limit_updates_per_s": most,
-            "share": updates / most,
-        }
+        yield {"workload": name} | beside_limit(workload, seconds)
     yield environments(seconds)
+
+
+def beside_limit(workload: Workload, seconds: float = 3.0) -> dict[str, float]:
+    """Rates of a workload and of its limit, measured in turn; medians of five rounds that take `seconds` in all."""
+    devices, began = workload.placement()[1], time.perf_counter()
+    runs = [begin(workload)]
+    runs[0](1)
+    first = time.perf_counter() - began
+    runs.append(begin_limit(workload, devices))
+    lengths = [paced(run, seconds / 10) for run in runs]
+    trained, most = zip(
+        *([run(length) for run, length in zip(runs, lengths, strict=True)] for _ in range(5)), strict=True
+    )
+    updates, limit = (statistics.median(rate.updates / rate.seconds for rate in rates) for rates in (trained, most))
+    return {
+        "updates_per_s": updates,
+        "env_steps_per_s": statistics.median(rate.env_steps / rate.seconds for rate in trained),
+        "first_update_s": first,
+        "limit_updates_per_s": limit,
+        "share": updates / limit,
+    }
 
 
 def environments(seconds: float = 3.0, name: str = "Pendulum-v1", num_envs: int = 1024) -> dict[str, Any]:

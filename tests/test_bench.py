@@ -50,10 +50,16 @@ def test_products_inside_conditions_and_ensembles_are_found():
 
 
 def test_a_product_is_timed_on_real_operands():
-    """Twice as much work takes longer, in either order of the sides."""
+    """4,096 times as much work takes longer."""
     dims = (((1,), (0,)), ((), ()))
-    small, large = (bench._product_seconds(1, ((n, n), (n, n)), dims) for n in (32, 256))
+    small, large = (bench._product(1, ((n, n), (n, n)), dims)(20) for n in (32, 512))
     assert 0 < small < large
+
+
+def test_the_limit_counts_updates_on_every_device():
+    rate = bench.begin_limit(TINY, devices=2)(3)
+    assert (rate.updates, rate.env_steps) == (6, 0)
+    assert rate.seconds > 0
 
 
 def test_advance_counts_what_it_trains():

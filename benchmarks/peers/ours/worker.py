@@ -1,4 +1,7 @@
-"""ddpg_jax itself behind the peers' protocol: the programs that `ddpg-jax train` runs, in chunks."""
+"""ddpg_jax itself behind the peers' protocol: the programs that `ddpg-jax train` runs, in chunks.
+
+With `limit` in the configuration, the matrix products of its updates and nothing else.
+"""
 
 import sys
 from pathlib import Path
@@ -11,17 +14,17 @@ def main(line: Line) -> None:
     with line.importing():
         from ddpg_jax.device import prepare
 
-        known = {name: value for name, value in line.config.items() if name != "chunk"}
+        known = {name: value for name, value in line.config.items() if name not in ("chunk", "limit")}
+        limit = line.config.get("limit", False)
         prepare(known["seeds"])
         from ddpg_jax import bench
 
         workload = bench.Workload(**known | {"hidden": tuple(known["hidden"])})
-    advance = bench.begin(workload)
+    mapping, devices = workload.placement()
+    advance = bench.begin_limit(workload, devices) if limit else bench.begin(workload)
     advance(1)
     line.stepped()
     length = bench.paced(advance, 0.3)
-    env, config, loop, run = workload.parts()
-    mapping, devices = bench.placement(config, loop, run, env)
     settings = {"seed_mapping": mapping, "devices": devices, "chunk": length, "hidden": workload.hidden}
     line.ready(settings, ("ddpg_jax", "jax", "flax", "optax", "gymnax", "brax"))
 

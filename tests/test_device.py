@@ -1,0 +1,66 @@
+"""How the command line sets JAX up, in processes of their own since JAX reads it once."""
+
+import os
+import subprocess
+import sys
+
+import pytest
+
+from ddpg_jax.device import cores
+
+PREPARE = "import jax, sys; from ddpg_jax.device import prepare; prepare(int(sys.argv[1])); "
+
+
+def python(code, *args, **environment):
+    """Standard output of a fresh process."""
+    inherited = {name: value for name, value in os.environ.items() if not name.startswith(("JAX_", "XLA_"))}
+    run = subprocess.run(
+        [sys.executable, "-c", code, *map(str, args)],
+        capture_output=True,
+        text=True,
+        timeout=120,
+        env=inherited | environment,
+    )
+    assert run.returncode == 0, run.stderr
+    return run.stdout.split()
+
+
+def test_programs_are_kept_and_found_again(tmp_path):
+    """The second process compiles the same function from the cache, and its result is the same."""
+    code = PREPARE + (
+        "hits = []; jax.monitoring.register_event_listener(lambda event, **about: hits.append(event));"
+        "print(float(jax.jit(lambda x: (x ** 3).sum())(jax.numpy.arange(4.0))),"
+        "sum('cache_hits' in event for event in hits))"
+    )
+    first, second = (python(code, 1, XDG_CACHE_HOME=str(tmp_path)) for _ in range(2))
+    assert first == ["36.0", "0"]
+    assert second[0] == "36.0"
+    assert int(second[1]) > 0
+    assert list((tmp_path / "ddpg_jax" / "programs").iterdir())
+
+
+def test_a_cache_of_the_users_own_is_left_as_it_is(tmp_path):
+    code = PREPARE + "print(jax.config.jax_compilation_cache_dir)"
+    assert python(code, 1, JAX_COMPILATION_CACHE_DIR=str(tmp_path)) == [str(tmp_path)]
+
+
+@pytest.mark.parametrize("seeds", [1, 2, 3])
+def test_the_cpu_becomes_as_many_devices_as_seeds_are_dealt_to(seeds):
+    expected = max(n for n in range(1, cores() + 1) if seeds % n == 0)
+    assert python(PREPARE + "print(len(jax.devices('cpu')))", seeds) == [str(expected)]
+
+
+def test_a_number_of_devices_of_the_users_own_is_left_as_it_is():
+    code = PREPARE + "print(len(jax.devices('cpu')))"
+    assert python(code, 1, XLA_FLAGS="--xla_force_host_platform_device_count=3") == ["3"]
+    assert python(code, 1, JAX_NUM_CPU_DEVICES="3") == ["3"]
+
+
+def test_plotting_libraries_wait_until_a_game_is_drawn():
+    code = (
+        "import sys; from ddpg_jax import make_env; make_env('Pendulum-v1');"
+        "print('seaborn' in sys.modules, 'matplotlib.pyplot' in sys.modules);"
+        "from gymnax.environments.misc import pong;"
+        "print(len(pong.sns.color_palette('cubehelix', 3)), pong.plt.Figure.__name__)"
+    )
+    assert python(code) == ["False", "False", "3", "Figure"]
