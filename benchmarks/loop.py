@@ -21,6 +21,7 @@ import jax
 
 from ddpg_jax import DDPGConfig, LoopConfig, ddpg, make_env, trainer
 from ddpg_jax.bench import rollout
+from ddpg_jax.device import cores
 
 RESULTS = Path(__file__).parent / "results" / "loop.json"
 REPEATS = 7
@@ -77,7 +78,7 @@ def main() -> None:
     result = json.loads(RESULTS.read_text(encoding="utf-8")) if RESULTS.exists() else {}
     result |= {
         "command": "python benchmarks/loop.py",
-        "device": f"{device.platform}: {device.device_kind}, {len(os.sched_getaffinity(0))} of {os.cpu_count()} cores",
+        "device": f"{device.platform}: {device.device_kind}, {cores()} of {os.cpu_count()} cores",
         "versions": {name: importlib.metadata.version(name) for name in ("jax", "jaxlib", "gymnax", "brax")},
     }
     for part in chosen:

@@ -10,11 +10,13 @@ benchmarks/results/memory.json.
 import json
 import multiprocessing
 import resource
+import sys
 from pathlib import Path
 from typing import Any
 
 RESULTS = Path(__file__).parent / "results" / "memory.json"
 SMALL, LARGE = 100_000, 6_000_000
+UNIT = 1 if sys.platform == "darwin" else 1024  # of ru_maxrss, bytes
 CASES = [
     {"seeds": 1},
     {"seeds": 8, "seed_mapping": "vmap"},
@@ -38,7 +40,7 @@ def peak(case: dict[str, Any], capacity: int, answers: Any) -> None:
     advance = bench.begin(work)
     advance(50)
     advance(50)
-    answers.put((plan.state_bytes, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024))
+    answers.put((plan.state_bytes, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * UNIT))
 
 
 def measure(case: dict[str, Any]) -> dict[str, Any]:

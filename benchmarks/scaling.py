@@ -23,7 +23,7 @@ RESULTS = Path(__file__).parent / "results"
 
 
 def seeds(options: argparse.Namespace) -> Iterator[dict[str, Any]]:
-    """W3: the classic and the small workload over numbers of seeds, side by side and in turn."""
+    """The classic and the small workload over numbers of seeds, side by side and in turn."""
     from ddpg_jax import bench
 
     for name, workload in {"256-256, minibatch 256": bench.CLASSIC, "64-64, minibatch 64": bench.SMALL}.items():
@@ -35,7 +35,7 @@ def seeds(options: argparse.Namespace) -> Iterator[dict[str, Any]]:
 
 
 def environments(options: argparse.Namespace) -> Iterator[dict[str, Any]]:
-    """W2: a minibatch of as many transitions as there are environments, but at least 256."""
+    """A minibatch of as many transitions as there are environments, but at least 256."""
     from ddpg_jax import bench
 
     for count in powers(options.most or 16384, options.toy):

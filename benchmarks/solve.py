@@ -40,24 +40,23 @@ def solve(goal: float, command: str, seed: int, cache: str) -> dict[str, Any]:
         words = [sys.executable, "-m", "ddpg_jax", *shlex.split(command), "--seed", str(seed), "--out", str(out)]
         began = time.time()
         process = subprocess.Popen(words, env=os.environ | {"XDG_CACHE_HOME": cache}, stdout=subprocess.DEVNULL)
-        row: dict[str, Any] = {}
-        while not row or row["eval_return"][0] < goal:
+        row, ended = None, False
+        while row is None and not ended:
             time.sleep(0.05)
             ended = process.poll() is not None
-            lines = (out / "metrics.jsonl").read_text().splitlines() if (out / "metrics.jsonl").exists() else []
-            row = json.loads(lines[-1]) if lines else {}
-            for line in lines:
-                row = json.loads(line)
-                if row["eval_return"][0] >= goal:
-                    break
-            if ended:
-                break
+            row = first_at(goal, out / "metrics.jsonl")
         seconds = time.time() - began
         process.kill()
         process.wait()
-    solved = bool(row) and row["eval_return"][0] >= goal
-    print(seed, round(seconds, 1), row.get("steps"), row.get("eval_return"), flush=True)
-    return {"seed": seed, "seconds": round(seconds, 2) if solved else None, "steps": row.get("steps")}
+    print(seed, round(seconds, 1), row, flush=True)
+    return {"seed": seed, "seconds": round(seconds, 2) if row else None, "steps": row and row["steps"]}
+
+
+def first_at(goal: float, metrics: Path) -> dict[str, Any] | None:
+    """The first whole line whose evaluation reached the goal, if there is one."""
+    lines = metrics.read_text(encoding="utf-8").split("\n")[:-1] if metrics.exists() else []
+    rows = (json.loads(line) for line in lines)
+    return next((row for row in rows if row["eval_return"][0] is not None and row["eval_return"][0] >= goal), None)
 
 
 def main() -> None:

@@ -6,6 +6,8 @@
     python benchmarks/throughput.py --starts 3                # seconds from a cold process to the first update
     python benchmarks/throughput.py --toy                     # everything for a moment: does it run?
 
+For Linux, since it pins processes to cores.
+
 Every worker is started, compiled and warmed up first, one at a time; then they are measured in turn, `--repeats`
 rounds, while the others wait without using the processor. One file per case and number of cores in
 benchmarks/results/throughput/: all samples, medians, settings and versions; a peer that does not run leaves its error.
@@ -148,7 +150,7 @@ def run_case(name: str, cores: list[int], repeats: int, seconds: float) -> dict[
             if member.processes > len(cores):
                 continue
             workers = started(member, config, cores, stack, cache)
-            hello = workers[0].hello
+            hello = next((worker.hello for worker in workers if "error" in worker.hello), workers[0].hello)
             results[member.name] = {"peer": member.peer, **hello, "updates_per_s": [], "env_steps_per_s": []}
             print(f"  {member.name}: {hello.get('error') or hello['first_step_s']}", flush=True)
             if "error" not in hello:
@@ -157,7 +159,7 @@ def run_case(name: str, cores: list[int], repeats: int, seconds: float) -> dict[
             for member_name, workers in list(ready.items()):
                 try:
                     rates = sample(workers, seconds if round_ else seconds / 3)
-                except RuntimeError as error:
+                except (RuntimeError, OSError) as error:  # its own answer, or a process that has ended
                     results[member_name]["error"] = str(error)
                     del ready[member_name]
                     continue

@@ -1,7 +1,7 @@
 """How fast this machine trains, beside how fast its matrix products alone would let it.
 
 A workload is one configuration of the whole loop. Its limit is the time of the matrix products of one update, each
-measured alone at its very shape: no implementation that computes this update by such products can be faster.
+measured alone at its very shape: what an implementation by these products would reach if all else cost nothing.
 """
 
 import statistics
@@ -116,45 +116,55 @@ def _dots(jaxpr: Any) -> Iterator[tuple[Any, Any]]:
                 yield from _dots(inner)
 
 
-def begin_limit(workload: Workload, devices: int = 1) -> Callable[[int], Rate]:
-    """The matrix products of an update and nothing else, on `devices` that work at once.
+def begin_limit(workload: Workload) -> Callable[[int], Rate]:
+    """The matrix products of an update and nothing else, batched over seeds and dealt to devices as in training.
 
-    Each product is tried in both orders of its sides and the faster one is kept: a compiler may choose.
+    Each product is tried in both orders of its sides and the faster one is kept: a compiler may choose. What the loop
+    around it takes without the product is subtracted.
 
     Returns:
-      advance(updates): the products of so many updates on each device, one kind after the other; `seconds` is all
-      that they took, `env_steps` stays 0.
+      advance(updates): the products of so many updates of every seed, one kind after the other; `seconds` is all that
+      they took, `env_steps` stays 0.
     """
+    mapping, devices = workload.placement()
+    batch, turns = (workload.seeds // devices, 1) if mapping == "vmap" else (1, workload.seeds // devices)
     chosen = []
     for (shapes, dims), count in products(workload).items():
-        orders = ((shapes, dims), (shapes[::-1], tuple(pair[::-1] for pair in dims)))
-        runs = [_product(devices, *order) for order in orders]
+        swapped = tuple(pair[::-1] for pair in dims)
+        runs = [_product(devices, batch, *order) for order in ((shapes, dims), (shapes[::-1], swapped))]
         times = 4
         while max(run(times) for run in runs) < 0.01:
             times *= 4
         took = [min(run(times) for _ in range(3)) for run in runs]
-        chosen.append((count, runs[took.index(min(took))]))
+        empty = _product(devices, batch, shapes, None)
+        chosen.append((count * turns, runs[took.index(min(took))], min(empty(times) for _ in range(3)) / times))
 
     def advance(updates):
-        return Rate(updates * devices, 0, sum(run(count * updates) for count, run in chosen))
+        seconds = sum(run(count * updates) - count * updates * empty for count, run, empty in chosen)
+        return Rate(updates * workload.seeds, 0, seconds)
 
     return advance
 
 
-def _product(devices: int, shapes: Any, dims: Any) -> Callable[[int], float]:
-    """run(times) -> seconds of one product, so many times over on every device; compiled."""
+def _product(devices: int, batch: int, shapes: Any, dims: Any) -> Callable[[int], float]:
+    """run(times) -> seconds of one product (none if `dims` is None), so many times over on every device; compiled."""
+
+    def first(left, right):
+        value = left if dims is None else jax.lax.dot_general(left, right, dims)
+        return 1e-30 * value.ravel()[0]
 
     def one(sides, times):
         # One number feeds back into both sides, so that no product can be skipped or moved out of the loop.
         def body(_, sides):
-            first = 1e-30 * jax.lax.dot_general(sides[0][0], sides[1][0], dims).ravel()[0]
-            return [side.at[(0,) * side.ndim].set(first) for side in sides]
+            number = jax.vmap(first)(*(side[0] for side in sides))[0] if batch > 1 else first(*(s[0, 0] for s in sides))
+            return [side.at[(0,) * side.ndim].set(number) for side in sides]
 
-        return jax.lax.fori_loop(0, times, body, sides)
+        with jax.default_matmul_precision("float32"):
+            return jax.lax.fori_loop(0, times, body, sides)
 
     loop = jax.jit(spread(one, devices))
     keys = jax.random.split(jax.random.key(0), 2)
-    sides = [jax.random.normal(key, (devices, *shape)) for key, shape in zip(keys, shapes, strict=True)]
+    sides = [jax.random.normal(key, (devices, batch, *shape)) for key, shape in zip(keys, shapes, strict=True)]
 
     def run(times):
         began = time.perf_counter()
@@ -233,11 +243,11 @@ def table(seconds: float = 3.0) -> Iterator[dict[str, Any]]:
 
 def beside_limit(workload: Workload, seconds: float = 3.0) -> dict[str, float]:
     """Rates of a workload and of its limit, measured in turn; medians of five rounds that take `seconds` in all."""
-    devices, began = workload.placement()[1], time.perf_counter()
+    began = time.perf_counter()
     runs = [begin(workload)]
     runs[0](1)
     first = time.perf_counter() - began
-    runs.append(begin_limit(workload, devices))
+    runs.append(begin_limit(workload))
     lengths = [paced(run, seconds / 10) for run in runs]
     trained, most = zip(
         *([run(length) for run, length in zip(runs, lengths, strict=True)] for _ in range(5)), strict=True

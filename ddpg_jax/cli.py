@@ -164,7 +164,7 @@ def _list_envs() -> None:
 
 
 def _bench(
-    seconds: Annotated[float, Doc("measuring time per row")] = 3.0,
+    seconds: Annotated[float, Doc("about how long to measure each row")] = 3.0,
     json: Annotated[bool, Doc("print one JSON object instead of a table")] = False,
 ) -> Callable[[], None]:
     return lambda: _measure(seconds, json)
@@ -173,8 +173,8 @@ def _bench(
 def _measure(seconds: float, as_json: bool) -> None:
     from ddpg_jax.device import prepare
 
-    if not 0 < seconds < float("inf"):
-        raise SettingError(f"seconds must be above 0 and finite, not {seconds}.")
+    if not 0 < seconds <= 3600:
+        raise SettingError(f"seconds must be above 0 and at most 3,600, not {seconds}.")
     prepare(seeds=8)
     from ddpg_jax import bench
 

@@ -20,11 +20,11 @@ def nbytes(tree: Any) -> int:
     return sum(leaf.size * leaf.dtype.itemsize for leaf in jax.tree.leaves(tree))
 
 
-def memory_limit() -> int:
-    """Bytes that a program can have on the first device: an accelerator's own limit, or the host's memory."""
+def memory_limit(devices: int = 1) -> int:
+    """Bytes that a program can have on so many devices: accelerators' own limits, or the host's memory once."""
     stats = jax.devices()[0].memory_stats()
     if stats and "bytes_limit" in stats:
-        return stats["bytes_limit"]
+        return stats["bytes_limit"] * devices
     physical = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
     try:  # a container's limit (cgroup version 2); the word "max" means none
         return min(physical, int(Path("/sys/fs/cgroup/memory.max").read_text()))
@@ -37,17 +37,30 @@ def cores() -> int:
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
+def _keep_programs(folder: Path) -> None:
+    """Turns JAX's compilation cache on, in a folder that can be written to; elsewhere it stays off."""
+    with contextlib.suppress(OSError):
+        folder.mkdir(parents=True, exist_ok=True)
+    if os.access(folder, os.W_OK):
+        wanted = {
+            "jax_compilation_cache_dir": str(folder),
+            "jax_compilation_cache_max_size": CACHE_BYTES,
+            "jax_persistent_cache_min_compile_time_secs": 0.0,
+        }
+        for name, value in wanted.items():
+            if name.upper() not in os.environ:
+                jax.config.update(name, value)
+
+
 def prepare(seeds: int = 1) -> None:
     """Sets JAX up as the command line wants it, before its first computation; what the user has set stays.
 
     Compiled programs go to the user's cache folder (at most `CACHE_BYTES`, the longest unused leave first), and the
-    CPU becomes as many devices as `seeds` can be dealt to, one core each.
+    CPU becomes as many devices, at most one a core, as `seeds` can be dealt to evenly.
     """
     config: Any = jax.config
     if config.jax_compilation_cache_dir is None:
-        jax.config.update("jax_compilation_cache_dir", str(platformdirs.user_cache_path("ddpg_jax") / "programs"))
-        jax.config.update("jax_compilation_cache_max_size", CACHE_BYTES)
-        jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.0)
+        _keep_programs(platformdirs.user_cache_path("ddpg_jax") / "programs")
     if config.jax_num_cpu_devices == -1 and "host_platform_device_count" not in os.environ.get("XLA_FLAGS", ""):
         with contextlib.suppress(RuntimeError):  # a notebook or a test in which JAX already runs
             jax.config.update("jax_num_cpu_devices", share(seeds, cores()))

@@ -11,6 +11,6 @@ from ddpg_jax.types import Array, Key
 def below(key: Key, shape: tuple[int, ...], limit: Any) -> Array:
     """Integers [*shape] drawn uniformly from 0 to `limit` - 1, to a relative error of limit / 2³² in a probability.
 
-    A third of what `jax.random.randint` hashes, which splits its key and draws 64 bits for each number.
+    Half of what `jax.random.randint` hashes, which splits its key and draws 64 bits for each number.
     """
     return (jax.random.bits(key, shape) % jnp.uint32(limit)).astype(jnp.int32)

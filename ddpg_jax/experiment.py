@@ -73,14 +73,14 @@ def run_experiment(
         check(settings_of)
     env = make_env(run.env, **options_of(run))
     folder = run.out or Path("runs") / f"{algorithm}-{run.env.replace('/', '-')}"
-    run = dataclasses.replace(run, out=folder)
     mapping, devices = placement(config, loop, run, env)
+    run = dataclasses.replace(run, out=folder, seed_mapping=mapping)
     phases = programs(env, algorithm, loop, run.eval_episodes, mapping, devices)
-    plan = make_plan(env, phases, config, loop, run)
+    plan = make_plan(env, phases, config, loop, run, devices)
     run_folder.create(folder, run.overwrite)
     run_folder.write_config(folder, algorithm, run, loop, config, env.spec)
-    how = {"vmap": "side by side", "loop": "in turn"}[mapping]
-    spread = f" {how} on {devices} device{'s' * (devices > 1)}" if run.seeds > 1 else ""
+    how = {"vmap": " side by side", "loop": " in turn"}[mapping] if run.seeds > devices else ""
+    spread = f"{how} on {devices} devices" if devices > 1 else how
     seeds = f"seeds {run.seed} to {run.seed + run.seeds - 1}{spread}"
     announce(f"{algorithm} on {env.spec.name}, {seeds}: {plan.describe()}")
 

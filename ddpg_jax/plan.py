@@ -118,7 +118,7 @@ def placement(config: Any, loop: LoopConfig, run: RunConfig, env: Env) -> tuple[
     return chosen if run.seed_mapping == "auto" else run.seed_mapping, devices
 
 
-def make_plan(env: Env, phases: Programs, config: Any, loop: LoopConfig, run: RunConfig) -> Plan:
+def make_plan(env: Env, phases: Programs, config: Any, loop: LoopConfig, run: RunConfig, devices: int = 1) -> Plan:
     """Works out a run without compiling or allocating anything.
 
     Raises:
@@ -130,7 +130,7 @@ def make_plan(env: Env, phases: Programs, config: Any, loop: LoopConfig, run: Ru
         raise SettingError(f"seed and seeds must stay below 2**31 together, not {run.seed} and {run.seeds}.")
     begun = jax.eval_shape(phases.init, jax.eval_shape(lambda: seed_keys(run)), config)
     state = jax.eval_shape(phases.prefill, begun, config)
-    replay_bytes, state_bytes, limit = nbytes(state.memory), nbytes(state), memory_limit()
+    replay_bytes, state_bytes, limit = nbytes(state.memory), nbytes(state), memory_limit(devices)
     if state_bytes > limit:
         replay, total, most = (f"{size / 2**30:,.2f} GiB" for size in (replay_bytes, state_bytes, limit))
         raise SettingError(

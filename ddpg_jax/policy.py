@@ -22,8 +22,18 @@ def load_learners(folder: str | Path) -> tuple[Agent, Learner, dict[str, Any]]:
     """
     stored = read_config(folder)
     agent = algorithms()[stored["algorithm"]].make(stored["config"], stored["spec"])
+    precision = stored["loop"].get("matmul_precision", "float32")  # older runs did not name it
+    agent = agent._replace(act=_precise(agent.act, precision), value=_precise(agent.value, precision))
     keys = jax.eval_shape(lambda: jax.random.split(jax.random.key(0), stored["run"]["seeds"]))
     return agent, load_learner(Path(folder), jax.eval_shape(jax.vmap(agent.init), keys)), stored
+
+
+def _precise(function: Callable[..., Any], precision: str) -> Callable[..., Any]:
+    def call(*args):
+        with jax.default_matmul_precision(precision):
+            return function(*args)
+
+    return call
 
 
 def load_policy(folder: str | Path, seed: int | None = None) -> Callable[[Any], np.ndarray]:

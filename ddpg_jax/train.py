@@ -68,7 +68,7 @@ def trainer(env: Env, agent: Agent, loop: LoopConfig = LoopConfig()) -> Trainer:
             memory=memory.init(),
         )
 
-    def interact(explorer: Explorer, state: TrainState, clock: Array, act_key: Key, env_key: Key):
+    def interact(explorer: Explorer, state: TrainState, clock: Array, act_key: Key, env_key: Key) -> Any:
         running = state.env.env
         action, noise = explorer.act(state.learner, state.noise, running.obs, running.time == 0, clock, act_key)
         env_state, transition, metrics = vec_env.step(env_key, state.env, action)
@@ -83,7 +83,8 @@ def trainer(env: Env, agent: Agent, loop: LoopConfig = LoopConfig()) -> Trainer:
             random, _ = interact(explorer, replace(state, noise=()), clock, act_key, env_key)
             return replace(random, noise=state.noise)
 
-        return jax.lax.fori_loop(0, warmup, step, state)
+        with jax.default_matmul_precision(loop.matmul_precision):
+            return jax.lax.fori_loop(0, warmup, step, state)
 
     def learn(state: TrainState, clock: Array, key: Key) -> tuple[TrainState, Metrics]:
         def update(learner, tick):

@@ -2,9 +2,12 @@
 
 import json
 import math
+import os
 import subprocess
 import sys
+import time
 from collections import Counter
+from dataclasses import replace
 from pathlib import Path
 
 import jax
@@ -15,7 +18,9 @@ from scaling import launches
 
 from ddpg_jax import bench, make_env
 from ddpg_jax.cli import main
+from ddpg_jax.device import cores
 from ddpg_jax.envs.door import vectorise
+from ddpg_jax.types import Env, EnvState, Transition
 
 TINY = bench.Workload(hidden=(8, 8), batch_size=4, replay_capacity=64, warmup_steps=8)
 BOUND = 10**9
@@ -52,14 +57,14 @@ def test_products_inside_conditions_and_ensembles_are_found():
 def test_a_product_is_timed_on_real_operands():
     """4,096 times as much work takes longer."""
     dims = (((1,), (0,)), ((), ()))
-    small, large = (bench._product(1, ((n, n), (n, n)), dims)(20) for n in (32, 512))
+    small, large = (bench._product(1, 1, ((n, n), (n, n)), dims)(20) for n in (32, 512))
     assert 0 < small < large
 
 
-def test_the_limit_counts_updates_on_every_device():
-    rate = bench.begin_limit(TINY, devices=2)(3)
-    assert (rate.updates, rate.env_steps) == (6, 0)
-    assert rate.seconds > 0
+def test_the_limit_counts_the_updates_of_every_seed():
+    for mapping in ("vmap", "loop"):
+        rate = bench.begin_limit(TINY._replace(seeds=4, seed_mapping=mapping))(3)
+        assert (rate.updates, rate.env_steps) == (12, 0)
 
 
 def test_advance_counts_what_it_trains():
@@ -90,7 +95,7 @@ def test_the_table_has_a_row_per_workload(monkeypatch, capsys):
     assert rows[0]["share"] == pytest.approx(rows[0]["updates_per_s"] / rows[0]["limit_updates_per_s"])
 
 
-@pytest.mark.parametrize("seconds", ["0", "-1", "inf", "nan"])
+@pytest.mark.parametrize("seconds", ["0", "-1", "inf", "nan", "1e308"])
 def test_the_bench_refuses_impossible_times(seconds, capsys):
     assert main(["bench", "--seconds", seconds]) == 2
     assert "seconds must be above 0" in capsys.readouterr().err
@@ -100,7 +105,12 @@ def test_our_worker_speaks_the_peers_protocol():
     """The side-by-side benchmark's own member, at toy size."""
     config = {"hidden": [8, 8], "batch_size": 4, "replay_capacity": 64, "warmup_steps": 8, "seeds": 2, "chunk": 5}
     run = subprocess.run(
-        [sys.executable, str(WORKER), json.dumps(config)], input="0.05\n", capture_output=True, text=True, timeout=300
+        [sys.executable, str(WORKER), json.dumps(config)],
+        input="0.05\n",
+        capture_output=True,
+        text=True,
+        timeout=300,
+        env=os.environ | {"STARTED_AT": str(time.time())},
     )
     hello, answer = (json.loads(line) for line in run.stdout.splitlines())
     assert hello["ready"]
@@ -155,10 +165,25 @@ def test_draws_are_uniform_and_below_their_limit():
 
 
 def test_vector_steps_draw_their_own_keys():
-    """Each environment and the restart have a key of their own."""
-    env = make_env("lqr", episode_length=2)
-    vec = vectorise(env, 8)
-    state = vec.reset(jax.random.key(0))
-    for clock in range(2):
-        state, _, _ = vec.step(jax.random.key(clock), state, jnp.zeros((8, 1)))
-    assert len(np.unique(np.asarray(state.env.obs), axis=0)) > 4
+    """Each environment has a key of its own, and the restart has another."""
+    spec = make_env("lqr").spec
+    reset = lambda key: EnvState(jax.random.bits(key), jnp.zeros(spec.obs_shape), jnp.int32(0))  # noqa: E731
+
+    def step(key, state, action):
+        new = replace(state, inner=jax.random.bits(key))
+        return new, Transition(state.obs, action, jnp.zeros(()), jnp.ones(()), jnp.zeros((), bool), state.obs)
+
+    vec = vectorise(Env(reset, step, spec), 8, "every-step")
+    begun = vec.reset(jax.random.key(0))
+    state, _, _ = vec.step(jax.random.key(1), begun, jnp.zeros((8, 1)))
+    assert len(set(np.asarray(state.env.inner).tolist() + np.asarray(begun.env.inner).tolist())) == 16
+
+
+def test_the_command_line_deals_two_seeds_to_two_cores(tmp_path):
+    """JAX must be set up before anything starts it."""
+    words = "train ddpg --env lqr --seeds 2 --steps 12 --warmup-steps 10 --evaluations 1 --eval-episodes 1 --hidden 4"
+    command = [sys.executable, "-m", "ddpg_jax", *words.split(), "--batch-size", "2", "--out", str(tmp_path / "run")]
+    hidden = {name: value for name, value in os.environ.items() if name not in ("JAX_NUM_CPU_DEVICES", "XLA_FLAGS")}
+    run = subprocess.run(command, capture_output=True, text=True, timeout=300, env=hidden | {"JAX_PLATFORMS": "cpu"})
+    assert run.returncode == 0, run.stderr
+    assert ("2 devices" in run.stdout) == (cores() > 1)

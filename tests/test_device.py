@@ -14,6 +14,7 @@ PREPARE = "import jax, sys; from ddpg_jax.device import prepare; prepare(int(sys
 def python(code, *args, **environment):
     """Standard output of a fresh process."""
     inherited = {name: value for name, value in os.environ.items() if not name.startswith(("JAX_", "XLA_"))}
+    inherited["JAX_PLATFORMS"] = "cpu"
     run = subprocess.run(
         [sys.executable, "-c", code, *map(str, args)],
         capture_output=True,

@@ -9,6 +9,8 @@ from ddpg_jax import DDPGConfig, LoopConfig, make_env
 from ddpg_jax.plan import programs
 from ddpg_jax.seeds import choose, share
 
+if len(jax.devices()) < 2:
+    pytest.skip("needs two devices", allow_module_level=True)
 KEYS = jax.vmap(jax.random.key)(jnp.arange(4))
 
 

@@ -98,7 +98,7 @@ def _gymnax() -> ModuleType:
         import gymnax
     finally:
         for name in heavy:
-            del sys.modules[name]
+            sys.modules.pop(name, None)
     return gymnax
 
 
@@ -108,6 +108,8 @@ class _Later(ModuleType):
     def __getattr__(self, name: str) -> Any:
         if name.startswith("__"):  # the import system's own questions
             raise AttributeError(name)
+        if sys.modules.get(self.__name__) is self:  # asked while gymnax is still being imported
+            del sys.modules[self.__name__]
         return getattr(importlib.import_module(self.__name__), name)
 
 

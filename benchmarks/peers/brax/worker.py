@@ -61,9 +61,10 @@ def main(line: Line) -> None:
     def after_epoch(_: int, __: Any) -> None:
         nonlocal wanted, done, began, calls
         calls += 1
-        if calls == 1:
-            return line.stepped()
+        if calls == 1:  # before any training
+            return None
         if calls == 2:
+            line.stepped()
             line.ready(settings, ("brax", "jax", "flax", "optax", "mujoco", "mujoco-mjx"))
         else:
             done, elapsed = done + 1, time.perf_counter() - began

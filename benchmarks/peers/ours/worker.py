@@ -21,7 +21,7 @@ def main(line: Line) -> None:
 
         workload = bench.Workload(**known | {"hidden": tuple(known["hidden"])})
     mapping, devices = workload.placement()
-    advance = bench.begin_limit(workload, devices) if limit else bench.begin(workload)
+    advance = bench.begin_limit(workload) if limit else bench.begin(workload)
     advance(1)
     line.stepped()
     length = bench.paced(advance, 0.3)
