@@ -141,7 +141,9 @@ def sample(workers: list[Worker], seconds: float) -> dict[str, float]:
 
 def run_case(name: str, cores: list[int], repeats: int, seconds: float) -> dict[str, Any]:
     """Measures all members of a case in turn."""
-    config, members = CASES[name][0], [*CASES[name][1], Member("limit", "ours", {"limit": True})]
+    config, members = CASES[name]
+    seeds, parts = config.get("seeds", 1), len(cores) if "seeds" in config else 1  # of several seeds a share per core
+    members = [*members, Member("limit", "ours", {"limit": True, "seeds": seeds // parts}, processes=parts)]
     results: dict[str, Any] = {}
     with ExitStack() as stack:
         cache = stack.enter_context(tempfile.TemporaryDirectory())

@@ -24,7 +24,7 @@ def main(line: Line) -> None:
     advance = bench.begin_limit(workload) if limit else bench.begin(workload)
     advance(1)
     line.stepped()
-    length = bench.paced(advance, 0.3)
+    length = bench.paced(advance, 1.0)
     settings = {"seed_mapping": mapping, "devices": devices, "chunk": length, "hidden": workload.hidden}
     line.ready(settings, ("ddpg_jax", "jax", "flax", "optax", "gymnax", "brax"))
 
