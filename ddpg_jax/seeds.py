@@ -24,16 +24,19 @@ def side_by_side(function: Callable[..., Any]) -> Callable[..., Any]:
 
 
 def in_turn(function: OneSeed) -> OneSeed:
-    """The same, a seed after the other, each state replaced where it lies: no second copy of all replays.
+    """The same, a seed after the other, each state copied out, trained and put back: one copy more, not S.
 
     On a CPU the products of one seed fill a core, and batching them over seeds only makes them slower.
     """
 
     @functools.wraps(function)
     def call(states, *shared):
-        take = lambda index: jax.tree.map(lambda leaf: leaf[index], states)  # noqa: E731
-        measured = jax.eval_shape(lambda: function(take(0), *shared)[1])
         seeds = jax.tree.leaves(states)[0].shape[0]
+        if seeds == 1:  # another shape for the same memory, where a slice would be copied
+            result = function(jax.tree.map(lambda leaf: leaf.reshape(leaf.shape[1:]), states), *shared)
+            return jax.tree.map(lambda leaf: leaf.reshape(1, *leaf.shape), result)
+        first = lambda: function(jax.tree.map(lambda leaf: leaf[0], states), *shared)  # noqa: E731
+        measured = jax.eval_shape(first)[1]
         empty = jax.tree.map(lambda leaf: jnp.zeros((seeds, *leaf.shape), leaf.dtype), measured)
 
         def body(index, carry):
