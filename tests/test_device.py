@@ -57,6 +57,12 @@ def test_a_number_of_devices_of_the_users_own_is_left_as_it_is():
     assert python(code, 1, JAX_NUM_CPU_DEVICES="3") == ["3"]
 
 
+def test_small_products_get_one_thread_unless_the_user_has_chosen():
+    code = "import os; from ddpg_jax.device import prepare; prepare(1, one_thread=True); print(os.environ['NPROC'])"
+    assert python(code) == ["1"]
+    assert python(code, NPROC="3") == ["3"]
+
+
 def test_plotting_libraries_wait_until_a_game_is_drawn():
     code = (
         "import sys; from ddpg_jax import make_env; make_env('Pendulum-v1');"
