@@ -17,6 +17,8 @@ import time
 from pathlib import Path
 from typing import Any
 
+from ddpg_jax.device import cores
+
 RESULTS = Path(__file__).parent / "results" / "solve.json"
 SEEDS = 5
 TASKS = {
@@ -66,10 +68,8 @@ def main() -> None:
         with tempfile.TemporaryDirectory() as cache:
             rows = [solve(goal, command, seed, cache) for seed in range(SEEDS)]
         results[task] = {"goal": goal, "command": f"ddpg-jax {command}", "seeds": rows}
-    cores = len(os.sched_getaffinity(0))
-    RESULTS.write_text(
-        json.dumps({"command": "python benchmarks/solve.py", "cores": cores, "tasks": results}, indent=1)
-    )
+    result = {"command": "python benchmarks/solve.py", "cores": cores(), "tasks": results}
+    RESULTS.write_text(json.dumps(result, indent=1) + "\n", encoding="utf-8")
 
 
 if __name__ == "__main__":

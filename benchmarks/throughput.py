@@ -47,6 +47,16 @@ class Member(NamedTuple):
     processes: int = 1
 
 
+def eight_seeds(other: str) -> list[Member]:
+    """Ours as it chooses and with the other mapping, rejax, and what two independent processes reach."""
+    return [
+        Member("ddpg_jax", "ours"),
+        Member(f"ddpg_jax, {other}", "ours", {"seed_mapping": other}),
+        Member("rejax", "rejax"),
+        Member("ddpg_jax, two processes of 4 seeds", "ours", {"seeds": 4}, processes=2),
+    ]
+
+
 DDPG = [Member("ddpg_jax", "ours"), Member("rejax", "rejax"), Member("SBX", "sbx"), Member("Stable-Baselines3", "sb3")]
 DOPAMAX = Member("dopamax", "dopamax")
 BOTH_SAC = [Member("ddpg_jax SAC", "ours"), Member("Brax SAC", "brax")]
@@ -55,24 +65,8 @@ CASES: dict[str, tuple[dict[str, Any], list[Member]]] = {
     "small": (SMALL, [*DDPG, DOPAMAX]),
     "massive": (MASSIVE | {"chunk": 50}, DDPG[:3]),
     "massive-8192": (MASSIVE | {"num_envs": 8192, "batch_size": 8192, "warmup_steps": 81_920, "chunk": 5}, DDPG[:2]),
-    "seeds": (
-        CLASSIC | {"seeds": 8, "chunk": 50},
-        [
-            Member("ddpg_jax", "ours"),
-            Member("ddpg_jax, vmap", "ours", {"seed_mapping": "vmap"}),
-            Member("rejax", "rejax"),
-            Member("ddpg_jax, two processes of 4 seeds", "ours", {"seeds": 4}, processes=2),
-        ],
-    ),
-    "small-seeds": (
-        SMALL | {"seeds": 8, "chunk": 500},
-        [
-            Member("ddpg_jax", "ours"),
-            Member("ddpg_jax, loop", "ours", {"seed_mapping": "loop"}),
-            Member("rejax", "rejax"),
-            Member("ddpg_jax, two processes of 4 seeds", "ours", {"seeds": 4}, processes=2),
-        ],
-    ),
+    "seeds": (CLASSIC | {"seeds": 8, "chunk": 50}, eight_seeds("vmap")),
+    "small-seeds": (SMALL | {"seeds": 8, "chunk": 500}, eight_seeds("loop")),
     "ant": (SAC | {"env": "ant", "num_envs": 1024, "batch_size": 1024, "warmup_steps": 2048}, BOTH_SAC),
     "inverted-pendulum": (
         SAC | {"env": "inverted_pendulum", "num_envs": 256, "warmup_steps": 2560, "chunk": 50},

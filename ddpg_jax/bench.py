@@ -273,7 +273,7 @@ def environments(seconds: float = 3.0, name: str = "Pendulum-v1", num_envs: int 
     for _ in range(max(3, round(seconds / 0.6))):
         for restart, run in runs.items():
             times[restart].append(run(length))
-    pool, bare = (num_envs * length / sorted(took)[len(took) // 2] for took in times.values())
+    pool, bare = (num_envs * length / statistics.median(took) for took in times.values())
     row = {"workload": f"{num_envs} envs alone", "env_steps_per_s": pool, "limit_env_steps_per_s": bare}
     return row | {"share": pool / bare}
 

@@ -99,10 +99,10 @@ def _train(name: str, run: Any, loop: LoopConfig, config: Any) -> None:
     from ddpg_jax.device import prepare
     from ddpg_jax.display import Display
     from ddpg_jax.experiment import run_experiment
-    from ddpg_jax.seeds import small
+    from ddpg_jax.seeds import fits_one_thread
 
-    products_are_small = small(loop.batch_size, getattr(config, "hidden", ()), run.env.startswith("pixels/"))
-    prepare(max(run.seeds, 1), one_thread=products_are_small and loop.num_envs < 64)
+    image, hidden = run.env.startswith("pixels/"), getattr(config, "hidden", ())
+    prepare(max(run.seeds, 1), fits_one_thread(loop.num_envs, loop.batch_size, hidden, image))
     with Display(Console(stderr=False)) as display:
         result = run_experiment(name, config, loop, run, announce=display.announce, report=display.report)
     display.console.print(_table(result.table, f"{run.eval_episodes} deterministic episodes per seed"))

@@ -78,11 +78,16 @@ def choose(seeds: int, batch_size: int, hidden: tuple[int, ...], image: bool) ->
     A single seed is better off without a batch dimension. Of several, an accelerator is filled by batching. On a CPU
     that pays only while products are so small that calling them costs more than computing them.
     """
-    batches = jax.default_backend() != "cpu" or small(batch_size, hidden, image)
+    batches = jax.default_backend() != "cpu" or _small(batch_size, hidden, image)
     return "vmap" if seeds > 1 and batches else "loop"
 
 
-def small(batch_size: int, hidden: tuple[int, ...], image: bool) -> bool:
+def fits_one_thread(num_envs: int, batch_size: int, hidden: tuple[int, ...], image: bool) -> bool:
+    """Whether a step is too small to be divided over the cores of a CPU: its products, and its environments."""
+    return num_envs < 64 and _small(batch_size, hidden, image)
+
+
+def _small(batch_size: int, hidden: tuple[int, ...], image: bool) -> bool:
     """Whether calling the products of a CPU costs more than computing them."""
     widest = max((a * b for a, b in itertools.pairwise(hidden)), default=max(hidden, default=1))
     return not image and batch_size * widest < 96**3

@@ -13,6 +13,7 @@ from pathlib import Path
 import jax
 import jax.numpy as jnp
 import numpy as np
+import optax
 import pytest
 from scaling import launches
 
@@ -20,6 +21,7 @@ from ddpg_jax import bench, make_env
 from ddpg_jax.cli import main
 from ddpg_jax.device import cores
 from ddpg_jax.envs.door import vectorise
+from ddpg_jax.plan import programs, seed_keys
 from ddpg_jax.types import Env, EnvState, Transition
 
 TINY = bench.Workload(hidden=(8, 8), batch_size=4, replay_capacity=64, warmup_steps=8)
@@ -67,11 +69,21 @@ def test_the_limit_counts_the_updates_of_every_seed():
         assert (rate.updates, rate.env_steps) == (12, 0)
 
 
-def test_advance_counts_what_it_trains():
+def test_advance_counts_what_it_trains(monkeypatch):
+    """As many updates as Adam has taken steps."""
+    trained = []
+
+    def recorded(*args):
+        phases = programs(*args)
+        return phases._replace(chunk=lambda *inputs: trained.append(phases.chunk(*inputs)) or trained[-1])
+
+    monkeypatch.setattr(bench, "programs", recorded)
     advance = bench.begin(TINY._replace(seeds=2, num_envs=4, updates_per_step=3))
     rate = advance(5)
     assert (rate.updates, rate.env_steps) == (2 * 5 * 3, 2 * 5 * 4)
     assert rate.seconds > 0
+    steps = optax.tree.get(trained[0][0].learner.opt_state["critic"], "count")
+    assert np.sum(steps) == rate.updates
 
 
 @pytest.mark.parametrize("restart", ["pool", None])
@@ -142,8 +154,6 @@ def test_the_chunk_launches_no_more_than_it_used_to(launched):
 
 def test_nothing_leaves_the_device_inside_a_chunk():
     """No callback, no transfer to the host: neither in what is traced nor in what is compiled."""
-    from ddpg_jax.plan import programs, seed_keys
-
     env, config, loop, run = TINY.parts()
     phases = programs(env, "ddpg", loop, 1)
     state = jax.eval_shape(phases.init, jax.eval_shape(lambda: seed_keys(run)), config)
@@ -165,7 +175,7 @@ def test_draws_are_uniform_and_below_their_limit():
 
 
 def test_vector_steps_draw_their_own_keys():
-    """Each environment has a key of its own, and the restart has another."""
+    """No two environments of a step share a key, nor does any share one with the reset."""
     spec = make_env("lqr").spec
     reset = lambda key: EnvState(jax.random.bits(key), jnp.zeros(spec.obs_shape), jnp.int32(0))  # noqa: E731
 

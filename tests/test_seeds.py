@@ -7,7 +7,7 @@ import pytest
 
 from ddpg_jax import DDPGConfig, LoopConfig, make_env
 from ddpg_jax.plan import programs
-from ddpg_jax.seeds import choose, share
+from ddpg_jax.seeds import choose, fits_one_thread, share
 
 if len(jax.devices()) < 2:
     pytest.skip("needs two devices", allow_module_level=True)
@@ -62,6 +62,13 @@ def test_large_products_take_turns_on_a_cpu():
     assert choose(8, 64, (64, 64), False) == "vmap"
     assert choose(8, 16, (64, 64), True) == "loop"
     assert choose(8, 64, (), False) == "vmap"
+
+
+def test_one_thread_is_for_small_products_and_few_environments():
+    assert fits_one_thread(1, 64, (64, 64), False)
+    assert not fits_one_thread(1024, 64, (64, 64), False)
+    assert not fits_one_thread(1, 256, (256, 256), False)
+    assert not fits_one_thread(1, 16, (64, 64), True)
 
 
 def test_a_single_seed_has_no_batch_dimension():

@@ -13,11 +13,11 @@ from protocol import Line, serve
 def main(line: Line) -> None:
     with line.importing():
         from ddpg_jax.device import prepare
-        from ddpg_jax.seeds import small
+        from ddpg_jax.seeds import fits_one_thread
 
         known = {name: value for name, value in line.config.items() if name not in ("chunk", "limit")}
         limit = line.config.get("limit", False)
-        tiny = small(known["batch_size"], tuple(known["hidden"]), image=False) and known["num_envs"] < 64
+        tiny = fits_one_thread(known["num_envs"], known["batch_size"], tuple(known["hidden"]), image=False)
         prepare(known["seeds"], one_thread=tiny)  # as `ddpg-jax train` does
         from ddpg_jax import bench
 
