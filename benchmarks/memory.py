@@ -2,11 +2,13 @@
 
     python benchmarks/memory.py
 
-Each case runs twice in a process of its own, with a small and with a large replay; the difference of the two peaks
-(resident set, high-water mark) over the difference of the two plans is how often the replay is held. Writes
+Each case runs in processes of its own, with a small and with a large replay, each once more beforehand so that nothing
+is compiled in those that count. The difference of the two peaks (resident set, high-water mark) over the difference of
+the two plans is how often the replay is held. Writes
 benchmarks/results/memory.json.
 """
 
+import dataclasses
 import json
 import multiprocessing
 import resource
@@ -35,24 +37,25 @@ def peak(case: dict[str, Any], capacity: int, answers: Any) -> None:
 
     work = bench.Workload(hidden=(64, 64), batch_size=64, replay_capacity=capacity // case["seeds"], **case)
     env, config, loop, run = work.parts()
-    phases = programs(env, work.algorithm, loop, 1, *placement(config, loop, run, env))
-    plan = make_plan(env, phases, config, loop, run)
+    mapping, devices = placement(config, loop, run, env)
+    phases = programs(env, work.algorithm, loop, 1, mapping, devices)
+    plan = make_plan(env, phases, config, loop, dataclasses.replace(run, seed_mapping=mapping), devices)
     advance = bench.begin(work)
     advance(50)
     advance(50)
-    answers.put((plan.state_bytes, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * UNIT))
+    answers.put((plan.peak_bytes, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * UNIT))
 
 
 def measure(case: dict[str, Any]) -> dict[str, Any]:
     """One row."""
     context, runs = multiprocessing.get_context("spawn"), []
-    for capacity in (SMALL, LARGE):
+    for capacity in (SMALL, SMALL, LARGE, LARGE):
         answers = context.Queue()
         process = context.Process(target=peak, args=(case, capacity, answers))
         process.start()
         runs.append(answers.get(timeout=300))
         process.join()
-    planned, measured = (large - small for small, large in zip(*runs, strict=True))
+    planned, measured = (large - small for small, large in zip(runs[1], runs[3], strict=True))
     row = case | {"planned_bytes": planned, "peak_bytes": measured, "ratio": measured / planned}
     print(row, flush=True)
     return row

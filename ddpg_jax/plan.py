@@ -49,6 +49,7 @@ class Plan(NamedTuple):
     updates_per_step: int
     replay_bytes: int  # of all seeds
     state_bytes: int  # of all seeds, replay included
+    peak_bytes: int  # with the states that are being trained beside those of all
 
     def steps(self, clock: int) -> int:
         """Environment steps per seed at a clock."""
@@ -65,7 +66,7 @@ class Plan(NamedTuple):
         return (
             f"per seed {self.steps(last):,} environment steps, {self.steps(self.bounds[0]):,} of them warm-up, and "
             f"{self.updates(last):,} updates ({ratio:.3g} per environment step); "
-            f"replay {self.replay_bytes / 2**20:,.1f} MiB of {self.state_bytes / 2**20:,.1f} MiB for all seeds"
+            f"replay {self.replay_bytes / 2**20:,.1f} MiB of {self.peak_bytes / 2**20:,.1f} MiB for all seeds"
         )
 
 
@@ -122,7 +123,7 @@ def make_plan(env: Env, phases: Programs, config: Any, loop: LoopConfig, run: Ru
     """Works out a run without compiling or allocating anything.
 
     Raises:
-      SettingError: it cannot work: nothing left to learn from, or a state larger than the device.
+      SettingError: it cannot work: nothing left to learn from, or more memory needed than there is.
     """
     warmup, last = -(-loop.warmup_steps // loop.num_envs), -(-run.steps // loop.num_envs)
     bounds = chunk_bounds(warmup, last, run.evaluations)
@@ -131,13 +132,15 @@ def make_plan(env: Env, phases: Programs, config: Any, loop: LoopConfig, run: Ru
     begun = jax.eval_shape(phases.init, jax.eval_shape(lambda: seed_keys(run)), config)
     state = jax.eval_shape(phases.prefill, begun, config)
     replay_bytes, state_bytes, limit = nbytes(state.memory), nbytes(state), memory_limit(devices)
-    if state_bytes > limit:
-        replay, total, most = (f"{size / 2**30:,.2f} GiB" for size in (replay_bytes, state_bytes, limit))
+    in_turn = run.seed_mapping == "loop" and run.seeds > devices
+    peak_bytes = state_bytes + (state_bytes * devices // run.seeds if in_turn else 0)
+    if peak_bytes > limit:
+        replay, total, most = (f"{size / 2**30:,.2f} GiB" for size in (replay_bytes, peak_bytes, limit))
         raise SettingError(
             f"replay_capacity must fit the device: {loop.replay_capacity:,} transitions for {run.seeds} seed(s) take "
             f"{replay} of {total} in all, and there are {most}."
         )
-    return Plan(bounds, loop.num_envs, loop.updates_per_step, replay_bytes, state_bytes)
+    return Plan(bounds, loop.num_envs, loop.updates_per_step, replay_bytes, state_bytes, peak_bytes)
 
 
 def seed_keys(run: RunConfig) -> jax.Array:

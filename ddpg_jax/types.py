@@ -20,7 +20,7 @@ Metrics = dict[str, tuple[Array, Array]]  # name -> (sum, count): adds up over s
 
 @struct.dataclass
 class Transition:
-    """One step of an environment; the replay holds the same fields behind two leading dimensions.
+    """One step of an environment; the replay holds the same fields behind one leading dimension.
 
     `next_obs` is the true successor, before any restart. `discount` is 0 where the episode `terminated` and
     1 elsewhere, a time limit included, so that a truncated episode bootstraps.

@@ -63,7 +63,7 @@ def test_on_policy_learns_from_the_actions_really_taken_in_the_newest_steps():
     loop = LoopConfig(num_envs=3, batch_size=1000, replay_capacity=10**9, warmup_steps=3)
     run = trainer(env, dpg_on_policy(CONFIG, env.spec), loop)
     state = jax.jit(lambda key: run.prefill(run.init(key)))(KEY)
-    assert state.memory.reward.shape == (2, 3)
+    assert state.memory.reward.shape == (2 * 3,)
     state, metrics = jax.jit(run.train)(state, jnp.int32(1), jnp.int32(9))
     assert metrics["critic/loss"][1] == 9
     assert np.isfinite(metrics["critic/loss"][0])

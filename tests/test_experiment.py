@@ -23,7 +23,7 @@ from ddpg_jax import (
 from ddpg_jax.checkpoint import save_state
 from ddpg_jax.cli import main
 from ddpg_jax.experiment import run_experiment, summarise
-from ddpg_jax.plan import RunConfig, evaluation_keys, seed_keys
+from ddpg_jax.plan import RunConfig, evaluation_keys, make_plan, programs, seed_keys
 from ddpg_jax.policy import load_learners
 from ddpg_jax.types import TrainState
 
@@ -285,3 +285,15 @@ def test_the_plan_is_printed_first(tmp_path):
     assert "84 environment steps, 40 of them warm-up, and 22 updates (0.5 per environment step)" in said[0]
     row = 2 * 2 + 1 + 1 + 1  # obs, next_obs, action, reward, discount in float32, and a byte for truncated
     assert f"replay {(4 * row + 1) * 100 / 2**20:,.1f} MiB" in said[0]
+
+
+@pytest.mark.parametrize(
+    ("mapping", "devices", "copied"), [("vmap", 1, 0), ("loop", 1, 1), ("loop", 2, 2), ("loop", 4, 0)]
+)
+def test_the_plan_counts_the_seed_that_is_copied_out_to_be_trained(mapping, devices, copied):
+    """One on each device, where there are more seeds than devices."""
+    config, loop = DDPGConfig(hidden=(4,)), LoopConfig(warmup_steps=40, replay_capacity=100)
+    run = RunConfig(env="lqr", seeds=4, seed_mapping=mapping)
+    env = make_env("lqr")
+    plan = make_plan(env, programs(env, "ddpg", loop, 1, mapping), config, loop, run, devices)
+    assert plan.peak_bytes * 4 == plan.state_bytes * (4 + copied)

@@ -48,7 +48,7 @@ def finished():
 def test_a_run_normalises_by_every_observation_once_and_stores_them_raw(finished):
     """80 vector steps fit the replay: its raw content is what the statistics are of, warm-up included."""
     _, state = finished
-    stored = np.asarray(state.memory.obs[:80]).reshape(-1, 2)
+    stored = np.asarray(state.memory.obs[: 80 * 4])
     assert state.learner.normaliser.count == 320
     np.testing.assert_allclose(state.learner.normaliser.mean, stored.mean(0), rtol=1e-4, atol=1e-5)
     np.testing.assert_allclose(state.learner.normaliser.variance, stored.var(0), rtol=1e-3)

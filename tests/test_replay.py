@@ -12,9 +12,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from toys import clock, counting, pixels, spec
 
-from ddpg_jax import DDPGConfig, LoopConfig, ddpg, trainer
+from ddpg_jax import DDPGConfig, LoopConfig, ddpg, make_env, trainer
 from ddpg_jax.networks import Actor, Critic, Shape, network
 from ddpg_jax.replay import replay
+from ddpg_jax.seeds import in_turn, side_by_side
 from ddpg_jax.types import Transition
 
 KEY = jax.random.key(0)
@@ -52,11 +53,12 @@ def test_the_ring_holds_the_newest_and_samples_all_of_them(num_envs, capacity, c
     """`capacity` transitions or a few more; the oldest row goes first, an empty one is never drawn."""
     for steps in clocks:
         ring, batch = fill_and_sample(num_envs, capacity, 2048, np.dtype(np.float32), steps)
-        rows = len(ring.reward)
+        stored = ring.reward.reshape(-1, num_envs)
+        rows = len(stored)
         assert (rows - 1) * num_envs < capacity <= rows * num_envs
         kept = range(max(0, steps - rows), steps)
         for step in kept:
-            np.testing.assert_array_equal(ring.reward[step % rows], step * num_envs + 1 + np.arange(num_envs))
+            np.testing.assert_array_equal(stored[step % rows], step * num_envs + 1 + np.arange(num_envs))
         np.testing.assert_array_equal(np.unique(batch.reward), 1 + np.arange(kept.start * num_envs, steps * num_envs))
 
 
@@ -85,8 +87,8 @@ def test_every_transition_is_as_likely_as_any_other(steps):
 CAPACITY = 12347  # unlike any other number in the program
 
 
-def compiled_chunk(env, updates, n_step=1):
-    """The training chunk as it runs: two seeds under vmap, one clock, the state donated."""
+def compiled_chunk(env, updates, n_step=1, over=side_by_side, seeds=2):
+    """The training chunk as it runs: seeds side by side or in turn, one clock, the state donated."""
     loop = LoopConfig(
         batch_size=4,
         replay_capacity=CAPACITY - env.spec.image,
@@ -102,8 +104,8 @@ def compiled_chunk(env, updates, n_step=1):
         network(Critic(flat)),
     )
     run = trainer(env, agent, loop)
-    state = jax.eval_shape(jax.vmap(run.init), jax.random.split(KEY, 2))
-    chunk = jax.jit(jax.vmap(run.train, in_axes=(0, None, None)), donate_argnums=0)
+    state = jax.eval_shape(jax.vmap(run.init), jax.random.split(KEY, seeds))
+    chunk = jax.jit(over(run.train), donate_argnums=0)
     return chunk.lower(state, jnp.int32(8), jnp.int32(5)).compile()
 
 
@@ -124,6 +126,7 @@ def images(observe):
 
 CHUNKS = {
     "one update": (counting(clock()), 1),
+    "one seed": (make_env("Pendulum-v1"), 1, 1, in_turn, 1),
     "three updates": (counting(clock()), 3),
     "bytes": (counting(pixels), 1),
     "several steps": (counting(clock()), 1, 3),

@@ -85,7 +85,7 @@ def test_a_seed_is_the_same_alone_and_among_others(finished):
         among = jax.tree.leaves((states.learner, means(totals)))
         for mine, ours in zip(alone, among, strict=True):
             np.testing.assert_allclose(mine, ours[i], rtol=1e-3, atol=1e-5)
-        np.testing.assert_array_equal(state.memory.obs[:WARMUP], states.memory.obs[i, :WARMUP])
+        np.testing.assert_array_equal(state.memory.obs[: WARMUP * 3], states.memory.obs[i, : WARMUP * 3])
     assert len({float(q) for q in np.ravel(totals["critic/loss"][0])}) == 2 * SEEDS
 
 
@@ -119,8 +119,8 @@ def test_a_batch_of_settings_is_a_sweep(run, start):
 def test_warm_up_stores_uniform_actions_and_nothing_else(start):
     """As many vector steps as hold `warmup_steps`, consecutive, and no update."""
     state = start(KEYS)
-    ring = state.memory
-    assert ring.action.shape == (SEEDS, 100, 3, 2)
+    assert state.memory.action.shape == (SEEDS, 100 * 3, 2)
+    ring = jax.tree.map(lambda leaf: leaf.reshape(SEEDS, 100, 3, *leaf.shape[2:]), state.memory)
     assert (ring.action[:, :WARMUP] != 0).all()
     assert not any(leaf[:, WARMUP:].any() for leaf in jax.tree.leaves(ring))
     for dimension in range(2):
