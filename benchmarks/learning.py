@@ -21,12 +21,12 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import scipy.stats
 
 from ddpg_jax import metrics
 from ddpg_jax.cli import main as ddpg_jax
 from ddpg_jax.experiment import evaluate_run
 from ddpg_jax.run_folder import read_config
+from ddpg_jax.statistics import interval
 
 RESULTS = Path(__file__).parent / "results" / "learning"
 SMALL = "--hidden 64 64 --batch-size 64"
@@ -69,19 +69,9 @@ APART = {"pixels"}  # seeds one after another: under vmap, these convolutions ta
 EPISODES = 128
 
 
-def iqm(values: Any, axis: int = -1) -> Any:
-    """The interquartile mean (Agarwal et al. 2021): the mean of the middle half."""
-    return scipy.stats.trim_mean(values, 0.25, axis=axis)
-
-
-def interval(values: list[float]) -> dict[str, Any]:
-    """The interquartile mean over seeds with its 95% percentile bootstrap interval."""
-    middle = float(iqm(np.array(values)))
-    low = high = middle
-    if len(values) > 1 and np.ptp(values) > 0:
-        resampled = scipy.stats.bootstrap((values,), iqm, n_resamples=10_000, method="percentile", rng=0)
-        low, high = map(float, resampled.confidence_interval)
-    return {"iqm": middle, "low": low, "high": high, "seeds": len(values)}
+def summary(values: Any) -> dict[str, Any]:
+    """The interquartile mean over seeds with its interval."""
+    return interval(values)._asdict() | {"seeds": len(values)}
 
 
 def flags_of(method: str, task: str) -> str:
@@ -103,8 +93,8 @@ def measure(flags: str, seeds: int) -> dict[str, Any]:
         "command": f"ddpg-jax train {flags} --seeds {seeds}",
         "seconds": round(seconds, 1),
         "episodes": EPISODES,
-        "final": interval([row["mean"] for row in rows]),
-        "best": interval(np.max([row["eval_return"] for row in curve], axis=0).tolist()),
+        "final": summary([row["mean"] for row in rows]),
+        "best": summary(np.max([row["eval_return"] for row in curve], axis=0)),
         "seeds": rows,
         "curve": {key: [row[key] for row in curve] for key in ("steps", "updates", "seconds", "eval_return")},
         "device": stored["device"],
@@ -120,8 +110,8 @@ def measure_apart(flags: str, seeds: int) -> dict[str, Any]:
     return runs[0] | {
         "command": f"ddpg-jax train {flags} --seed N",
         "seconds": round(sum(run["seconds"] for run in runs), 1),
-        "final": interval([row["mean"] for row in rows]),
-        "best": interval(returns.max(axis=0).tolist()),
+        "final": summary([row["mean"] for row in rows]),
+        "best": summary(returns.max(axis=0)),
         "seeds": rows,
         "curve": runs[0]["curve"] | {"eval_return": returns.tolist()},
     }

@@ -8,7 +8,6 @@ the two plans is how often the replay is held. Writes
 benchmarks/results/memory.json.
 """
 
-import dataclasses
 import json
 import multiprocessing
 import resource
@@ -37,9 +36,9 @@ def peak(case: dict[str, Any], capacity: int, answers: Any) -> None:
 
     work = bench.Workload(hidden=(64, 64), batch_size=64, replay_capacity=capacity // case["seeds"], **case)
     env, config, loop, run = work.parts()
-    mapping, devices = placement(config, loop, run, env)
-    phases = programs(env, work.algorithm, loop, 1, mapping, devices)
-    plan = make_plan(env, phases, config, loop, dataclasses.replace(run, seed_mapping=mapping), devices)
+    layout = placement(config, loop, run, env)
+    phases = programs(env, work.algorithm, loop, 1, layout)
+    plan = make_plan(env, phases, config, loop, run, layout)
     advance = bench.begin(work)
     advance(50)
     advance(50)

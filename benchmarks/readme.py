@@ -226,6 +226,16 @@ def solve() -> str:
     return table(["task", "goal", "first run", "later runs, other seeds", "command"], rows)
 
 
+def sweep() -> str:
+    """One program against one command for each of its settings."""
+    result = json.loads((RESULTS / "sweep.json").read_text(encoding="utf-8"))
+    return (
+        f"On {result['device']}, 2 cores: {result['agents']} agents in {result['first_s']:.0f} s, in "
+        f"{result['again_s']:.0f} s with the program in the cache; one `train` command for each setting takes "
+        f"{result['one_command_each_s']:.0f} s in all, compiled programs at hand (`python benchmarks/sweep.py`)."
+    )
+
+
 def memory() -> str:
     """Peak memory over the plan's arithmetic."""
     rows = []
@@ -254,7 +264,7 @@ def main() -> None:
     parser.add_argument("--check", action="store_true")
     readme = ROOT / "README.md"
     before = after = readme.read_text(encoding="utf-8")
-    for make in (settings, presets, results, recipes, bandit, sizes, throughput, starts, solve, memory, loop):
+    for make in (settings, presets, results, recipes, bandit, sizes, throughput, starts, solve, memory, sweep, loop):
         pattern = rf"(<!-- {make.__name__} -->\n)((?!<!--).)*(<!-- end -->)"
         after, count = re.subn(
             pattern, lambda match, make=make: f"{match[1]}{make()}\n{match[3]}", after, flags=re.DOTALL

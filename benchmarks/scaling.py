@@ -1,17 +1,18 @@
-"""How throughput grows with seeds, environments and lower precision, beside the limit of the matrix products.
+"""How throughput grows with seeds, environments, devices and lower precision, beside what would be ideal.
 
-    python benchmarks/scaling.py              # all parts: seeds, environments, precision, kernels
+    python benchmarks/scaling.py              # all parts: seeds, environments, devices, kernels, precision
     python benchmarks/scaling.py seeds --most 64
     python benchmarks/scaling.py --toy        # one small point of each part, written nowhere
 
-For a CPU and for an accelerator; on the latter the parts go on to 1,024 seeds and 16,384 environments, and every part
-can be run in a call of its own. Writes benchmarks/results/scaling-PLATFORM.json and scaling-PLATFORM.png; a part that
-is measured again replaces its rows.
+Every part runs in a process of its own, and can be run in a call of its own. On an accelerator seeds go on to 1,024;
+on a CPU there is no other precision to measure, and devices are divisions of the same cores. Writes
+benchmarks/results/scaling-PLATFORM.json and scaling-PLATFORM.png; a part that is measured again replaces its rows.
 """
 
 import argparse
 import json
 import re
+import subprocess
 import sys
 import time
 from collections import Counter
@@ -28,10 +29,11 @@ def seeds(options: argparse.Namespace) -> Iterator[dict[str, Any]]:
 
     for name, workload in {"256-256, minibatch 256": bench.CLASSIC, "64-64, minibatch 64": bench.SMALL}.items():
         for mapping in ("vmap", "loop") if options.platform == "cpu" else ("vmap",):
-            for count in powers(options.most or (32 if options.platform == "cpu" else 1024), options.toy):
-                work = workload._replace(seeds=count, seed_mapping=mapping, replay_capacity=20_000)
-                row = {"networks": name, "mapping": mapping, "seeds": count}
-                yield row | bench.beside_limit(work, options.seconds)
+            for count in powers(options.most or (256 if options.platform == "cpu" else 1024), options.toy):
+                work = workload._replace(seeds=count, replay_capacity=20_000)
+                chosen = work.layout().mapping == mapping
+                row = {"networks": name, "mapping": mapping, "seeds": count, "chosen_by_auto": chosen}
+                yield row | bench.beside_limit(work._replace(seed_mapping=mapping), options.seconds)
 
 
 def environments(options: argparse.Namespace) -> Iterator[dict[str, Any]]:
@@ -44,6 +46,25 @@ def environments(options: argparse.Namespace) -> Iterator[dict[str, Any]]:
         yield {"num_envs": count, "batch_size": size} | bench.beside_limit(work, options.seconds)
 
 
+def devices(options: argparse.Namespace) -> Iterator[dict[str, Any]]:
+    """Eight seeds dealt to devices, and one agent with 1,024 environments shared by them."""
+    import jax
+
+    from ddpg_jax import bench
+
+    counts = [count for count in (1, 2, 4, 8) if count <= len(jax.devices())]
+    for count in counts[-1:] if options.toy else counts:
+        for name, work in {
+            "8 seeds, 64-64, minibatch 64": bench.SMALL._replace(seeds=8, replay_capacity=20_000),
+            "8 seeds, 256-256, minibatch 256": bench.CLASSIC._replace(seeds=8, replay_capacity=20_000),
+            "1,024 environments, 256-256, minibatch 1,024": bench.MASSIVE,
+        }.items():
+            advance = bench.begin(work._replace(devices=count))
+            rate = advance(bench.paced(advance, options.seconds))
+            row = {"workload": name, "devices": count, "updates_per_s": rate.updates / rate.seconds}
+            yield row | {"env_steps_per_s": rate.env_steps / rate.seconds}
+
+
 def precision(options: argparse.Namespace) -> Iterator[dict[str, Any]]:
     """The setting `matmul_precision`: speed, and what DDPG reaches on Pendulum-v1 after 20,000 steps with 8 seeds."""
     import jax
@@ -53,7 +74,7 @@ def precision(options: argparse.Namespace) -> Iterator[dict[str, Any]]:
     env = make_env("Pendulum-v1")
     agent = ddpg(DDPGConfig(), env.spec)
     steps, count = (300, 1) if options.toy else (20_000, 8)
-    for name in ("float32", "tensorfloat32", "bfloat16")[: 1 if options.platform == "cpu" else 3]:
+    for name in ("float32", "tensorfloat32", "bfloat16")[: 0 if options.platform == "cpu" else 3]:
         loop = LoopConfig(matmul_precision=name, replay_capacity=20_000, warmup_steps=200 if options.toy else 1000)
 
         def run(key, loop=loop):
@@ -84,8 +105,8 @@ def launches(workload: Any) -> Counter[str]:
     from ddpg_jax.plan import placement, programs, seed_keys
 
     env, config, loop, run = workload.parts()
-    phases = programs(env, workload.algorithm, loop, 1, *placement(config, loop, run, env))
-    state = jax.eval_shape(phases.init, jax.eval_shape(lambda: seed_keys(run)), config)
+    phases = programs(env, workload.algorithm, loop, 1, placement(config, loop, run, env))
+    state = phases.shapes(jax.eval_shape(lambda: seed_keys(run)), config)
     text = phases.chunk.lower(state, 0, 1, config).compile().as_text()
     outside = "".join(block for block in re.split(r"\n\n", text) if not block.lstrip().startswith("%fused_"))
     kinds = ("fusion", "dot", "custom-call", "while", "conditional", "copy", "scatter", "gather", "sort")
@@ -95,8 +116,9 @@ def launches(workload: Any) -> Counter[str]:
 PARTS: dict[str, Callable[[argparse.Namespace], Iterator[dict[str, Any]]]] = {
     "seeds": seeds,
     "environments": environments,
-    "precision": precision,
+    "devices": devices,
     "kernels": kernels,
+    "precision": precision,
 }
 
 
@@ -106,11 +128,11 @@ def powers(most: int, toy: bool) -> list[int]:
 
 
 def draw(result: dict[str, Any], path: Path) -> None:
-    """Updates per second over seeds and environment steps per second over environments, limits as lines."""
+    """Updates per second over seeds and devices, environment steps per second over environments, limits as lines."""
     from matplotlib.figure import Figure
 
-    figure = Figure(figsize=(9, 3.8), dpi=150, layout="constrained")
-    left, right = figure.subplots(1, 2)
+    figure = Figure(figsize=(13, 3.8), dpi=150, layout="constrained")
+    left, right, far = figure.subplots(1, 3)
     groups: dict[tuple[str, str], list[dict[str, Any]]] = {}
     for row in result.get("seeds", []):
         groups.setdefault((row["networks"], row["mapping"]), []).append(row)
@@ -126,7 +148,16 @@ def draw(result: dict[str, Any], path: Path) -> None:
     right.plot(xs, limits, ":", color="C2", label="matrix products alone")
     left.set(xlabel="seeds", ylabel="updates/s, summed over seeds", title="one environment per seed")
     right.set(xlabel="environments", ylabel="environment steps/s", title="one update per vector step")
-    for axes in (left, right):
+    shared: dict[str, list[dict[str, Any]]] = {}
+    for row in result.get("devices", []):
+        shared.setdefault(row["workload"], []).append(row)
+    for index, (name, rows) in enumerate(shared.items()):
+        counts = [row["devices"] for row in rows]
+        far.plot(counts, [row["updates_per_s"] for row in rows], "o-", color=f"C{index}", label=name)
+        ideal = [rows[0]["updates_per_s"] * count for count in counts]
+        far.plot(counts, ideal, ":", color=f"C{index}", linewidth=0.8)
+    far.set(xlabel="devices", ylabel="updates/s", title=result.get("devices_are", "devices; dotted: ideal"))
+    for axes in (left, right, far):
         axes.set(xscale="log", yscale="log")
         axes.grid(alpha=0.3)
         axes.legend(frameon=False, fontsize=8)
@@ -141,6 +172,15 @@ def main() -> None:
     parser.add_argument("--seconds", type=float, default=2.0, help="measuring time per point")
     parser.add_argument("--toy", action="store_true")
     options = parser.parse_args()
+    parts = options.parts or list(PARTS)
+    if len(parts) > 1:
+        given = [argument for argument in sys.argv[1:] if argument not in parts]
+        for part in parts:
+            subprocess.check_call([sys.executable, __file__, part, *given])
+        return
+    from ddpg_jax.device import cores, prepare
+
+    prepare(seeds=256 if parts == ["seeds"] else 1, devices=8 if parts == ["devices"] else None)
     import jax
 
     from ddpg_jax import bench
@@ -149,8 +189,10 @@ def main() -> None:
     options.seconds = 0.1 if options.toy else options.seconds
     path = RESULTS / f"scaling-{options.platform}.json"
     result = json.loads(path.read_text(encoding="utf-8")) if path.exists() and not options.toy else {}
-    result |= {"command": " ".join(["python", "benchmarks/scaling.py", *sys.argv[1:]]), "machine": bench.machine()}
-    for part in options.parts or PARTS:
+    result |= {"command": "python benchmarks/scaling.py", "machine": bench.machine()}
+    if options.platform == "cpu":
+        result["devices_are"] = f"host devices on {cores()} cores; dotted: ideal"
+    for part in parts:
         result[part] = []
         for row in PARTS[part](options):
             print(part, row, flush=True)

@@ -9,9 +9,12 @@ from ddpg_jax.algorithms.td3 import TD3Config, td3
 from ddpg_jax.envs import make_env
 from ddpg_jax.envs.pixels import pixels
 from ddpg_jax.evaluate import Evaluation, evaluate
+from ddpg_jax.plan import RunConfig
 from ddpg_jax.policy import load_critic, load_policy
 from ddpg_jax.presets import preset
 from ddpg_jax.settings import SettingError
+from ddpg_jax.space import Range, grid, sampled
+from ddpg_jax.sweep import sweep
 from ddpg_jax.train import LoopConfig, train, trainer
 from ddpg_jax.types import Agent, Env, Learner, Spec, TrainState, Transition
 
@@ -25,6 +28,8 @@ __all__ = [
     "Evaluation",
     "Learner",
     "LoopConfig",
+    "Range",
+    "RunConfig",
     "SACConfig",
     "SettingError",
     "Spec",
@@ -37,12 +42,15 @@ __all__ = [
     "dpg_off_policy",
     "dpg_on_policy",
     "evaluate",
+    "grid",
     "load_critic",
     "load_policy",
     "make_env",
     "pixels",
     "preset",
     "sac",
+    "sampled",
+    "sweep",
     "td3",
     "train",
     "trainer",

@@ -19,7 +19,7 @@ from ddpg_jax.device import cores
 from ddpg_jax.envs import make_env
 from ddpg_jax.envs.door import vectorise
 from ddpg_jax.plan import RunConfig, placement, programs, seed_keys
-from ddpg_jax.seeds import Mapping, spread
+from ddpg_jax.seeds import Layout, spread
 from ddpg_jax.train import LoopConfig, accumulate
 from ddpg_jax.types import Env
 
@@ -38,16 +38,17 @@ class Workload(NamedTuple):
     warmup_steps: int = 1_000
     seeds: int = 1
     seed_mapping: Literal["auto", "vmap", "loop"] = "auto"
+    devices: int | None = None
 
     def parts(self) -> tuple[Env, Any, LoopConfig, RunConfig]:
         """Environment and settings."""
         options = {"backend": self.backend} if self.backend else {}
         config = algorithms()[self.algorithm].config(hidden=self.hidden)
         shared = {name: getattr(self, name) for name in LoopConfig.__dataclass_fields__ if name in self._fields}
-        run = RunConfig(env=self.env, seeds=self.seeds, seed_mapping=self.seed_mapping)
+        run = RunConfig(env=self.env, seeds=self.seeds, seed_mapping=self.seed_mapping, devices=self.devices)
         return make_env(self.env, **options), config, LoopConfig(**shared), run
 
-    def placement(self) -> tuple[Mapping, int]:
+    def layout(self) -> Layout:
         """How its seeds are mapped, and over how many devices."""
         env, config, loop, run = self.parts()
         return placement(config, loop, run, env)
@@ -68,7 +69,7 @@ def begin(workload: Workload) -> Callable[[int], Rate]:
       advance(length): trains `length` vector steps of every seed and waits for them; the first call compiles.
     """
     env, config, loop, run = workload.parts()
-    phases = programs(env, workload.algorithm, loop, 1, *placement(config, loop, run, env))
+    phases = programs(env, workload.algorithm, loop, 1, placement(config, loop, run, env))
     state = jax.block_until_ready(phases.start(seed_keys(run), config))
     clock = -(-loop.warmup_steps // loop.num_envs)
 
@@ -126,17 +127,18 @@ def begin_limit(workload: Workload) -> Callable[[int], Rate]:
       advance(updates): the products of so many updates of every seed, one kind after the other; `seconds` is all that
       they took, `env_steps` stays 0.
     """
-    mapping, devices = workload.placement()
-    batch, turns = (workload.seeds // devices, 1) if mapping == "vmap" else (1, workload.seeds // devices)
+    layout = workload.layout()
+    each = workload.seeds // layout.groups
+    batch, turns = (each, 1) if layout.mapping == "vmap" else (1, each)
     chosen = []
     for (shapes, dims), count in products(workload).items():
         swapped = tuple(pair[::-1] for pair in dims)
-        runs = [_product(devices, batch, *order) for order in ((shapes, dims), (shapes[::-1], swapped))]
+        runs = [_product(layout, batch, *order) for order in ((shapes, dims), (shapes[::-1], swapped))]
         times = 4
         while max(run(times) for run in runs) < 0.01:
             times *= 4
         took = [min(run(times) for _ in range(3)) for run in runs]
-        empty = _product(devices, batch, shapes, None)
+        empty = _product(layout, batch, shapes, None)
         chosen.append((count * turns, runs[took.index(min(took))], min(empty(times) for _ in range(3)) / times))
 
     def advance(updates):
@@ -146,7 +148,7 @@ def begin_limit(workload: Workload) -> Callable[[int], Rate]:
     return advance
 
 
-def _product(devices: int, batch: int, shapes: Any, dims: Any) -> Callable[[int], float]:
+def _product(layout: Layout, batch: int, shapes: Any, dims: Any) -> Callable[[int], float]:
     """run(times) -> seconds of one product (none if `dims` is None), so many times over on every device; compiled."""
 
     def first(left, right):
@@ -162,9 +164,9 @@ def _product(devices: int, batch: int, shapes: Any, dims: Any) -> Callable[[int]
         with jax.default_matmul_precision("float32"):
             return jax.lax.fori_loop(0, times, body, sides)
 
-    loop = jax.jit(spread(one, devices))
+    loop = jax.jit(spread(one, layout))
     keys = jax.random.split(jax.random.key(0), 2)
-    sides = [jax.random.normal(key, (devices, batch, *shape)) for key, shape in zip(keys, shapes, strict=True)]
+    sides = [jax.random.normal(key, (layout.groups, batch, *shape)) for key, shape in zip(keys, shapes, strict=True)]
 
     def run(times):
         began = time.perf_counter()

@@ -28,7 +28,7 @@ def save_state(folder: Path, clock: int, state: TrainState) -> None:
     """Writes the whole state of all seeds under `folder`/checkpoints/`clock`."""
     import orbax.checkpoint as ocp
 
-    loop = {"key": state.key, "env": state.env, "noise": state.noise, "memory": state.memory}
+    loop = {"key": state.key, "env": state.env, "noise": state.noise, "memory": state.memory, "numbers": state.numbers}
     # Orbax refuses arrays without elements, which MuJoCo's states have; their shapes say all there is to know.
     loop = {jax.tree_util.keystr(path): leaf for path, leaf in jax.tree.leaves_with_path(loop) if leaf.size}
     with _manager(folder) as manager:

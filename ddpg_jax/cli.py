@@ -1,4 +1,4 @@
-"""The command line: `ddpg-jax train ALGORITHM`, `ddpg-jax evaluate RUN`, `ddpg-jax envs`, `ddpg-jax bench`."""
+"""The command line: `ddpg-jax train` and `sweep ALGORITHM`, `evaluate RUN`, `envs`, `bench`."""
 
 import contextlib
 import io
@@ -15,8 +15,9 @@ from rich.table import Column, Table
 from typing_extensions import Doc
 
 from ddpg_jax.algorithms import algorithms
+from ddpg_jax.cli_sweep import Search, run_sweep
 from ddpg_jax.presets import PRESETS, Preset
-from ddpg_jax.settings import SettingError
+from ddpg_jax.settings import SettingError, check
 from ddpg_jax.train import LoopConfig
 
 
@@ -35,12 +36,14 @@ def main(args: Sequence[str] | None = None) -> int:
 
 def _parse(args: Sequence[str]) -> Callable[[], None]:
     """The command that the arguments name, bound to them; tyro's framed complaints become one line."""
-    train_app = tyro.extras.SubcommandApp()
+    train_app, sweep_app = tyro.extras.SubcommandApp(), tyro.extras.SubcommandApp()
     for name, algorithm in algorithms().items():
         summary = (algorithm.make.__doc__ or name).splitlines()[0]
         train_app.command(name=name, help=summary)(_train_command(name, args))
+        sweep_app.command(name=name, help=summary)(_sweep_command(name, args))
     app = tyro.extras.SubcommandApp()
     app.command(train_app, name="train", help="Train agents and write a run folder.")
+    app.command(sweep_app, name="sweep", help="Train agents of many settings at once and write one table.")
     app.command(name="evaluate", help="Play whole episodes with the policies of a run.")(_evaluate)
     app.command(name="envs", help="List the environments.")(_envs)
     app.command(name="bench", help="Measure this machine beside the limit of its matrix products.")(_bench)
@@ -56,6 +59,47 @@ def _parse(args: Sequence[str]) -> Callable[[], None]:
 
 def _train_command(name: str, args: Sequence[str]) -> Callable[..., Callable[[], None]]:
     """`train NAME` with the defaults of the preset that the arguments name."""
+    defaults, accept, hints = _settings(name, args)
+
+    def train(
+        preset: str | None = None,
+        run: Any = defaults["run"],
+        loop: Any = defaults["loop"],
+        config: Any = defaults["config"],
+    ) -> Callable[[], None]:
+        def command():
+            accept(preset)
+            _train(name, run, loop, config)
+
+        return command
+
+    train.__annotations__ = hints
+    return train
+
+
+def _sweep_command(name: str, args: Sequence[str]) -> Callable[..., Callable[[], None]]:
+    """`sweep NAME` with the defaults of the preset that the arguments name."""
+    defaults, accept, hints = _settings(name, args)
+
+    def sweep(
+        preset: str | None = None,
+        search: Search = Search(),
+        run: Any = defaults["run"],
+        loop: Any = defaults["loop"],
+        config: Any = defaults["config"],
+    ) -> Callable[[], None]:
+        def command():
+            accept(preset)
+            run_sweep(name, search, run, loop, config)
+
+        return command
+
+    sweep.__annotations__ = hints | {"search": Search}
+    return sweep
+
+
+def _settings(name: str, args: Sequence[str]) -> tuple[dict[str, Any], Callable[[str | None], None], dict[str, Any]]:
+    """Of an algorithm: the default of each group of settings, what refuses an unknown preset, and all type hints."""
     from ddpg_jax.plan import RunConfig
 
     recipes = {name_of: recipe for name_of, recipe in PRESETS.items() if recipe.algorithm == name}
@@ -66,25 +110,16 @@ def _train_command(name: str, args: Sequence[str]) -> Callable[..., Callable[[],
     kind = algorithms()[name].config
     known = ", ".join(recipes) or "none yet"
 
-    def train(
-        preset: str | None = None,
-        run: RunConfig = RunConfig(**chosen.run),
-        loop: LoopConfig = LoopConfig(**chosen.loop),
-        config: Any = kind(**chosen.config),
-    ) -> Callable[[], None]:
-        def command():
-            if len(asked) > 1:
-                raise SettingError(f"preset must be given once, not {len(asked)} times.")
-            if preset not in {None, *recipes}:
-                raise SettingError(f"preset must be one of those of {name} ({known}), not {preset!r}.")
-            _train(name, run, loop, config)
-
-        return command
+    def accept(preset: str | None) -> None:
+        if len(asked) > 1:
+            raise SettingError(f"preset must be given once, not {len(asked)} times.")
+        if preset not in {None, *recipes}:
+            raise SettingError(f"preset must be one of those of {name} ({known}), not {preset!r}.")
 
     about = Doc(f"a recipe of the literature, setting the defaults below: {known}")
     hints = {"preset": Annotated[str | None, about], "run": RunConfig, "loop": LoopConfig, "config": kind}
-    train.__annotations__ = hints
-    return train
+    defaults = {"run": RunConfig(**chosen.run), "loop": LoopConfig(**chosen.loop), "config": kind(**chosen.config)}
+    return defaults, accept, hints
 
 
 def _one_line(panel: str) -> str:
@@ -102,7 +137,8 @@ def _train(name: str, run: Any, loop: LoopConfig, config: Any) -> None:
     from ddpg_jax.seeds import fits_one_thread
 
     image, hidden = run.env.startswith("pixels/"), getattr(config, "hidden", ())
-    prepare(max(run.seeds, 1), fits_one_thread(loop.num_envs, loop.batch_size, hidden, image))
+    one_thread = run.devices is None and fits_one_thread(loop.num_envs, loop.batch_size, hidden, image)
+    prepare(check(run).seeds, one_thread, run.devices)
     with Display(Console(stderr=False)) as display:
         result = run_experiment(name, config, loop, run, announce=display.announce, report=display.report)
     display.console.print(_table(result.table, f"{run.eval_episodes} deterministic episodes per seed"))

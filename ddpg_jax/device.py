@@ -52,12 +52,12 @@ def _keep_programs(folder: Path) -> None:
                 jax.config.update(name, value)
 
 
-def prepare(seeds: int = 1, one_thread: bool = False) -> None:
+def prepare(seeds: int = 1, one_thread: bool = False, devices: int | None = None) -> None:
     """Sets JAX up as the command line wants it, before its first computation; what the user has set stays.
 
-    Compiled programs go to the user's cache folder (at most `CACHE_BYTES`, the longest unused leave first), and the
-    CPU becomes as many devices, at most one a core, as `seeds` can be dealt to evenly. With `one_thread` no product is
-    divided over cores: small ones lose a third of their speed by it.
+    Compiled programs go to the user's cache folder (at most `CACHE_BYTES`, the longest unused leave first). The CPU
+    becomes `devices` devices, by default as many, at most one a core, as `seeds` can be dealt to evenly. With
+    `one_thread` no product is divided over cores: small ones lose a third of their speed by it.
     """
     if one_thread:
         os.environ.setdefault("NPROC", "1")  # how XLA is told the size of its thread pool, read when the CPU starts
@@ -66,4 +66,4 @@ def prepare(seeds: int = 1, one_thread: bool = False) -> None:
         _keep_programs(platformdirs.user_cache_path("ddpg_jax") / "programs")
     if config.jax_num_cpu_devices == -1 and "host_platform_device_count" not in os.environ.get("XLA_FLAGS", ""):
         with contextlib.suppress(RuntimeError):  # a notebook or a test in which JAX already runs
-            jax.config.update("jax_num_cpu_devices", share(seeds, cores()))
+            jax.config.update("jax_num_cpu_devices", devices or share(seeds, cores()))

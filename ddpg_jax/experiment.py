@@ -1,10 +1,9 @@
 """The host's side of a run: drive it chunk by chunk, write down what happened."""
 
 import dataclasses
-import json
-import math
+import itertools
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -72,26 +71,21 @@ def run_experiment(
     for settings_of in (config, loop, run):
         check(settings_of)
     env = make_env(run.env, **options_of(run))
-    folder = run.out or Path("runs") / f"{algorithm}-{run.env.replace('/', '-')}"
-    mapping, devices = placement(config, loop, run, env)
-    run = dataclasses.replace(run, out=folder, seed_mapping=mapping)
-    phases = programs(env, algorithm, loop, run.eval_episodes, mapping, devices)
-    plan = make_plan(env, phases, config, loop, run, devices)
+    folder = Path(run.out or f"runs/{algorithm}-{run.env.replace('/', '-')}")
+    layout = placement(config, loop, run, env)
+    run = dataclasses.replace(run, out=folder, seed_mapping=layout.mapping)
+    phases = programs(env, algorithm, loop, run.eval_episodes, layout)
+    plan = make_plan(env, phases, config, loop, run, layout)
     run_folder.create(folder, run.overwrite)
     run_folder.write_config(folder, algorithm, run, loop, config, env.spec)
-    how = {"vmap": " side by side", "loop": " in turn"}[mapping] if run.seeds > devices else ""
-    spread = f"{how} on {devices} devices" if devices > 1 else how
-    seeds = f"seeds {run.seed} to {run.seed + run.seeds - 1}{spread}"
+    seeds = f"seeds {run.seed} to {run.seed + run.seeds - 1}{layout.describe(run.seeds)}"
     announce(f"{algorithm} on {env.spec.name}, {seeds}: {plan.describe()}")
 
     state, result = _drive(phases, plan, config, run, announce, report)
     announce(f"writing {folder}")
     save_state(folder, plan.bounds[-1], state)
     table = summarise(run, result)
-    best = max(table, key=lambda row: -math.inf if row["mean"] is None else row["mean"])["seed"]
-    (folder / "evaluation.json").write_text(
-        json.dumps({"episodes": run.eval_episodes, "best_seed": best, "seeds": table}, indent=2)
-    )
+    run_folder.write_evaluation(folder, run.eval_episodes, table)
     plots.learning_curve(metrics.read(folder), f"{algorithm} on {env.spec.name}", folder / "curve.png")
     return Result(folder, table, state)
 
@@ -104,29 +98,37 @@ def _drive(
     announce: Callable[[str], None],
     report: Callable[[dict[str, Any], Plan], None],
 ) -> tuple[TrainState, Evaluation]:
-    """Compiles, then alternates chunks and evaluations, writing a row of metrics after each."""
+    """Compiles, then trains and evaluates, writing a row of metrics after each chunk."""
     assert run.out is not None
     keys, began = seed_keys(run), time.perf_counter()
     announce("compiling")
-    state = phases.start(keys, config)
+    begun = phases.start(keys, config)
     writer = metrics.Writer(run.out, [run.seed + i for i in range(run.seeds)])
-    totals: dict[str, Any] = {}
-    previous = plan.bounds[0]
-    for clock in plan.bounds:
-        if clock > previous:
-            state, totals = phases.chunk(state, previous, clock - previous, config)
-        result = phases.test((state.learner, evaluation_keys(keys, clock)), config)
-        measured = means(totals) | {
-            "eval_return": result.returns.mean(axis=1),
-            "eval_length": result.lengths.mean(axis=1),
-        }
+    for clock, state, result, measured in stages(phases, begun, keys, config, plan.bounds):  # noqa: B007
         seconds = time.perf_counter() - began
         row = metrics.row(plan.steps(clock), plan.updates(clock), seconds, jax.device_get(measured))
         writer.write(row)
         report(row, plan)
-        previous = clock
     writer.close()
     return state, result
+
+
+def stages(
+    phases: Programs, state: TrainState, keys: jax.Array, config: Any, bounds: Sequence[int], first: bool = True
+) -> Iterator[tuple[int, TrainState, Evaluation, dict[str, jax.Array]]]:
+    """Trains from bound to bound: after each, (clock, state, evaluation, metrics [S]); the state is given away after.
+
+    Args:
+      state, keys: of all seeds, at the clock `bounds[0]`.
+      first: whether the policies are evaluated before they are trained, too.
+    """
+    for previous, clock in itertools.pairwise([bounds[0]] * first + list(bounds)):
+        totals: dict[str, Any] = {}
+        if clock > previous:
+            state, totals = phases.chunk(state, previous, clock - previous, config)
+        result = phases.test((state.learner, evaluation_keys(keys, clock)), config)
+        returns = {"eval_return": result.returns.mean(axis=1), "eval_length": result.lengths.mean(axis=1)}
+        yield clock, state, result, means(totals) | returns
 
 
 def evaluate_run(folder: Path, episodes: int, seed: int = 0) -> dict[str, Any]:

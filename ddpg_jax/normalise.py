@@ -10,6 +10,7 @@ from typing import Any
 import jax.numpy as jnp
 from flax import struct
 
+from ddpg_jax.axis import Axis, mean, size
 from ddpg_jax.types import Agent, Array, Explorer, Learner, Spec, Transition
 
 EPSILON, BOUND = 1e-6, 10.0
@@ -29,13 +30,19 @@ def statistics(spec: Spec) -> Statistics:
     return Statistics(jnp.zeros(()), jnp.zeros(spec.obs_shape), jnp.ones(spec.obs_shape))
 
 
-def observe(seen: Statistics, obs: Array) -> Statistics:
-    """The statistics with the batch obs [N, *O] added (Chan et al. 1979, "Updating formulae", eq. 2.1)."""
+def observe(seen: Statistics, obs: Array, axis: Axis = None) -> Statistics:
+    """The statistics with the batch obs [N, *O] added (Chan et al. 1979, "Updating formulae", eq. 2.1).
+
+    With an axis, the batches of all its devices are added as one.
+    """
     obs = obs.astype(jnp.float32)
-    count = seen.count + len(obs)
-    share = len(obs) / count
-    gap = obs.mean(axis=0) - seen.mean
-    variance = (1 - share) * seen.variance + share * obs.var(axis=0) + share * (1 - share) * jnp.square(gap)
+    added = len(obs) * size(axis)
+    count = seen.count + added
+    share = added / count
+    middle = mean(obs.mean(axis=0), axis)
+    spread = mean(jnp.square(obs - middle).mean(axis=0), axis)
+    gap = middle - seen.mean
+    variance = (1 - share) * seen.variance + share * spread + share * (1 - share) * jnp.square(gap)
     return Statistics(count, seen.mean + share * gap, variance)
 
 
@@ -45,7 +52,7 @@ def normalise(seen: Statistics, obs: Array) -> Array:
     return jnp.clip(scaled, -BOUND, BOUND)
 
 
-def normalised(agent: Agent, spec: Spec) -> Agent:
+def normalised(agent: Agent, spec: Spec, axis: Axis = None) -> Agent:
     """The agent, all of whose networks see normalised observations; the statistics travel in its learner."""
 
     def through(call: Callable[..., Any]) -> Callable[..., Any]:
@@ -64,5 +71,5 @@ def normalised(agent: Agent, spec: Spec) -> Agent:
         value=through(agent.value),
         explorer=Explorer(agent.explorer.init, explore),
         update=update,
-        observe=lambda learner, step: replace(learner, normaliser=observe(learner.normaliser, step.obs)),
+        observe=lambda learner, step: replace(learner, normaliser=observe(learner.normaliser, step.obs, axis)),
     )

@@ -1,6 +1,8 @@
 """A run before it runs: its settings, its phases as functions of all seeds, and what they will take."""
 
+import math
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
@@ -10,10 +12,13 @@ import jax.numpy as jnp
 from ddpg_jax.algorithms import algorithms
 from ddpg_jax.device import QUICK, memory_limit, nbytes
 from ddpg_jax.evaluate import Evaluation, evaluate
-from ddpg_jax.seeds import Mapping, choose, in_turn, share, side_by_side, spread
+from ddpg_jax.parallel import STATE, portion, shared_trainer
+from ddpg_jax.seeds import BY_SEED, Layout, choose, in_turn, share, side_by_side, spread
 from ddpg_jax.settings import INT32, SettingError, setting, settings
-from ddpg_jax.train import LoopConfig, chunk_bounds, trainer
+from ddpg_jax.train import LoopConfig, chunk_bounds
 from ddpg_jax.types import Env, TrainState
+
+ALONE = Layout()
 
 
 @settings
@@ -28,6 +33,12 @@ class RunConfig:
     seed: int = setting(default=0, help="the first seed; the others follow it", low=0)
     seed_mapping: Literal["auto", "vmap", "loop"] = setting(
         default="auto", help="seeds of one device side by side or in turn; auto: whichever is faster there"
+    )
+    devices: int | None = setting(
+        default=None,
+        help="devices to use: seeds are dealt to them, and where there are more of them, several share an agent's "
+        "environments, replay and minibatch; by default as many as the seeds can be dealt to",
+        low=1,
     )
     evaluations: int = setting(default=20, help="chunks of the run; after each one the policy is evaluated", low=1)
     eval_episodes: int = setting(default=32, help="whole episodes per evaluation and seed", low=1)
@@ -73,53 +84,71 @@ class Plan(NamedTuple):
 class Programs(NamedTuple):
     """The compiled phases, over seeds; a changed float of the configuration compiles nothing anew."""
 
-    init: Callable[..., TrainState]  # (keys [S], config)
+    init: Callable[..., TrainState]  # ((keys [S], numbers {name: [S]}), config)
     prefill: Callable[..., TrainState]  # (state [S], config); the state is donated
     chunk: Callable[..., Any]  # (state [S], clock, length, config) -> state, metrics; the state is donated
     test: Callable[..., Evaluation]  # ((learner [S], keys [S]), config) -> [S, E]
 
-    def start(self, keys: jax.Array, config: Any) -> TrainState:
-        """The state of every seed, ready to learn."""
-        return self.prefill(self.init(keys, config), config)
+    def start(self, keys: jax.Array, config: Any, numbers: dict[str, jax.Array] | None = None) -> TrainState:
+        """The state of every seed, ready to learn; `numbers` [S] are settings that differ from seed to seed."""
+        return self.prefill(self.init((keys, numbers or {}), config), config)
+
+    def shapes(self, keys: Any, config: Any) -> TrainState:
+        """The shapes of what `start` makes, worked out without compiling."""
+        return jax.eval_shape(self.prefill, jax.eval_shape(self.init, (keys, {}), config), config)
 
 
-def programs(
-    env: Env, algorithm: str, loop: LoopConfig, episodes: int, mapping: Mapping = "vmap", devices: int = 1
-) -> Programs:
+def programs(env: Env, algorithm: str, loop: LoopConfig, episodes: int, layout: Layout = ALONE) -> Programs:
     """The phases of a run of this algorithm as jitted functions, not compiled yet."""
     make = algorithms()[algorithm].make
 
-    def init(key, config):
-        return trainer(env, make(config, env.spec), loop).init(key)
+    def of(config, numbers):
+        return shared_trainer(env, make(replace(config, **numbers), env.spec), loop, layout.sharing)
+
+    def init(mine, config):
+        key, numbers = mine
+        return replace(of(config, numbers).init(key), numbers=numbers)
 
     def prefill(state, config):
-        return trainer(env, make(config, env.spec), loop).prefill(state)
+        return of(config, state.numbers).prefill(state)
 
     def chunk(state, clock, length, config):
-        return trainer(env, make(config, env.spec), loop).train(state, clock, length)
+        return of(config, state.numbers).train(state, clock, length)
 
     def test(mine, config):
         agent, (learner, key) = make(config, env.spec), mine
         with jax.default_matmul_precision(loop.matmul_precision):
             return evaluate(key, env, lambda obs: agent.act(learner, obs), episodes)
 
-    over = {"vmap": side_by_side, "loop": in_turn}[mapping]
+    over = {"vmap": side_by_side, "loop": in_turn}[layout.mapping]
     return Programs(
-        jax.jit(spread(side_by_side(init), devices), compiler_options=QUICK.get(jax.default_backend())),
-        jax.jit(spread(side_by_side(prefill), devices), donate_argnums=0),
-        jax.jit(spread(over(chunk), devices), donate_argnums=0),
-        jax.jit(spread(side_by_side(test), devices)),
+        jax.jit(spread(side_by_side(init), layout, outside=STATE), compiler_options=QUICK.get(jax.default_backend())),
+        jax.jit(spread(side_by_side(prefill), layout, STATE, STATE), donate_argnums=0),
+        jax.jit(spread(over(chunk), layout, STATE, (STATE, BY_SEED)), donate_argnums=0),
+        jax.jit(spread(side_by_side(test), layout)),
     )
 
 
-def placement(config: Any, loop: LoopConfig, run: RunConfig, env: Env) -> tuple[Mapping, int]:
-    """How the seeds of a run are mapped, and over how many devices."""
-    devices = share(run.seeds, len(jax.devices()))
-    chosen = choose(run.seeds // devices, loop.batch_size, getattr(config, "hidden", ()), env.spec.image)
-    return chosen if run.seed_mapping == "auto" else run.seed_mapping, devices
+def placement(config: Any, loop: LoopConfig, run: RunConfig, env: Env) -> Layout:
+    """How the seeds of a run are mapped, and over how many devices.
+
+    Raises:
+      SettingError: there are not so many devices, or an agent's data cannot be divided over them.
+    """
+    groups, sharing = share(run.seeds, len(jax.devices())), 1
+    if run.devices is not None:
+        if run.devices > len(jax.devices()):
+            raise SettingError(f"devices must be at most the {len(jax.devices())} that there are, not {run.devices}.")
+        groups = math.gcd(run.seeds, run.devices)
+        sharing = run.devices // groups
+    chosen = choose(run.seeds // groups, loop.batch_size, getattr(config, "hidden", ()), env.spec.image)
+    portion(loop, sharing)
+    return Layout(chosen if run.seed_mapping == "auto" else run.seed_mapping, groups, sharing)
 
 
-def make_plan(env: Env, phases: Programs, config: Any, loop: LoopConfig, run: RunConfig, devices: int = 1) -> Plan:
+def make_plan(
+    env: Env, phases: Programs, config: Any, loop: LoopConfig, run: RunConfig, layout: Layout = ALONE
+) -> Plan:
     """Works out a run without compiling or allocating anything.
 
     Raises:
@@ -129,18 +158,22 @@ def make_plan(env: Env, phases: Programs, config: Any, loop: LoopConfig, run: Ru
     bounds = chunk_bounds(warmup, last, run.evaluations)
     if run.seed + run.seeds - 1 > INT32:
         raise SettingError(f"seed and seeds must stay below 2**31 together, not {run.seed} and {run.seeds}.")
-    begun = jax.eval_shape(phases.init, jax.eval_shape(lambda: seed_keys(run)), config)
-    state = jax.eval_shape(phases.prefill, begun, config)
-    replay_bytes, state_bytes, limit = nbytes(state.memory), nbytes(state), memory_limit(devices)
-    in_turn = run.seed_mapping == "loop" and run.seeds > devices
-    peak_bytes = state_bytes + (state_bytes * devices // run.seeds if in_turn else 0)
-    if peak_bytes > limit:
-        replay, total, most = (f"{size / 2**30:,.2f} GiB" for size in (replay_bytes, peak_bytes, limit))
+    state = phases.shapes(jax.eval_shape(lambda: seed_keys(run)), config)
+    replay_bytes, state_bytes, limit = nbytes(state.memory), nbytes(state), memory_limit(layout.devices)
+    peak = peak_bytes(state_bytes, run.seeds, layout)
+    if peak > limit:
+        replay, total, most = (f"{size / 2**30:,.2f} GiB" for size in (replay_bytes, peak, limit))
         raise SettingError(
             f"replay_capacity must fit the device: {loop.replay_capacity:,} transitions for {run.seeds} seed(s) take "
             f"{replay} of {total} in all, and there are {most}."
         )
-    return Plan(bounds, loop.num_envs, loop.updates_per_step, replay_bytes, state_bytes, peak_bytes)
+    return Plan(bounds, loop.num_envs, loop.updates_per_step, replay_bytes, state_bytes, peak)
+
+
+def peak_bytes(state_bytes: int, seeds: int, layout: Layout) -> int:
+    """What training takes at most: where seeds take turns, each group of devices copies one out to train it."""
+    in_turn = layout.mapping == "loop" and seeds > layout.groups
+    return state_bytes + (state_bytes * layout.groups // seeds if in_turn else 0)
 
 
 def seed_keys(run: RunConfig) -> jax.Array:

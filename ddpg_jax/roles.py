@@ -12,6 +12,7 @@ import jax
 import jax.numpy as jnp
 import optax
 
+from ddpg_jax.axis import Axis, mean
 from ddpg_jax.types import Array, Key, Learner, Metrics, Transition, Variables
 
 # loss(params, learner, batch, key) -> [], (mutated statistics, {name: []}): the one signature an author writes
@@ -28,6 +29,22 @@ class Role(NamedTuple):
     optimiser: optax.GradientTransformation
     every: int = 1  # updates between two steps of this role
     target: Target | None = None
+
+
+def averaged(role: Role, axis: Axis) -> Role:
+    """The role on one of several devices: it descends the mean of all their gradients, so that all stay alike.
+
+    For losses that are means over the batch, the mean over equal shares is that over the whole batch.
+    """
+
+    def loss(params, learner, batch, key):
+        value, (mutated, metrics) = role.loss(params, learner, batch, key)
+        return value, (mean(mutated, axis), metrics)
+
+    def update(grads, state, params=None):
+        return role.optimiser.update(mean(grads, axis), state, params)
+
+    return role._replace(loss=loss, optimiser=optax.GradientTransformation(role.optimiser.init, update))
 
 
 def polyak(tau: Array | float) -> Target:

@@ -3,6 +3,7 @@
 import dataclasses
 import importlib.metadata
 import json
+import math
 import shutil
 from pathlib import Path
 from typing import Any
@@ -15,6 +16,7 @@ from ddpg_jax.settings import SettingError
 from ddpg_jax.types import Spec
 
 ENTRIES = {"config.json", "metrics.jsonl", "evaluation.json", "curve.png", "checkpoints", "tensorboard"}
+ENTRIES |= {"sweep.csv", "curves.csv", "sweep.png", "best"}  # of a sweep
 PACKAGES = ("ddpg_jax", "jax", "flax", "optax", "gymnax", "brax")
 
 
@@ -105,6 +107,13 @@ def _installed(name: str) -> Algorithm:
     if name not in algorithms():
         raise SettingError(f"algorithm must be one that is installed ({', '.join(algorithms())}), not {name!r}.")
     return algorithms()[name]
+
+
+def write_evaluation(folder: Path, episodes: int, table: list[dict[str, Any]]) -> None:
+    """Writes evaluation.json: a row per seed, and which of them did best."""
+    best = max(table, key=lambda row: -math.inf if row["mean"] is None else row["mean"])["seed"]
+    stored = {"episodes": episodes, "best_seed": best, "seeds": table}
+    (folder / "evaluation.json").write_text(json.dumps(stored, indent=2), encoding="utf-8")
 
 
 def best_seed(folder: str | Path) -> int:

@@ -3,12 +3,13 @@
 import functools
 import itertools
 from collections.abc import Callable
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
 import jax
 import jax.numpy as jnp
-from jax.sharding import AxisType, PartitionSpec
+from jax.sharding import AxisType, Mesh, NamedSharding, PartitionSpec
 
+BY_SEED = PartitionSpec("seeds")
 Mapping = Literal["vmap", "loop"]
 OneSeed = Callable[..., tuple[Any, Any]]  # (state, *shared) -> (state, what was measured)
 
@@ -49,22 +50,57 @@ def in_turn(function: OneSeed) -> OneSeed:
     return call
 
 
-def spread(function: Callable[..., Any], devices: int) -> Callable[..., Any]:
-    """function(mine [S], *shared) with the seeds dealt to the first `devices` devices, which never wait for each other.
+class Layout(NamedTuple):
+    """Where the seeds of a run are trained: dealt to groups of devices, each of which shares the data of its agents."""
 
-    S must be a multiple of `devices`.
+    mapping: Mapping = "vmap"  # the seeds of a group side by side, or in turn
+    groups: int = 1
+    sharing: int = 1  # devices of a group
+
+    @property
+    def devices(self) -> int:
+        """How many in all."""
+        return self.groups * self.sharing
+
+    def describe(self, seeds: int) -> str:
+        """For a person: " in turn on 4 devices, 2 sharing an agent"; nothing where there is nothing to say."""
+        how = {"vmap": " side by side", "loop": " in turn"}[self.mapping] if seeds > self.groups else ""
+        where = f" on {self.devices} devices" if self.devices > 1 else ""
+        return how + where + (f", {self.sharing} sharing an agent" if self.sharing > 1 else "")
+
+    def mesh(self) -> Mesh:
+        """The first devices, as groups x devices of a group."""
+        axes = {"seeds": self.groups, "data": self.sharing}
+        devices = jax.devices()[: self.devices]
+        return jax.make_mesh(tuple(axes.values()), tuple(axes), (AxisType.Auto,) * 2, devices=devices)
+
+
+def spread(
+    function: Callable[..., Any], layout: Layout, inside: Any = BY_SEED, outside: Any = BY_SEED
+) -> Callable[..., Any]:
+    """function(mine [S], *shared) on the devices of a layout; groups never wait for each other.
+
+    Args:
+      function: what each device does with its share.
+      layout: S must be a multiple of its `groups`.
+      inside, outside: how `mine` and the result are divided; by default their leaves [S, ...] by seeds alone.
     """
-    if devices == 1:
+    if layout.devices == 1:
         return function
-    mesh = jax.make_mesh((devices,), ("seeds",), (AxisType.Auto,), devices=jax.devices()[:devices])
-    mine, shared = PartitionSpec("seeds"), PartitionSpec()
+    mesh, shared = layout.mesh(), PartitionSpec()
 
     @functools.wraps(function)
     def call(first, *rest):
-        specs = (mine, *(shared for _ in rest))
-        return jax.shard_map(function, mesh=mesh, in_specs=specs, out_specs=mine, check_vma=False)(first, *rest)
+        specs = (inside, *(shared for _ in rest))
+        return jax.shard_map(function, mesh=mesh, in_specs=specs, out_specs=outside, check_vma=False)(first, *rest)
 
     return call
+
+
+def place(tree: Any, layout: Layout, specs: Any = BY_SEED) -> Any:
+    """`tree` laid out as `spread` expects it."""
+    mesh = layout.mesh()
+    return jax.device_put(tree, jax.tree.map(lambda spec: NamedSharding(mesh, spec), specs))
 
 
 def share(seeds: int, devices: int) -> int:

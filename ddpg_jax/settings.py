@@ -41,7 +41,7 @@ def settings(cls: type[T]) -> type[T]:
     """
     hints = get_type_hints(cls)
     for name in inspect.get_annotations(cls):
-        kind, old = _kind(hints[name]), getattr(cls, name)
+        kind, old = kind_of(hints[name]), getattr(cls, name)
         high = INT32 if old.metadata["high"] is None and kind is not float else old.metadata["high"]
         metadata = {**old.metadata, "high": high}
         setattr(cls, name, struct.field(default=old.default, pytree_node=kind is float, metadata=metadata))
@@ -49,7 +49,12 @@ def settings(cls: type[T]) -> type[T]:
     return struct.dataclass(cls)
 
 
-def _kind(hint: Any) -> Any:
+def is_number(cls: Any, name: str) -> bool:
+    """Whether a setting of this class is a leaf: another value of it compiles nothing."""
+    return cls.__dataclass_fields__[name].metadata.get("pytree_node", True)
+
+
+def kind_of(hint: Any) -> Any:
     """The hint without its `| None`."""
     return next(kind for kind in get_args(hint) if kind is not NoneType) if _optional(hint) else hint
 
@@ -92,7 +97,7 @@ def _check_one(field: dataclasses.Field, hint: Any, value: Any) -> None:
 
     if value is None and _optional(hint):
         return
-    hint = _kind(hint)
+    hint = kind_of(hint)
     if get_origin(hint) is Literal:
         if not isinstance(value, str) or value not in get_args(hint):
             raise refuse("one of " + ", ".join(get_args(hint)))

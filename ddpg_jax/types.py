@@ -162,17 +162,23 @@ class Agent(NamedTuple):
     discount: Array | float  # γ, for returns over several steps
     memory: Callable[..., Memory]  # (spec, num_envs, capacity, batch_size, n_step, γ)
     observe: Callable[[Learner, Transition], Learner] = lambda learner, step: learner  # a fresh step [N, ...]
+    # (mesh axis) -> the agent as each device of the axis runs it on its share of the data, where that is possible
+    across: Callable[[str], "Agent"] | None = None
 
 
 @struct.dataclass
 class TrainState:
-    """A whole training run between two steps. Under `vmap` over seeds every leaf leads with [S]."""
+    """A whole training run between two steps. Under `vmap` over seeds every leaf leads with [S].
+
+    `numbers` are the settings by which this run differs from its neighbours in a sweep: name -> [].
+    """
 
     key: Key
     env: VecEnvState
     noise: Any
     learner: Learner
     memory: Any
+    numbers: dict[str, Array] = struct.field(default_factory=dict)
 
 
 class Trainer(NamedTuple):

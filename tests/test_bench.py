@@ -22,6 +22,7 @@ from ddpg_jax.cli import main
 from ddpg_jax.device import cores
 from ddpg_jax.envs.door import vectorise
 from ddpg_jax.plan import programs, seed_keys
+from ddpg_jax.seeds import Layout
 from ddpg_jax.types import Env, EnvState, Transition
 
 TINY = bench.Workload(hidden=(8, 8), batch_size=4, replay_capacity=64, warmup_steps=8)
@@ -59,7 +60,7 @@ def test_products_inside_conditions_and_ensembles_are_found():
 def test_a_product_is_timed_on_real_operands():
     """4,096 times as much work takes longer."""
     dims = (((1,), (0,)), ((), ()))
-    small, large = (bench._product(1, 1, ((n, n), (n, n)), dims)(20) for n in (32, 512))
+    small, large = (bench._product(Layout(), 1, ((n, n), (n, n)), dims)(20) for n in (32, 512))
     assert 0 < small < large
 
 
@@ -156,7 +157,7 @@ def test_nothing_leaves_the_device_inside_a_chunk():
     """No callback, no transfer to the host: neither in what is traced nor in what is compiled."""
     env, config, loop, run = TINY.parts()
     phases = programs(env, "ddpg", loop, 1)
-    state = jax.eval_shape(phases.init, jax.eval_shape(lambda: seed_keys(run)), config)
+    state = phases.shapes(jax.eval_shape(lambda: seed_keys(run)), config)
     lowered = phases.chunk.lower(state, 0, 1, config)
     for text in (lowered.as_text(), lowered.compile().as_text()):
         for word in ("callback", "infeed", "outfeed", "send-", "recv-"):

@@ -1,10 +1,14 @@
 """The door: bounds, time limits, action repeat, restarts, episode metrics and evaluation, against hand counts."""
 
+from dataclasses import replace
+
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+import scipy.stats
 from probes import FAR, Bandit, Echo, FarWalk, Metronome, OldFarWalk, Steps, WalkParams
+from toys import counting
 
 from ddpg_jax import make_env
 from ddpg_jax.envs.door import vectorise
@@ -285,6 +289,23 @@ def test_environments_that_end_together_draw_apart(rollout):
     together = [set(obs[t][ended[t]]) for t in range(STEPS - 1) if ended[t].sum() >= 3]
     assert together
     assert max(map(len, together)) >= 2, policy
+
+
+def test_every_state_of_the_pool_is_as_likely_for_every_environment():
+    """Of environments that all end at every step: each alone, and two of them with respect to each other."""
+    vec = vectorise(counting(lambda time: jnp.zeros(1), length=1), 10, "pool", 4)
+    first = vec.reset(KEY)
+    first = replace(first, pool=replace(first.pool, obs=jnp.arange(4.0)[:, None]))
+
+    def drawn(key):
+        return vec.step(key, first, jnp.zeros((10, 1)))[0].env.obs[:, 0].astype(int)
+
+    index = np.asarray(jax.jit(jax.vmap(drawn))(jax.random.split(KEY, 4000)))  # [draws, environments]
+    for env in range(10):
+        assert scipy.stats.chisquare(np.bincount(index[:, env], minlength=4)).pvalue > 0.001
+    for env in (4, 9):  # of other rotations than environment 0
+        assert scipy.stats.chisquare(np.bincount((index[:, env] - index[:, 0]) % 4, minlength=4)).pvalue > 0.001
+    assert (np.sort(index[:, :4], axis=1) == np.arange(4)).all()  # neighbours never share a state
 
 
 def test_refresh_renews_the_pool_and_nothing_else(rollout):

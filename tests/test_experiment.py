@@ -25,6 +25,7 @@ from ddpg_jax.cli import main
 from ddpg_jax.experiment import run_experiment, summarise
 from ddpg_jax.plan import RunConfig, evaluation_keys, make_plan, programs, seed_keys
 from ddpg_jax.policy import load_learners
+from ddpg_jax.seeds import Layout
 from ddpg_jax.types import TrainState
 
 LOOP = "--warmup-steps 100 --batch-size 16 --replay-capacity 1000"
@@ -293,7 +294,7 @@ def test_the_plan_is_printed_first(tmp_path):
 def test_the_plan_counts_the_seed_that_is_copied_out_to_be_trained(mapping, devices, copied):
     """One on each device, where there are more seeds than devices."""
     config, loop = DDPGConfig(hidden=(4,)), LoopConfig(warmup_steps=40, replay_capacity=100)
-    run = RunConfig(env="lqr", seeds=4, seed_mapping=mapping)
+    run = RunConfig(env="lqr", seeds=4)
     env = make_env("lqr")
-    plan = make_plan(env, programs(env, "ddpg", loop, 1, mapping), config, loop, run, devices)
+    plan = make_plan(env, programs(env, "ddpg", loop, 1), config, loop, run, Layout(mapping, devices))
     assert plan.peak_bytes * 4 == plan.state_bytes * (4 + copied)

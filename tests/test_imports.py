@@ -10,6 +10,7 @@ import ddpg_jax
 HOUSE = Path(ddpg_jax.__file__).parent
 SKELETON = {
     "types",
+    "axis",
     "draw",
     "settings",
     "losses",
@@ -29,15 +30,17 @@ ALLOWED = {
     "layers": {"types"},
     "networks": {"types", "settings", "layers"},
     "replay": {"types", "settings", "draw"},
-    "normalise": {"types"},
-    "roles": {"types"},
-    "recipe": {"types", "settings", "replay", "normalise", "roles"},
+    "axis": set(),
+    "normalise": {"types", "axis"},
+    "roles": {"types", "axis"},
+    "recipe": {"types", "axis", "settings", "replay", "normalise", "roles"},
     "algorithms": SKELETON | {"algorithms"},
     "envs": {"types", "settings", "draw", "envs"},
     "draw": {"types"},
     "seeds": set(),
     "device": {"seeds"},
     "train": {"types", "settings", "noise", "envs.door"},
+    "parallel": {"types", "settings", "train"},
     "evaluate": {"types", "settings", "envs.door"},
 }
 

@@ -7,7 +7,7 @@ import pytest
 
 from ddpg_jax import DDPGConfig, LoopConfig, make_env
 from ddpg_jax.plan import programs
-from ddpg_jax.seeds import choose, fits_one_thread, share
+from ddpg_jax.seeds import Layout, choose, fits_one_thread, share
 
 if len(jax.devices()) < 2:
     pytest.skip("needs two devices", allow_module_level=True)
@@ -22,7 +22,7 @@ def trained():
     config = DDPGConfig(hidden=(4, 4))
     results = {}
     for mapping, devices in (("vmap", 1), ("loop", 1), ("vmap", 2), ("loop", 2)):
-        phases = programs(env, "ddpg", loop, 2, mapping, devices)
+        phases = programs(env, "ddpg", loop, 2, Layout(mapping, devices))
         state, metrics = phases.chunk(phases.start(KEYS, config), 5, 20, config)
         results[mapping, devices] = state, metrics, phases.test((state.learner, KEYS), config)
     return results

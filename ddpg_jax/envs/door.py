@@ -89,7 +89,9 @@ def vectorise(env: Env, num_envs: int, restart: Restart = "pool", pool_size: int
 
     def initial_states(key, pool):
         if restart == "pool":
-            index = below(key, (num_envs,), pool_size)
+            # A random rotation for every `pool_size` environments: as even as a draw for each, and much cheaper.
+            rotation = jnp.repeat(below(key, (-(-num_envs // pool_size),), pool_size), pool_size)[:num_envs]
+            index = (rotation + jnp.arange(num_envs)) % pool_size
             return jax.tree.map(lambda leaf: leaf[index], pool)
         return fill(key) if restart == "every-step" else pool
 

@@ -22,12 +22,12 @@ def main(line: Line) -> None:
         from ddpg_jax import bench
 
         workload = bench.Workload(**known | {"hidden": tuple(known["hidden"])})
-    mapping, devices = workload.placement()
+    layout = workload.layout()
     advance = bench.begin_limit(workload) if limit else bench.begin(workload)
     advance(1)
     line.stepped()
     length = bench.paced(advance, 1.0)
-    settings = {"seed_mapping": mapping, "devices": devices, "chunk": length, "hidden": workload.hidden}
+    settings = {"seed_mapping": layout.mapping, "devices": layout.devices, "chunk": length, "hidden": workload.hidden}
     line.ready(settings, ("ddpg_jax", "jax", "flax", "optax", "gymnax", "brax"))
 
     def chunk():

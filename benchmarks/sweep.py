@@ -1,0 +1,61 @@
+"""A sweep as one program, beside the same settings as commands one after the other.
+
+    python benchmarks/sweep.py
+
+Runs the README's sweep, then `ddpg-jax train` for each of its settings, all with compiled programs at hand (each
+command has run once before). Writes benchmarks/results/sweep.json, sweep.csv and sweep.png.
+"""
+
+import itertools
+import json
+import shlex
+import shutil
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+RESULTS = Path(__file__).parent / "results"
+COMMON = "ddpg --env Pendulum-v1 --seeds 4 --steps 10000 --hidden 64 64 --batch-size 64 --replay-capacity 10000"
+GRID = {"actor_lr": ["1e-4", "3e-4", "1e-3", "3e-3"], "tau": ["0.002", "0.005", "0.02", "0.05"]}
+
+
+def timed(command: str, folder: Path) -> float:
+    """Seconds that a command of ours takes."""
+    began = time.perf_counter()
+    whole = [sys.executable, "-m", "ddpg_jax", *shlex.split(command), "--out", str(folder), "--overwrite"]
+    subprocess.run(whole, check=True, stdout=subprocess.DEVNULL)
+    return time.perf_counter() - began
+
+
+def main() -> None:
+    """Measures, and keeps the tables."""
+    grid = " ".join(f"--grid {name} {' '.join(values)}" for name, values in GRID.items())
+    sweep = f"sweep {COMMON} {grid}"
+    points = [dict(zip(GRID, values, strict=True)) for values in itertools.product(*GRID.values())]
+    trains = [f"train {COMMON} " + " ".join(f"--{name} {value}" for name, value in point.items()) for point in points]
+    folder = Path(tempfile.mkdtemp())
+    first = timed(sweep, folder / "sweep")
+    again = timed(sweep, folder / "sweep")
+    timed(trains[0], folder / "run")
+    one_by_one = sum(timed(command, folder / "run") for command in trains)
+    for name in ("sweep.csv", "sweep.png"):
+        shutil.copy(folder / "sweep" / name, RESULTS / name)
+    device = json.loads((folder / "sweep" / "config.json").read_text(encoding="utf-8"))
+    result = {
+        "command": f"ddpg-jax {sweep}",
+        "agents": 4 * len(points),
+        "first_s": round(first, 1),
+        "again_s": round(again, 1),
+        "one_command_each_s": round(one_by_one, 1),
+        "device": device["device"],
+        "versions": device["versions"],
+    }
+    print(result)
+    (RESULTS / "sweep.json").write_text(json.dumps(result, indent=1) + "\n", encoding="utf-8")
+    shutil.rmtree(folder)
+
+
+if __name__ == "__main__":
+    main()

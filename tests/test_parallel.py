@@ -1,0 +1,232 @@
+"""parallel.py: devices that share an agent compute what one device would, on eight devices of the host."""
+
+import dataclasses
+import shlex
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from jax.sharding import AxisType, PartitionSpec
+from toys import counting, spec, wandering
+
+from ddpg_jax import DDPGConfig, LoopConfig, SettingError, load_policy, make_env, metrics
+from ddpg_jax.algorithms import algorithms
+from ddpg_jax.cli import main
+from ddpg_jax.parallel import DATA, portion, shared_trainer
+from ddpg_jax.plan import RunConfig, placement, programs
+from ddpg_jax.seeds import Layout
+from ddpg_jax.types import Agent, Transition
+
+D = 8
+if len(jax.devices()) < D:
+    pytest.skip("needs eight devices", allow_module_level=True)
+
+KEY = jax.random.key(0)
+SPEC = spec((3,), 2)
+QUICKLY = {"xla_backend_optimization_level": 0}
+SETTINGS = {
+    "ddpg": {"normalise_obs": True, "clip_norm": 0.1, "weight_decay": 0.01},
+    "td3": {"target_noise": 0.0},
+    "sac": {},
+    "dpg-off-policy": {"optimiser": "sgd"},
+    "copdac-q": {},
+    "copdac-gq": {"optimiser": "sgd"},
+}
+
+
+def batch(size, key=KEY):
+    keys = jax.random.split(key, 4)
+    return Transition(
+        obs=3 + jax.random.normal(keys[0], (size, 3)),
+        action=jax.random.uniform(keys[1], (size, 2), minval=-1),
+        reward=jax.random.normal(keys[2], (size,)),
+        discount=(jnp.arange(size) % 3 > 0).astype(jnp.float32),
+        truncated=jnp.zeros(size, bool),
+        next_obs=3 + jax.random.normal(keys[3], (size, 3)),
+    )
+
+
+def on_devices(function, *divided):
+    """function(*arguments) on D devices; of the arguments, those marked True are divided between them."""
+    mesh = jax.make_mesh((D,), (DATA,), (AxisType.Auto,), devices=jax.devices()[:D])
+    specs = tuple(PartitionSpec(DATA) if each else PartitionSpec() for each in divided)
+    shared = jax.shard_map(function, mesh=mesh, in_specs=specs, out_specs=PartitionSpec(DATA), check_vma=False)
+    return jax.jit(shared, compiler_options=QUICKLY)
+
+
+def agent_of(name):
+    algorithm = algorithms()[name]
+    return algorithm.make(algorithm.config(hidden=(8,), **SETTINGS[name]), SPEC)
+
+
+def updates(agent):
+    """Observing and two updates, with statistics and optimiser states that are not fresh; leaves lead with [1]."""
+
+    def run(learner, data, key):
+        learner = agent.observe(learner, data)
+        for tick in (0, 1):
+            learner, _ = agent.update(learner, data, key, jnp.int32(tick))
+        return jax.tree.map(lambda leaf: leaf[None], learner)
+
+    return run
+
+
+@pytest.mark.parametrize("name", SETTINGS)
+def test_devices_update_as_one_would_with_all_their_data(name):
+    """Parameters, targets, optimisers and statistics; all devices alike to the last bit.
+
+    SAC draws from its policy: there, all shares and draws are the same, and one share stands for all.
+    """
+    agent, data = agent_of(name), batch(4 * D)
+    learner = agent.init(KEY)
+    if name == "sac":
+        data = jax.tree.map(lambda leaf: jnp.tile(leaf[:4], (D,) + (1,) * (leaf.ndim - 1)), data)
+    whole = jax.tree.map(lambda leaf: leaf[:4], data) if name == "sac" else data
+    expected = jax.jit(updates(agent), compiler_options=QUICKLY)(learner, whole, KEY)
+    got = on_devices(updates(agent.across(DATA)), False, True, False)(learner, data, KEY)
+    start = jax.tree.leaves(learner)
+    for ours, one, before in zip(jax.tree.leaves(got), jax.tree.leaves(expected), start, strict=True):
+        assert (np.asarray(ours) == np.asarray(ours)[:1]).all()
+        scale = np.abs(np.asarray(one[0]) - np.asarray(before)).max() + 1e-6  # of how far it has moved
+        np.testing.assert_allclose(ours[0], one[0], rtol=1e-4, atol=2e-3 * scale)
+
+
+def test_statistics_are_those_of_the_whole_batch():
+    """And not a mean of the devices' variances, whose means differ."""
+    agent = agent_of("ddpg")
+    data = batch(2 * D)
+    data = dataclasses.replace(data, obs=data.obs + 10 * jnp.arange(2 * D)[:, None])
+    learner = agent.init(KEY)
+
+    def observe(learner, data):
+        return jax.tree.map(lambda leaf: leaf[None], agent.across(DATA).observe(learner, data).normaliser)
+
+    got = on_devices(observe, False, True)(learner, data)
+    assert (got.count == 2 * D).all()
+    for device in range(D):
+        np.testing.assert_allclose(got.mean[device], data.obs.mean(0), rtol=1e-5)
+        np.testing.assert_allclose(got.variance[device], data.obs.var(0), rtol=1e-4)
+
+
+def test_schedules_count_the_environments_of_all_devices():
+    """Noise that ends after 80 environment steps ends after 10 steps of 8 environments, one on each device."""
+    config = DDPGConfig(hidden=(4,), noise_scale=1.0, noise_final=0.0, noise_steps=80)
+    agent = algorithms()["ddpg"].make(config, SPEC)
+    learner, obs = agent.init(KEY), jnp.ones((D, 3))
+
+    def act(learner, obs, clock):
+        return agent.across(DATA).explorer.act(learner, (), obs, jnp.zeros(1, bool), clock, KEY)[0]
+
+    tried = on_devices(act, False, True, False)
+    np.testing.assert_allclose(tried(learner, obs, jnp.int32(10)), agent.act(learner, obs), atol=1e-6)
+    assert not np.allclose(tried(learner, obs, jnp.int32(5)), agent.act(learner, obs), atol=1e-2)
+
+
+LOOP = LoopConfig(num_envs=D, batch_size=2 * D, replay_capacity=400, warmup_steps=80, restart="every-step")
+RUN_KEYS = jax.vmap(jax.random.key)(jnp.arange(2))
+
+
+@pytest.fixture(scope="module")
+def trained():
+    """State and metrics of seeds after 20 vector steps, by layout."""
+    config, env = DDPGConfig(hidden=(8,), normalise_obs=True), wandering()
+    results = {}
+    for layout, keys in (
+        (Layout("loop", 1, 4), RUN_KEYS[1:]),
+        (Layout("vmap", 2, 4), RUN_KEYS),
+        (Layout("loop", 1, 4), RUN_KEYS),
+    ):
+        phases = programs(env, "ddpg", LOOP, 2, layout)
+        results[layout, len(keys)] = phases.chunk(phases.start(keys, config), 10, 20, config)
+    return results
+
+
+def test_a_run_shared_by_devices_keeps_one_learner_and_many_environments(trained):
+    """Replicas are equal bit by bit; every device has environments, data and draws of its own."""
+    state, totals = trained[Layout("loop", 1, 4), 1]
+    for leaf in jax.tree.leaves(state.learner):
+        replicas = [np.asarray(shard.data) for shard in leaf.addressable_shards]
+        assert len(replicas) == 4
+        assert all(np.array_equal(replica, replicas[0]) for replica in replicas)
+    assert state.learner.normaliser.count == 30 * D
+    obs = np.asarray(state.memory.obs)
+    assert obs.shape == (1, 400, 2)
+    stored = obs.reshape(4, 50, 2, 2)[:, :30].reshape(-1, 2)  # [devices, rows, environments of one, dimensions]
+    assert len(np.unique(stored, axis=0)) == 30 * D
+    assert not obs.reshape(4, 50, 2, 2)[:, 30:].any()
+    np.testing.assert_allclose(state.learner.normaliser.mean[0], stored.mean(0), rtol=1e-4, atol=1e-5)
+    assert totals["critic/loss"][1] == 20 * 4
+    assert totals["episode_return"][1] == sum(step % 7 == 0 for step in range(11, 31)) * D
+
+
+@pytest.mark.parametrize("layout", [Layout("vmap", 2, 4), Layout("loop", 1, 4)])
+def test_seeds_and_shared_agents_mix_on_a_mesh_of_two_axes(trained, layout):
+    """Seed 1 among two is seed 1 alone, to rounding."""
+    alone, _ = trained[Layout("loop", 1, 4), 1]
+    among, _ = trained[layout, 2]
+    for one, two in zip(jax.tree.leaves(alone.learner), jax.tree.leaves(among.learner), strict=True):
+        np.testing.assert_allclose(two[1], one[0], rtol=1e-3, atol=1e-5)
+    np.testing.assert_allclose(among.memory.obs[1], alone.memory.obs[0], rtol=1e-3, atol=1e-4)
+    assert not np.allclose(among.memory.obs[0], among.memory.obs[1])
+
+
+def test_a_portion_has_the_same_clock():
+    """Rows of the ring and vector steps of the warm-up are those of the whole loop."""
+    mine = portion(LoopConfig(num_envs=6, batch_size=9, replay_capacity=100, warmup_steps=20), 3)
+    assert (mine.num_envs, mine.batch_size) == (2, 3)
+    assert (mine.replay_capacity, mine.warmup_steps) == (17 * 2, 4 * 2)
+
+
+@pytest.mark.parametrize(
+    ("seeds", "devices", "expected"),
+    [
+        (8, None, (8, 1)),
+        (3, None, (3, 1)),
+        (1, 8, (1, 8)),
+        (2, 8, (2, 4)),
+        (8, 4, (4, 1)),
+        (6, 4, (2, 2)),
+        (16, 8, (8, 1)),
+    ],
+)
+def test_devices_are_first_given_to_seeds(seeds, devices, expected):
+    run = RunConfig(seeds=seeds, devices=devices)
+    layout = placement(DDPGConfig(), LoopConfig(num_envs=8), run, make_env("lqr"))
+    assert (layout.groups, layout.sharing) == expected
+
+
+REFUSED = {
+    "devices must be at most the 8 that there are, not 9.": "--devices 9",
+    "devices must be at least 1, not 0.": "--devices 0",
+    "num_envs must be a multiple of the 4 devices that share an agent, not 6.": "--devices 4 --num-envs 6",
+    "batch_size must be a multiple of the 4 devices that share an agent, not 6.": (
+        "--devices 4 --num-envs 4 --batch-size 6"
+    ),
+}
+
+
+@pytest.mark.parametrize("sentence", REFUSED)
+def test_what_cannot_be_shared_is_refused(sentence, tmp_path, capsys):
+    command = f"train ddpg --env lqr {REFUSED[sentence]} --out {tmp_path / 'run'}"
+    assert main(shlex.split(command)) == 2
+    assert capsys.readouterr().err == f"error: {sentence}\n"
+    assert not (tmp_path / "run").exists()
+
+
+def test_an_agent_that_cannot_be_shared_says_so():
+    agent = Agent(*(None,) * 7)
+    with pytest.raises(SettingError, match="make it by make_agent"):
+        shared_trainer(counting(lambda time: jnp.zeros(1)), agent, LoopConfig(num_envs=2), 2)
+
+
+def test_from_the_command_line(tmp_path, capsys):
+    """A run of one seed on four devices, its files, its policy."""
+    command = (
+        "train td3 --env lqr --episode-length 10 --devices 4 --num-envs 8 --batch-size 8 --hidden 4 --steps 160 "
+        f"--warmup-steps 80 --replay-capacity 200 --evaluations 2 --eval-episodes 2 --out {tmp_path}"
+    )
+    assert main(shlex.split(command)) == 0
+    assert "on 4 devices, 4 sharing an agent" in capsys.readouterr().out
+    assert [row["steps"] for row in metrics.read(tmp_path)] == [80, 120, 160]
+    assert load_policy(tmp_path)(np.zeros(2, np.float32)).shape == (1,)

@@ -1,0 +1,139 @@
+"""space.py: which settings a sweep tries, and in how many programs."""
+
+import numpy as np
+import pytest
+import scipy.stats
+
+from ddpg_jax import DDPGConfig, LoopConfig, SettingError
+from ddpg_jax.cli_sweep import Search
+from ddpg_jax.space import Range, applied, families, grid, read, sampled
+
+GROUPS = (DDPGConfig(), LoopConfig())
+
+
+def test_a_grid_is_every_combination_once_the_last_fastest():
+    points = grid({"tau": [0.1, 0.2], "batch_size": [8, 16]})
+    assert [tuple(point.values()) for point in points] == [(0.1, 8), (0.1, 16), (0.2, 8), (0.2, 16)]
+
+
+def test_draws_are_even_in_their_scale_and_within_their_range():
+    """Kolmogorov-Smirnov against the distribution that the scale names; independent; the seed alone decides."""
+    ranges = {"actor_lr": Range("log", 1e-5, 1e-2), "tau": Range("uniform", 0.1, 0.3)}
+    points = sampled(500, ranges, seed=3)
+    rates, taus = (np.array([point[name] for point in points]) for name in ranges)
+    assert scipy.stats.kstest(np.log10(rates), "uniform", (-5, 3)).pvalue > 0.01
+    assert scipy.stats.kstest(taus, "uniform", (0.1, 0.2)).pvalue > 0.01
+    assert abs(scipy.stats.spearmanr(rates, taus).statistic) < 0.12
+    assert points == sampled(500, ranges, seed=3) != sampled(500, ranges, seed=4)
+
+
+@pytest.mark.parametrize(
+    ("words", "values"),
+    [
+        (("actor_lr", "1e-4", "3"), [1e-4, 3]),
+        (("actor-lr", "0.5"), [0.5]),
+        (("hidden", "64,64", "8"), [(64, 64), (8,)]),
+        (("batch_size", "32"), [32]),
+        (("normalise_obs", "True", "False"), [True, False]),
+        (("norm", "batch", "none"), ["batch", "none"]),
+        (("weight_decay", "None", "0.01"), [None, 0.01]),
+    ],
+)
+def test_words_become_values_of_the_settings_kind(words, values):
+    assert read(words[0], words[1:], GROUPS) == (words[0].replace("-", "_"), values)
+
+
+def test_numbers_share_a_program_and_shapes_do_not():
+    """Each point is in one family, at its place, and applying it gives what the family trains."""
+    points = grid({"tau": [0.1, 0.2], "hidden": [(4,), (8,)], "batch_size": [8], "actor_lr": [0.0, 1e-3]})
+    found = families(points, *GROUPS)
+    assert [family.config.hidden for family in found] == [(4,), (8,)]
+    assert sorted(index for family in found for index in family.indices) == list(range(8))
+    for family in found:
+        assert family.loop.batch_size == 8
+        assert family.numbers.keys() == {"tau", "actor_lr"}
+        for place, index in enumerate(family.indices):
+            config, loop = applied(points[index], *GROUPS)
+            assert loop == family.loop
+            assert config.hidden == family.config.hidden
+            assert np.float32(config.tau) == family.numbers["tau"][place]
+            assert np.float32(config.actor_lr) == family.numbers["actor_lr"][place]
+
+
+def test_an_absent_number_shapes_the_program():
+    """None switches a term off; a number is a leaf."""
+    found = families(grid({"weight_decay": [None, 0.1, 0.2]}), *GROUPS)
+    assert [family.indices for family in found] == [(0,), (1, 2)]
+    assert found[0].numbers == {}
+    assert found[0].config.weight_decay is None
+
+
+@pytest.mark.parametrize(("most", "sizes"), [(7, [7]), (6, [4, 3]), (3, [3, 2, 2]), (1, [1] * 7)])
+def test_a_family_is_split_into_the_fewest_equal_parts(most, sizes):
+    (family,) = families(grid({"tau": [i / 10 for i in range(7)]}), *GROUPS)
+    parts = family.split(most)
+    assert [len(part.indices) for part in parts] == sizes
+    assert sum((part.indices for part in parts), ()) == family.indices
+    assert [len(part.numbers["tau"]) for part in parts] == sizes
+    np.testing.assert_array_equal(np.concatenate([part.numbers["tau"] for part in parts]), family.numbers["tau"])
+
+
+LOG = ("actor_lr", "log", 1e-5, 1e-2)
+REFUSED = {
+    "grid must give values to try, and there are none.": {},
+    "grid must give values to try, and there are none for tau": {"grid": (("tau",),)},
+    "grid and range must name a setting once, not tau twice": {"grid": (("tau", "0.1"), ("tau", "0.2"))},
+    "grid and range must name a setting once, not actor_lr twice": {
+        "grid": (("actor-lr", "0.1"),),
+        "ranges": (LOG,),
+        "sample": 2,
+    },
+    "grid must name settings of the algorithm or the loop, and actor_l is none; the nearest is actor_lr": {
+        "grid": (("actor_l", "0.1"),)
+    },
+    "grid must name settings of the algorithm or the loop, and steps is none": {"grid": (("steps", "10"),)},
+    "actor_lr must be numbers, not 'fast'": {"grid": (("actor_lr", "fast"),)},
+    "batch_size must be whole numbers, not '8,'": {"grid": (("batch_size", "8,"),)},
+    "hidden must be whole numbers, as in 64,64, not '64x64'": {"grid": (("hidden", "64x64"),)},
+    "normalise_obs must be True or False, not 'yes'": {"grid": (("normalise_obs", "yes"),)},
+    "sample and range must be given together": {"ranges": (LOG,)},
+    "sample must be a whole number of at least 1, not 0": {"ranges": (LOG,), "sample": 0},
+    "range of actor_lr must be log or uniform, not 'lin'": {"ranges": (("actor_lr", "lin", 0.0, 1.0),), "sample": 1},
+    "range of actor_lr must go from a lower to a higher number above 0, not 0.0 to 1.0": {
+        "ranges": (("actor_lr", "log", 0.0, 1.0),),
+        "sample": 1,
+    },
+    "range of tau must go from a lower to a higher number, not 1.0 to 0.5": {
+        "ranges": (("tau", "uniform", 1.0, 0.5),),
+        "sample": 1,
+    },
+}
+
+
+@pytest.mark.parametrize("sentence", REFUSED)
+def test_what_cannot_be_tried_is_refused_in_a_sentence(sentence):
+    with pytest.raises(SettingError) as error:
+        Search(**REFUSED[sentence]).points(GROUPS)
+    assert str(error.value).startswith(sentence.rstrip("."))
+
+
+@pytest.mark.parametrize(
+    ("points", "sentence"),
+    [
+        ([{"tau": 2.0}], "tau must be at most 1, not 2.0"),
+        ([{"batch_size": 0}], "batch_size must be at least 1, not 0"),
+        ([{"norm": "group"}], "norm must be one of"),
+        ([{"tau": 0.1}, {"actor_lr": 0.1}], "points must all name the same settings"),
+    ],
+)
+def test_points_that_cannot_be_used_are_refused(points, sentence):
+    with pytest.raises(SettingError, match=sentence):
+        families(points, *GROUPS)
+
+
+def test_draws_and_grid_are_combined():
+    search = Search(grid=(("tau", "0.1", "0.2"),), ranges=(LOG,), sample=3, sample_seed=1)
+    points = search.points(GROUPS)
+    assert len(points) == 6
+    assert [point["tau"] for point in points] == [0.1, 0.2] * 3
+    assert len({point["actor_lr"] for point in points}) == 3

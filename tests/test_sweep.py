@@ -1,0 +1,184 @@
+"""sweep.py: a member of a sweep is the run that it would have been alone; halving; parts; what is left behind."""
+
+import csv
+import dataclasses
+import json
+import math
+import shlex
+import sys
+
+import numpy as np
+import pytest
+
+from ddpg_jax import DDPGConfig, LoopConfig, SettingError, grid, load_policy, plots, sweep
+from ddpg_jax.cli import main
+from ddpg_jax.experiment import run_experiment
+from ddpg_jax.plan import RunConfig
+from ddpg_jax.run_folder import read_config
+
+CONFIG = DDPGConfig(hidden=(8,))
+LOOP = LoopConfig(batch_size=8, replay_capacity=200, warmup_steps=40, pool_size=2)
+RUN = RunConfig(env="lqr", episode_length=10, steps=120, seeds=2, seed=5, evaluations=4, eval_episodes=2)
+POINTS = grid({"actor_lr": [1e-4, 3e-2], "tau": [0.01, 0.5]})
+MODULE = sys.modules["ddpg_jax.sweep"]  # the package gives the function under this name
+
+
+def quiet(*said):
+    pass
+
+
+def rows_of(path):
+    with path.open(newline="", encoding="utf-8") as file:
+        return list(csv.DictReader(file))
+
+
+@pytest.fixture(scope="module")
+def swept(tmp_path_factory):
+    run = dataclasses.replace(RUN, out=tmp_path_factory.mktemp("sweeps") / "full")
+    return sweep("ddpg", POINTS, CONFIG, LOOP, run, announce=quiet)
+
+
+@pytest.mark.parametrize("setting", [0, 3])
+def test_a_member_is_the_run_it_would_have_been_alone(swept, setting, tmp_path):
+    """Final episodes and every evaluation on the way, to rounding."""
+    run = dataclasses.replace(RUN, out=tmp_path / "alone")
+    alone = run_experiment("ddpg", dataclasses.replace(CONFIG, **POINTS[setting]), LOOP, run, announce=quiet)
+    table = [row for row in rows_of(swept.folder / "sweep.csv") if int(row["setting"]) == setting]
+    for mine, theirs in zip(table, alone.table, strict=True):
+        for name in ("seed", "mean", "min", "max", "length"):
+            np.testing.assert_allclose(float(mine[name]), theirs[name], rtol=1e-3)
+    lines = [json.loads(line) for line in (tmp_path / "alone" / "metrics.jsonl").read_text().splitlines()]
+    curves = [row for row in rows_of(swept.folder / "curves.csv") if int(row["setting"]) == setting]
+    expected = [(line["steps"], line["updates"], value) for line in lines for value in line["eval_return"]]
+    got = [(int(row["steps"]), int(row["updates"]), float(row["eval_return"])) for row in curves]
+    np.testing.assert_allclose(got, expected, rtol=1e-3)
+
+
+def test_the_tables_are_tidy_and_agree(swept):
+    """A line per seed of a setting; per setting the interquartile mean of its seeds, the best first."""
+    lines = rows_of(swept.folder / "sweep.csv")
+    assert [(int(line["setting"]), int(line["seed"])) for line in lines] == [(i, s) for i in range(4) for s in (5, 6)]
+    for line in lines:
+        point = POINTS[int(line["setting"])]
+        assert {name: float(line[name]) for name in point} == point
+        assert (line["steps"], line["finished"]) == ("120", "True")
+    for row in swept.table:
+        means = [float(line["mean"]) for line in lines if int(line["setting"]) == row["setting"]]
+        np.testing.assert_allclose(row["iqm"], np.mean(means), rtol=1e-6)  # of two values, their mean
+        assert min(means) - 1e-6 <= row["low"] <= row["iqm"] <= row["high"] <= max(means) + 1e-6
+    middles = [row["iqm"] for row in swept.table]
+    assert middles == sorted(middles, reverse=True)
+    assert swept.best == POINTS[swept.table[0]["setting"]]
+
+
+def test_the_best_setting_is_left_as_a_run(swept, capsys):
+    """Its settings, its seeds' policies, their evaluation."""
+    best = swept.folder / "best"
+    stored = read_config(best)
+    assert {name: getattr(stored["config"], name) for name in swept.best} == swept.best
+    assert (stored["run"]["seed"], stored["run"]["seeds"]) == (5, 2)
+    assert load_policy(best, seed=6)(np.zeros(2, np.float32)).shape == (1,)
+    again = json.loads((best / "evaluation.json").read_text())
+    lines = [row for row in rows_of(swept.folder / "sweep.csv") if int(row["setting"]) == swept.table[0]["setting"]]
+    assert [row["mean"] for row in again["seeds"]] == [float(row["mean"]) for row in lines]
+    assert main(["evaluate", str(best), "--episodes", "2", "--json"]) == 0
+    assert len(json.loads(capsys.readouterr().out)["seeds"]) == 2
+
+
+def test_halving_ends_the_worse_half_and_changes_nothing_for_the_others(swept, tmp_path):
+    """Against the full sweep: who was worse at the rung ends there, who stays goes on as before."""
+    run = dataclasses.replace(RUN, out=tmp_path / "halved")
+    halved = sweep("ddpg", POINTS, CONFIG, LOOP, run, halving=2, announce=quiet)
+    full = rows_of(swept.folder / "curves.csv")
+    alive = set(range(4))
+    for steps, number in ((60, 2), (100, 1)):
+        means = {
+            i: np.mean([float(r["eval_return"]) for r in full if (int(r["setting"]), int(r["steps"])) == (i, steps)])
+            for i in alive
+        }
+        alive = set(sorted(alive, key=means.__getitem__)[-number:])
+        at_rung = {row["setting"] for row in halved.table if row["steps"] > steps}
+        assert at_rung == alive
+    mine = {(r["setting"], r["seed"], r["steps"]): float(r["eval_return"]) for r in rows_of(run.out / "curves.csv")}
+    theirs = {(r["setting"], r["seed"], r["steps"]): float(r["eval_return"]) for r in full}
+    assert len(mine) == 2 * (4 + 4 + 2 + 2 + 1)  # settings evaluated at 40, 60, 80, 100 and 120 steps
+    for key, value in mine.items():
+        np.testing.assert_allclose(value, theirs[key], rtol=1e-3)
+    assert {int(r["setting"]) for r in rows_of(run.out / "sweep.csv") if r["finished"] == "True"} == alive
+    assert halved.table[0]["setting"] in alive
+
+
+def test_shapes_take_programs_of_their_own_and_small_memory_more(swept, tmp_path, monkeypatch):
+    """Two programs of two settings; with room for one setting, four parts; the numbers do not change."""
+    points = [point | {"batch_size": size} for size in (8, 4) for point in POINTS[:2]]
+    said = []
+    run = dataclasses.replace(RUN, out=tmp_path / "shapes", steps=60, evaluations=1)
+    whole = sweep("ddpg", points, CONFIG, LOOP, run, announce=said.append)
+    assert [line.split(";")[0] for line in said if line.startswith("part")] == [
+        f"part {i} of 2: 2 settings x 2 seeds on 4 devices" for i in (1, 2)
+    ]
+    each = 2 * 10_000  # bytes: the seeds of one setting take 17 kB, of two 34 kB
+    monkeypatch.setattr(MODULE, "memory_limit", lambda devices: each)
+    run = dataclasses.replace(run, out=tmp_path / "parts")
+    said.clear()
+    parted = sweep("ddpg", points, CONFIG, LOOP, run, announce=said.append)
+    assert len([line for line in said if line.startswith("part")]) == 4
+    for one, other in zip(whole.table, parted.table, strict=True):
+        np.testing.assert_allclose(list(one.values()), list(other.values()), rtol=1e-3)
+
+
+def test_a_setting_that_diverges_is_last(tmp_path):
+    points = grid({"critic_lr": [1e30, 1e-3]})
+    run = dataclasses.replace(RUN, out=tmp_path / "run", evaluations=2)
+    result = sweep("ddpg", points, CONFIG, LOOP, run, halving=1, announce=quiet)
+    assert [row["setting"] for row in result.table] == [1, 0]
+    assert result.table[1]["iqm"] == -math.inf
+    assert rows_of(run.out / "sweep.csv")[0]["mean"] == ""
+
+
+def test_from_the_command_line(tmp_path, capsys):
+    """One table printed, best first; the same folder is refused, and replaced when asked to be."""
+    command = (
+        "sweep td3 --env lqr --episode-length 10 --steps 60 --evaluations 1 --eval-episodes 1 --hidden 4 "
+        "--batch-size 4 --replay-capacity 100 --warmup-steps 40 --grid normalise_obs True False "
+        f"--range actor_lr log 1e-4 1e-3 --sample 2 --out {tmp_path / 'run'}"
+    )
+    assert main(shlex.split(command)) == 0
+    printed = capsys.readouterr().out
+    assert "part 2 of 2: 2 settings x 1 seeds" in printed
+    assert len(rows_of(tmp_path / "run" / "sweep.csv")) == 4
+    assert (tmp_path / "run" / "sweep.png").stat().st_size > 10_000
+    assert main(shlex.split(command)) == 2
+    assert "holds a run already" in capsys.readouterr().err
+    assert main(shlex.split(command.replace("--range actor_lr log", "--range actor_lr square"))) == 2
+    assert "range of actor_lr must be log or uniform, not 'square'." in capsys.readouterr().err
+    assert main([*shlex.split(command), "--overwrite"]) == 0
+
+
+@pytest.mark.parametrize("halving", [-1, 4])
+def test_halving_needs_evaluations(halving):
+    with pytest.raises(SettingError, match="halving must be from 0 to one less than evaluations"):
+        sweep("ddpg", POINTS, CONFIG, LOOP, RUN, halving=halving)
+
+
+def test_nothing_to_try_is_refused():
+    with pytest.raises(SettingError, match="points must name at least one setting"):
+        sweep("ddpg", [], CONFIG, LOOP, RUN)
+
+
+@pytest.mark.parametrize(
+    "axes",
+    [
+        {"actor_lr": [1e-5, 1e-4, 1e-3]},
+        {"norm": ["none", "layer"]},
+        {"actor_lr": [1e-4, 1e-3], "hidden": [(4,), (8, 8)]},
+        {"a": [1.0, 2.0], "b": [3, 4], "c": [True, False], "d": [None, 0.5]},
+    ],
+)
+def test_every_kind_of_sweep_has_a_picture(axes, tmp_path):
+    """The worst is not finite, and is left out."""
+    points = grid(axes)
+    table = [{"setting": i, **p, "iqm": float(i), "low": i - 1.0, "high": i + 2.0} for i, p in enumerate(points)]
+    table[-1] |= dict.fromkeys(("iqm", "low", "high"), -math.inf)
+    plots.sweep(points, table, tmp_path / "sweep.png")
+    assert (tmp_path / "sweep.png").stat().st_size > 5_000
