@@ -9,6 +9,8 @@ from ddpg_jax.algorithms.td3 import TD3Config, td3
 from ddpg_jax.envs import make_env
 from ddpg_jax.envs.pixels import pixels
 from ddpg_jax.evaluate import Evaluation, evaluate
+from ddpg_jax.experiment import resume_experiment as resume
+from ddpg_jax.experiment import run_experiment
 from ddpg_jax.plan import RunConfig
 from ddpg_jax.policy import load_critic, load_policy
 from ddpg_jax.presets import preset
@@ -48,6 +50,8 @@ __all__ = [
     "make_env",
     "pixels",
     "preset",
+    "resume",
+    "run_experiment",
     "sac",
     "sampled",
     "sweep",

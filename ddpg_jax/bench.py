@@ -152,13 +152,18 @@ def _product(layout: Layout, batch: int, shapes: Any, dims: Any) -> Callable[[in
     """run(times) -> seconds of one product (none if `dims` is None), so many times over on every device; compiled."""
 
     def first(left, right):
-        value = left if dims is None else jax.lax.dot_general(left, right, dims)
-        return 1e-30 * value.ravel()[0]
+        return 1e-30 * jax.lax.dot_general(left, right, dims).ravel()[0]
 
     def one(sides, times):
-        # One number feeds back into both sides, so that no product can be skipped or moved out of the loop.
-        def body(_, sides):
-            number = jax.vmap(first)(*(side[0] for side in sides))[0] if batch > 1 else first(*(s[0, 0] for s in sides))
+        # One number feeds back into both sides, so that no product can be skipped or moved out of the loop. Without a
+        # product it must not be read from them: reading and writing in one kernel would copy them.
+        def body(index, sides):
+            if dims is None:
+                number = 1e-30 * index.astype(jnp.float32)
+            elif batch > 1:
+                number = jax.vmap(first)(*(side[0] for side in sides))[0]
+            else:
+                number = first(*(side[0, 0] for side in sides))
             return [side.at[(0,) * side.ndim].set(number) for side in sides]
 
         with jax.default_matmul_precision("float32"):

@@ -1,6 +1,8 @@
 """The command line: `ddpg-jax train` and `sweep ALGORITHM`, `evaluate RUN`, `envs`, `bench`."""
 
 import contextlib
+import dataclasses
+import functools
 import io
 import json
 import sys
@@ -14,11 +16,14 @@ from rich.console import Console
 from rich.table import Column, Table
 from typing_extensions import Doc
 
+from ddpg_jax import hosts
 from ddpg_jax.algorithms import algorithms
 from ddpg_jax.cli_sweep import Search, run_sweep
 from ddpg_jax.presets import PRESETS, Preset
 from ddpg_jax.settings import SettingError, check
 from ddpg_jax.train import LoopConfig
+
+LOST = "another process of this run has ended; when all are back, `ddpg-jax train --resume` goes on from the checkpoint"
 
 
 def main(args: Sequence[str] | None = None) -> int:
@@ -44,17 +49,42 @@ def _parse(args: Sequence[str]) -> Callable[[], None]:
     app = tyro.extras.SubcommandApp()
     app.command(train_app, name="train", help="Train agents and write a run folder.")
     app.command(sweep_app, name="sweep", help="Train agents of many settings at once and write one table.")
+    app.command(name="resume", help="Go on with a run from its newest checkpoint; also `train --resume RUN`.")(_resume)
     app.command(name="evaluate", help="Play whole episodes with the policies of a run.")(_evaluate)
     app.command(name="envs", help="List the environments.")(_envs)
     app.command(name="bench", help="Measure this machine beside the limit of its matrix products.")(_bench)
     errors = io.StringIO()
     try:
         with contextlib.redirect_stderr(errors):
-            return app.cli(prog="ddpg-jax", args=list(args), config=(tyro.conf.OmitArgPrefixes,))
+            return app.cli(prog="ddpg-jax", args=_resumed(args), config=(tyro.conf.OmitArgPrefixes,))
     except SystemExit as stop:
         if stop.code:
             print(f"error: {_one_line(errors.getvalue())}", file=sys.stderr)
         raise
+
+
+def _resumed(args: Sequence[str]) -> list[str]:
+    """`train --resume RUN` as the command that it means."""
+    return ["resume", *args[2:]] if list(args[:2]) == ["train", "--resume"] else list(args)
+
+
+@dataclasses.dataclass(frozen=True)
+class Hosts:
+    """Several processes of one run: the same command in each of them."""
+
+    distributed: Annotated[bool, Doc("this is one of several processes; on a CPU each is one device")] = False
+    coordinator: Annotated[str | None, Doc("HOST:PORT of process 0; by default found out from the cluster")] = None
+    processes: Annotated[int | None, Doc("how many; by default as the cluster says")] = None
+    process: Annotated[int | None, Doc("which of them this is, from 0; by default as the cluster says")] = None
+
+    def join(self) -> bool:
+        """Finds the others, if there are any; returns whether this process speaks for all."""
+        if not self.distributed:
+            if (self.coordinator, self.processes, self.process) != (None, None, None):
+                raise SettingError("distributed must be given with coordinator, processes and process.")
+            return True
+        hosts.join(self.coordinator, self.processes, self.process)
+        return hosts.first()
 
 
 def _train_command(name: str, args: Sequence[str]) -> Callable[..., Callable[[], None]]:
@@ -66,14 +96,15 @@ def _train_command(name: str, args: Sequence[str]) -> Callable[..., Callable[[],
         run: Any = defaults["run"],
         loop: Any = defaults["loop"],
         config: Any = defaults["config"],
+        others: Hosts = Hosts(),
     ) -> Callable[[], None]:
         def command():
             accept(preset)
-            _train(name, run, loop, config)
+            _train(name, run, loop, config, others)
 
         return command
 
-    train.__annotations__ = hints
+    train.__annotations__ = hints | {"others": Hosts}
     return train
 
 
@@ -130,21 +161,65 @@ def _one_line(panel: str) -> str:
     return " ".join(lines[begin : next((rule for rule in rules if rule > begin), None)])
 
 
-def _train(name: str, run: Any, loop: LoopConfig, config: Any) -> None:
-    from ddpg_jax.device import prepare
-    from ddpg_jax.display import Display
+def _train(name: str, run: Any, loop: LoopConfig, config: Any, others: Hosts) -> None:
     from ddpg_jax.experiment import run_experiment
+
+    _prepare(check(run), loop, config, others)
+    _show(others, functools.partial(run_experiment, name, config, loop, run))
+
+
+def _prepare(run: Any, loop: LoopConfig, config: Any, others: Hosts) -> None:
+    """Sets JAX up for a run."""
+    from ddpg_jax.device import prepare
     from ddpg_jax.seeds import fits_one_thread
 
     image, hidden = run.env.startswith("pixels/"), getattr(config, "hidden", ())
-    one_thread = run.devices is None and fits_one_thread(loop.num_envs, loop.batch_size, hidden, image)
-    prepare(check(run).seeds, one_thread, run.devices)
-    with Display(Console(stderr=False)) as display:
-        result = run_experiment(name, config, loop, run, announce=display.announce, report=display.report)
+    alone = run.devices is None and not others.distributed
+    one_thread = alone and fits_one_thread(loop.num_envs, loop.batch_size, hidden, image)
+    prepare(run.seeds, one_thread, 1 if others.distributed else run.devices)
+
+
+def _show(others: Hosts, experiment: Callable[..., Any]) -> None:
+    """Runs an experiment with a display and prints its table, in one of the processes."""
+    import jax
+
+    from ddpg_jax.display import Display
+
+    speaks = others.join()
+    try:
+        with Display(Console(stderr=False, quiet=not speaks)) as display:
+            result = experiment(announce=display.announce, report=display.report)
+    except jax.errors.JaxRuntimeError as error:
+        if not others.distributed:
+            raise
+        print(f"error: {LOST} ({str(error).splitlines()[0][:200]})", file=sys.stderr, flush=True)
+        hosts.leave(3)
+    run = result.run
     display.console.print(_table(result.table, f"{run.eval_episodes} deterministic episodes per seed"))
     display.console.print(
         f"{result.folder}: config.json, metrics.jsonl, evaluation.json, curve.png, checkpoints, tensorboard"
     )
+
+
+def _resume(
+    folder: Annotated[tyro.conf.Positional[Path], Doc("run folder")],
+    steps: Annotated[int | None, Doc("environment steps per seed to train to; by default as before")] = None,
+    devices: Annotated[int | None, Doc("devices to use; by default as before")] = None,
+    others: Hosts = Hosts(),
+) -> Callable[[], None]:
+    return lambda: _resume_run(folder, steps, devices, others)
+
+
+def _resume_run(folder: Path, steps: int | None, devices: int | None, others: Hosts) -> None:
+    from ddpg_jax.experiment import resume_experiment
+    from ddpg_jax.plan import RunConfig
+    from ddpg_jax.run_folder import read_config
+
+    stored = read_config(folder)
+    run = RunConfig(**stored["run"])
+    run = dataclasses.replace(run, devices=run.devices if devices is None else devices)
+    _prepare(check(run), LoopConfig(**stored["loop"]), stored["config"], others)
+    _show(others, functools.partial(resume_experiment, folder, steps, devices))
 
 
 def _evaluate(

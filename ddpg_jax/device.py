@@ -22,7 +22,7 @@ def nbytes(tree: Any) -> int:
 
 def memory_limit(devices: int = 1) -> int:
     """Bytes that a program can have on so many devices: accelerators' own limits, or the host's memory once."""
-    stats = jax.devices()[0].memory_stats()
+    stats = jax.local_devices()[0].memory_stats()
     if stats and "bytes_limit" in stats:
         return stats["bytes_limit"] * devices
     physical = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")

@@ -46,6 +46,15 @@ class Writer:
             board.close()
 
 
+def cut(folder: Path, steps: int) -> float:
+    """Drops the rows beyond so many steps, which a run that goes on writes anew; returns the seconds of the last."""
+    rows = [row for row in read(folder) if row["steps"] <= steps]
+    beside = folder / "metrics.jsonl.new"
+    beside.write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
+    beside.replace(folder / "metrics.jsonl")
+    return rows[-1]["seconds"] if rows else 0.0
+
+
 def read(folder: Path) -> list[dict[str, Any]]:
     """The rows of a run folder's metrics.jsonl."""
     return [json.loads(line) for line in (folder / "metrics.jsonl").read_text(encoding="utf-8").splitlines()]

@@ -8,6 +8,8 @@ from typing import Any, Literal, NamedTuple
 
 import jax
 import jax.numpy as jnp
+import numpy as np
+from jax.sharding import NamedSharding
 
 from ddpg_jax.algorithms import algorithms
 from ddpg_jax.device import QUICK, memory_limit, nbytes
@@ -40,6 +42,10 @@ class RunConfig:
         "environments, replay and minibatch; by default as many as the seeds can be dealt to",
         low=1,
     )
+    checkpoint_seconds: float | None = setting(
+        default=300.0, help="time after which the end of a chunk is a checkpoint; none: only the end of the run", low=0
+    )
+    keep_checkpoints: int = setting(default=2, help="newest checkpoints to keep, beside the best", low=1)
     evaluations: int = setting(default=20, help="chunks of the run; after each one the policy is evaluated", low=1)
     eval_episodes: int = setting(default=32, help="whole episodes per evaluation and seed", low=1)
     episode_length: int | None = setting(
@@ -141,6 +147,11 @@ def placement(config: Any, loop: LoopConfig, run: RunConfig, env: Env) -> Layout
             raise SettingError(f"devices must be at most the {len(jax.devices())} that there are, not {run.devices}.")
         groups = math.gcd(run.seeds, run.devices)
         sharing = run.devices // groups
+    if jax.process_count() > 1 and groups * sharing != len(jax.devices()):
+        raise SettingError(
+            f"devices must be all {len(jax.devices())} of all processes, not {groups * sharing}: give --devices, or as "
+            "many seeds as can be dealt to them."
+        )
     chosen = choose(run.seeds // groups, loop.batch_size, getattr(config, "hidden", ()), env.spec.image)
     portion(loop, sharing)
     return Layout(chosen if run.seed_mapping == "auto" else run.seed_mapping, groups, sharing)
@@ -176,9 +187,13 @@ def peak_bytes(state_bytes: int, seeds: int, layout: Layout) -> int:
     return state_bytes + (state_bytes * layout.groups // seeds if in_turn else 0)
 
 
-def seed_keys(run: RunConfig) -> jax.Array:
-    """[S] the keys of the run's seeds: seed i has the same key in every run."""
-    return jax.vmap(jax.random.key)(run.seed + jnp.arange(run.seeds))
+def seed_keys(run: RunConfig, layout: Layout = ALONE) -> jax.Array:
+    """[S] the keys of the run's seeds, dealt as the layout says: seed i has the same key in every run."""
+
+    def keys():
+        return jax.vmap(jax.random.key)(run.seed + jnp.arange(run.seeds))
+
+    return jax.jit(keys, out_shardings=NamedSharding(layout.mesh(), BY_SEED))() if layout.devices > 1 else keys()
 
 
 def evaluation_keys(keys: jax.Array, clock: int) -> jax.Array:
@@ -186,7 +201,10 @@ def evaluation_keys(keys: jax.Array, clock: int) -> jax.Array:
 
     Folded in as a negative number: `fold_in(key, i)` is `split(key)[i]`, which training has used.
     """
-    return jax.vmap(jax.random.fold_in, in_axes=(0, None))(keys, jnp.int32(~clock))
+    return _fold_in(keys, np.int32(~clock))
+
+
+_fold_in = jax.jit(jax.vmap(jax.random.fold_in, in_axes=(0, None)))
 
 
 def options_of(run: RunConfig) -> dict[str, Any]:

@@ -99,8 +99,13 @@ def spread(
 
 def place(tree: Any, layout: Layout, specs: Any = BY_SEED) -> Any:
     """`tree` laid out as `spread` expects it."""
+    return jax.device_put(tree, shardings(tree, layout, specs))
+
+
+def shardings(tree: Any, layout: Layout, specs: Any) -> Any:
+    """For every leaf of `tree` where it lies; `specs` may name whole branches at once."""
     mesh = layout.mesh()
-    return jax.device_put(tree, jax.tree.map(lambda spec: NamedSharding(mesh, spec), specs))
+    return jax.tree.map(lambda spec, branch: jax.tree.map(lambda _: NamedSharding(mesh, spec), branch), specs, tree)
 
 
 def share(seeds: int, devices: int) -> int:

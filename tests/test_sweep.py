@@ -16,6 +16,7 @@ from ddpg_jax.experiment import run_experiment
 from ddpg_jax.plan import RunConfig
 from ddpg_jax.run_folder import read_config
 
+pytestmark = pytest.mark.usefixtures("kept_programs")
 CONFIG = DDPGConfig(hidden=(8,))
 LOOP = LoopConfig(batch_size=8, replay_capacity=200, warmup_steps=40, pool_size=2)
 RUN = RunConfig(env="lqr", episode_length=10, steps=120, seeds=2, seed=5, evaluations=4, eval_episodes=2)

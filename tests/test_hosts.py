@@ -1,0 +1,140 @@
+"""hosts.py with real processes on this machine, each with one CPU device, joined by JAX's own runtime."""
+
+import dataclasses
+import json
+import os
+import shlex
+import signal
+import socket
+import subprocess
+import sys
+import time
+
+import jax
+import numpy as np
+import pytest
+
+from ddpg_jax import DDPGConfig, LoopConfig, RunConfig, SettingError, hosts, load_policy
+from ddpg_jax.cli import main
+from ddpg_jax.experiment import run_experiment
+
+ENDS_WITHIN = 60  # seconds in which the others notice that a process has died
+LOOP = LoopConfig(num_envs=4, batch_size=8, replay_capacity=200, warmup_steps=40, pool_size=2)
+CONFIG = DDPGConfig(hidden=(4,), normalise_obs=True)
+RUN = RunConfig(env="lqr", episode_length=7, steps=160, evaluations=3, eval_episodes=2, checkpoint_seconds=0.0)
+FLAGS = (
+    "--num-envs 4 --batch-size 8 --replay-capacity 200 --warmup-steps 40 --pool-size 2 --hidden 4 --normalise-obs "
+    "--env lqr --episode-length 7 --evaluations 3 --eval-episodes 2 --checkpoint-seconds 0"
+)
+
+
+def free_port():
+    with socket.socket() as one:
+        one.bind(("localhost", 0))
+        return one.getsockname()[1]
+
+
+def started(count, words):
+    """`count` processes of the same command that know of each other."""
+    port = free_port()
+    own = {"JAX_NUM_CPU_DEVICES": "1", "XLA_FLAGS": "--xla_cpu_multi_thread_eigen=false"}
+    command = [sys.executable, "-m", "ddpg_jax", *shlex.split(words), "--distributed"]
+    command += ["--coordinator", f"localhost:{port}", "--processes", str(count), "--process"]
+    return [
+        subprocess.Popen(
+            [*command, str(index)], env=os.environ | own, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+        )
+        for index in range(count)
+    ]
+
+
+def ended(processes, timeout=240):
+    """(exit codes, outputs, errors), all processes dead at last."""
+    try:
+        said = [process.communicate(timeout=timeout) for process in processes]
+    finally:
+        for process in processes:
+            process.kill()
+    return [process.returncode for process in processes], *zip(*said, strict=True)
+
+
+def lines_of(folder):
+    return [json.loads(line) for line in (folder / "metrics.jsonl").read_text().splitlines()]
+
+
+@pytest.mark.parametrize(
+    ("count", "seeds", "devices"),
+    [(2, 2, None), (2, 1, 2), (4, 2, 4)],
+    ids=["seeds dealt to two processes", "an agent shared by two", "two agents shared by two each"],
+)
+def test_processes_train_what_devices_of_one_would(count, seeds, devices, tmp_path):
+    """Every line of the metrics to rounding, the same files, and one voice."""
+    words = f"train ddpg {FLAGS} --steps 160 --seeds {seeds} --out {tmp_path / 'many'}"
+    codes, said, errors = ended(started(count, words + (f" --devices {devices}" if devices else "")))
+    assert codes == [0] * count, errors
+    assert "deterministic episodes per seed" in said[0]
+    others = [line for output in said[1:] for line in output.splitlines() if not line.startswith("[Gloo]")]
+    assert others == []
+    run = dataclasses.replace(RUN, seeds=seeds, devices=devices or seeds, out=tmp_path / "one")
+    run_experiment("ddpg", CONFIG, LOOP, run, announce=lambda words: None)
+    for ours, theirs in zip(lines_of(tmp_path / "many"), lines_of(tmp_path / "one"), strict=True):
+        assert ours.keys() == theirs.keys()
+        for name in ours.keys() - {"seconds"}:
+            np.testing.assert_allclose(
+                np.array(ours[name], float), np.array(theirs[name], float), rtol=1e-3, atol=1e-4, err_msg=name
+            )
+    policies = [load_policy(tmp_path / name, seed=seeds - 1)(np.ones(2, np.float32)) for name in ("many", "one")]
+    np.testing.assert_allclose(*policies, rtol=1e-3)
+
+
+def test_a_killed_process_ends_the_others_and_the_run_goes_on_from_its_checkpoint(tmp_path):
+    """Within a stated time, with a word about it; then with two processes again, and at last with one alone."""
+    out = tmp_path / "run"
+    processes = started(
+        2,
+        f"train ddpg {FLAGS.replace('--evaluations 3', '--evaluations 100000')} "
+        f"--steps 100000000 --seeds 2 --out {out}",
+    )
+    deadline = time.monotonic() + 120
+    while not (out / "metrics.jsonl").exists() or len(lines_of(out)) < 3:
+        assert time.monotonic() < deadline
+        assert all(process.poll() is None for process in processes), ended(processes)
+        time.sleep(0.2)
+    processes[1].send_signal(signal.SIGKILL)
+    began = time.monotonic()
+    codes, _, errors = ended(processes, timeout=ENDS_WITHIN)
+    assert time.monotonic() - began < ENDS_WITHIN
+    assert codes[0] != 0
+    assert "process" in errors[0]
+    reached = max(int(path.name) for path in (out / "checkpoints").iterdir() if path.name.isdigit()) * 4
+    codes, _, errors = ended(started(2, f"resume {out} --steps {reached + 40}"))
+    assert codes == [0, 0], errors
+    again = lines_of(out)
+    assert again[-1]["steps"] == reached + 40
+    assert [row["steps"] for row in again] == sorted({row["steps"] for row in again})
+    assert main(["resume", str(out), "--steps", str(reached + 80), "--devices", "1"]) == 0
+    assert lines_of(out)[-1]["steps"] == reached + 80
+
+
+def test_what_cannot_be_distributed_is_refused_by_all(tmp_path):
+    """Exit code 2 everywhere: a run that is there already, found by the first; seeds that leave a device idle."""
+    (tmp_path / "taken").mkdir()
+    (tmp_path / "taken" / "notes.txt").write_text("mine")
+    codes, _, errors = ended(started(2, f"train ddpg {FLAGS} --steps 160 --seeds 2 --out {tmp_path / 'taken'}"))
+    assert codes == [2, 2], errors
+    assert all("out must be a new folder or a run of ours" in error for error in errors)
+    assert [path.name for path in (tmp_path / "taken").iterdir()] == ["notes.txt"]
+
+
+def test_alone_nothing_is_waited_for():
+    """What one process says and holds is what all say and hold."""
+    assert hosts.first()
+    assert hosts.agreed(True)
+    assert not hosts.agreed(False)
+    np.testing.assert_array_equal(hosts.fetch({"a": jax.numpy.arange(3)})["a"], np.arange(3))
+
+    def refuse():
+        raise SettingError("no")
+
+    with pytest.raises(SettingError, match="no"):
+        hosts.once(refuse)

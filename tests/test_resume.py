@@ -1,0 +1,163 @@
+"""Going on from a checkpoint: as if the run had never stopped, to the bit."""
+
+import dataclasses
+import json
+import shlex
+import shutil
+
+import jax
+import numpy as np
+import pytest
+
+from ddpg_jax import DDPGConfig, LoopConfig, RunConfig, TD3Config, load_policy, make_env
+from ddpg_jax.algorithms.copdac import COPDACConfig
+from ddpg_jax.checkpoint import load_state
+from ddpg_jax.cli import main
+from ddpg_jax.experiment import resume_experiment, run_experiment
+from ddpg_jax.plan import placement, programs, seed_keys
+
+pytestmark = pytest.mark.usefixtures("kept_programs")
+LOOP = LoopConfig(num_envs=4, batch_size=8, replay_capacity=200, warmup_steps=40, pool_size=2)
+RUN = RunConfig(env="lqr", episode_length=7, steps=160, seeds=2, evaluations=6, eval_episodes=2, checkpoint_seconds=0.0)
+CASES = {
+    "ou noise, statistics": ("ddpg", DDPGConfig(hidden=(4,), noise="ou", normalise_obs=True), LOOP, RUN),
+    "delayed, in turn": (
+        "td3",
+        TD3Config(hidden=(4,)),
+        LOOP.replace(n_step=3),
+        dataclasses.replace(RUN, seed_mapping="loop", devices=1),
+    ),
+    "an agent on two devices": (
+        "copdac-gq",
+        COPDACConfig(hidden=(4,)),
+        LOOP,
+        dataclasses.replace(RUN, seeds=1, devices=2),
+    ),
+    "images": (
+        "ddpg",
+        DDPGConfig(hidden=(4,)),
+        LOOP.replace(num_envs=1, warmup_steps=20, batch_size=2),
+        dataclasses.replace(RUN, env="pixels/Pendulum-v1", seeds=1, steps=26, evaluations=3, eval_episodes=1),
+    ),
+}
+
+
+class Stopped(Exception):
+    """What ends a run before its time."""
+
+
+def quiet(*said):
+    pass
+
+
+def stop_after(rows):
+    """A report that ends the run once so many rows are written."""
+    seen = []
+
+    def report(row, plan):
+        seen.append(row)
+        if len(seen) == rows:
+            raise Stopped
+
+    return report
+
+
+def lines_of(folder):
+    """metrics.jsonl without the wall-clock."""
+    rows = [json.loads(line) for line in (folder / "metrics.jsonl").read_text().splitlines()]
+    return [{name: value for name, value in row.items() if name != "seconds"} for row in rows]
+
+
+def bits(state):
+    def plain(leaf):
+        key = jax.dtypes.issubdtype(leaf.dtype, jax.dtypes.prng_key)
+        return np.asarray(jax.random.key_data(leaf) if key else leaf)
+
+    return {jax.tree_util.keystr(path): plain(leaf) for path, leaf in jax.tree.leaves_with_path(state)}
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_resumed_is_uninterrupted(case, tmp_path):
+    """Every array of the final state, every line of the metrics, the evaluation; seconds go on."""
+    algorithm, config, loop, run = CASES[case]
+    whole = run_experiment(algorithm, config, loop, dataclasses.replace(run, out=tmp_path / "whole"), announce=quiet)
+    half = dataclasses.replace(run, out=tmp_path / "halves")
+    with pytest.raises(Stopped):
+        run_experiment(algorithm, config, loop, half, announce=quiet, report=stop_after(3))
+    said = []
+    halves = resume_experiment(tmp_path / "halves", announce=said.append)
+    assert f"going on from {lines_of(tmp_path / 'whole')[1]['steps']} steps" in said
+    mine, theirs = bits(halves.state), bits(whole.state)
+    assert mine.keys() == theirs.keys()
+    for name in mine:
+        np.testing.assert_array_equal(mine[name], theirs[name], err_msg=name)
+    assert lines_of(tmp_path / "halves") == lines_of(tmp_path / "whole")
+    assert (tmp_path / "halves" / "evaluation.json").read_text() == (tmp_path / "whole" / "evaluation.json").read_text()
+    seconds = [json.loads(line)["seconds"] for line in (tmp_path / "halves" / "metrics.jsonl").read_text().splitlines()]
+    assert seconds == sorted(seconds)
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory):
+    """A finished run of four seeds on four devices."""
+    folder = tmp_path_factory.mktemp("runs") / "done"
+    run = dataclasses.replace(RUN, seeds=4, out=folder, keep_checkpoints=2)
+    result = run_experiment("ddpg", DDPGConfig(hidden=(4,)), LOOP, run, announce=quiet)
+    return folder, result
+
+
+def test_the_newest_checkpoints_and_the_best_are_kept(finished):
+    folder, _ = finished
+    kept = {int(path.name) for path in (folder / "checkpoints").iterdir()}
+    rows = lines_of(folder)
+    best = max(rows, key=lambda row: np.mean(row["eval_return"]))
+    assert kept == {rows[-1]["steps"] // 4, rows[-2]["steps"] // 4, best["steps"] // 4}
+
+
+@pytest.mark.parametrize("devices", [1, 2])
+def test_seeds_are_dealt_anew_to_other_devices(finished, devices):
+    """The state of four devices on one or two, the same numbers."""
+    folder, result = finished
+    run = dataclasses.replace(result.run, devices=devices)
+    layout = placement(DDPGConfig(hidden=(4,)), LOOP, run, make_env("lqr", episode_length=7))
+    phases = programs(make_env("lqr", episode_length=7), "ddpg", LOOP, 2, layout)
+    shapes = phases.shapes(jax.eval_shape(lambda: seed_keys(run)), DDPGConfig(hidden=(4,)))
+    clock, state = load_state(folder, shapes, layout)
+    assert clock == 40
+    assert len(state.memory.obs.devices()) == devices
+    mine, theirs = bits(state), bits(result.state)
+    for name in mine:
+        np.testing.assert_array_equal(mine[name], theirs[name], err_msg=name)
+
+
+def test_more_steps_may_be_asked_for(finished, tmp_path):
+    """The run goes on from its end; its earlier lines stay."""
+    folder = tmp_path / "more"
+    shutil.copytree(finished[0], folder)
+    before = lines_of(folder)
+    assert main(["train", "--resume", str(folder), "--steps", "200", "--devices", "2"]) == 0
+    after = lines_of(folder)
+    assert after[: len(before)] == before
+    assert after[-1]["steps"] == 200
+    assert json.loads((folder / "config.json").read_text())["run"]["steps"] == 200
+    assert load_policy(folder)(np.zeros(2, np.float32)).shape == (1,)
+
+
+def test_what_cannot_be_gone_on_with_is_refused(finished, tmp_path, capsys):
+    """One sentence, exit code 2, and nothing touched."""
+    folder, _ = finished
+    (tmp_path / "empty").mkdir()
+    before = {path: path.stat().st_mtime_ns for path in folder.rglob("*")}
+    for words, sentence in {
+        f"train --resume {folder}": f"steps must be above the 160 that {folder} has, not 160.",
+        f"resume {folder} --steps 200 --devices 8": "devices must be such that 1 of them trains an agent, as before",
+        f"resume {folder} --steps 200 --devices 99": "devices must be at most the",
+        f"resume {folder} --steps 0": "steps must be at least 1, not 0.",
+        f"resume {tmp_path / 'empty'}": "is not a run folder",
+        f"resume {folder} --steps 200 --process 1": "distributed must be given with coordinator",
+    }.items():
+        assert main(shlex.split(words)) == 2
+        said = capsys.readouterr().err
+        assert sentence in said
+        assert said.count("\n") == 1
+    assert {path: path.stat().st_mtime_ns for path in folder.rglob("*")} == before
