@@ -158,6 +158,8 @@ def draw(result: dict[str, Any], path: Path) -> None:
         far.plot(counts, ideal, ":", color=f"C{index}", linewidth=0.8)
     far.set(xlabel="devices", ylabel="updates/s", title=result.get("devices_are", "devices; dotted: ideal"))
     for axes in (left, right, far):
+        if not axes.get_legend_handles_labels()[0]:  # not measured yet
+            continue
         axes.set(xscale="log", yscale="log")
         axes.grid(alpha=0.3)
         axes.legend(frameon=False, fontsize=8)

@@ -1,29 +1,23 @@
 """The command line: `ddpg-jax train` and `sweep ALGORITHM`, `evaluate RUN`, `envs`, `bench`."""
 
 import contextlib
-import dataclasses
-import functools
 import io
-import json
 import sys
 from collections.abc import Callable, Sequence
 from itertools import pairwise
-from pathlib import Path
 from typing import Annotated, Any
 
 import tyro
-from rich.console import Console
-from rich.table import Column, Table
 from typing_extensions import Doc
 
-from ddpg_jax import hosts
 from ddpg_jax.algorithms import algorithms
-from ddpg_jax.cli_sweep import Search, run_sweep
+from ddpg_jax.commands.bench import bench
+from ddpg_jax.commands.look import envs, evaluate
+from ddpg_jax.commands.sweep import Search, run_sweep
+from ddpg_jax.commands.train import Hosts, resume, run_train
 from ddpg_jax.presets import PRESETS, Preset
-from ddpg_jax.settings import SettingError, check
+from ddpg_jax.settings import SettingError
 from ddpg_jax.train import LoopConfig
-
-LOST = "another process of this run has ended; when all are back, `ddpg-jax train --resume` goes on from the checkpoint"
 
 
 def main(args: Sequence[str] | None = None) -> int:
@@ -49,10 +43,10 @@ def _parse(args: Sequence[str]) -> Callable[[], None]:
     app = tyro.extras.SubcommandApp()
     app.command(train_app, name="train", help="Train agents and write a run folder.")
     app.command(sweep_app, name="sweep", help="Train agents of many settings at once and write one table.")
-    app.command(name="resume", help="Go on with a run from its newest checkpoint; also `train --resume RUN`.")(_resume)
-    app.command(name="evaluate", help="Play whole episodes with the policies of a run.")(_evaluate)
-    app.command(name="envs", help="List the environments.")(_envs)
-    app.command(name="bench", help="Measure this machine beside the limit of its matrix products.")(_bench)
+    app.command(name="resume", help="Go on with a run from its newest checkpoint; also `train --resume RUN`.")(resume)
+    app.command(name="evaluate", help="Play whole episodes with the policies of a run.")(evaluate)
+    app.command(name="envs", help="List the environments.")(envs)
+    app.command(name="bench", help="Measure this machine beside the limit of its matrix products.")(bench)
     errors = io.StringIO()
     try:
         with contextlib.redirect_stderr(errors):
@@ -68,25 +62,6 @@ def _resumed(args: Sequence[str]) -> list[str]:
     return ["resume", *args[2:]] if list(args[:2]) == ["train", "--resume"] else list(args)
 
 
-@dataclasses.dataclass(frozen=True)
-class Hosts:
-    """Several processes of one run: the same command in each of them."""
-
-    distributed: Annotated[bool, Doc("this is one of several processes; on a CPU each is one device")] = False
-    coordinator: Annotated[str | None, Doc("HOST:PORT of process 0; by default found out from the cluster")] = None
-    processes: Annotated[int | None, Doc("how many; by default as the cluster says")] = None
-    process: Annotated[int | None, Doc("which of them this is, from 0; by default as the cluster says")] = None
-
-    def join(self) -> bool:
-        """Finds the others, if there are any; returns whether this process speaks for all."""
-        if not self.distributed:
-            if (self.coordinator, self.processes, self.process) != (None, None, None):
-                raise SettingError("distributed must be given with coordinator, processes and process.")
-            return True
-        hosts.join(self.coordinator, self.processes, self.process)
-        return hosts.first()
-
-
 def _train_command(name: str, args: Sequence[str]) -> Callable[..., Callable[[], None]]:
     """`train NAME` with the defaults of the preset that the arguments name."""
     defaults, accept, hints = _settings(name, args)
@@ -100,7 +75,7 @@ def _train_command(name: str, args: Sequence[str]) -> Callable[..., Callable[[],
     ) -> Callable[[], None]:
         def command():
             accept(preset)
-            _train(name, run, loop, config, others)
+            run_train(name, run, loop, config, others)
 
         return command
 
@@ -159,170 +134,3 @@ def _one_line(panel: str) -> str:
     rules = [i for i, line in enumerate(lines) if not line.strip("─-╰╯")]
     begin = 1 if rules and rules[0] == 0 else 0
     return " ".join(lines[begin : next((rule for rule in rules if rule > begin), None)])
-
-
-def _train(name: str, run: Any, loop: LoopConfig, config: Any, others: Hosts) -> None:
-    from ddpg_jax.experiment import run_experiment
-
-    _prepare(check(run), loop, config, others)
-    _show(others, functools.partial(run_experiment, name, config, loop, run))
-
-
-def _prepare(run: Any, loop: LoopConfig, config: Any, others: Hosts) -> None:
-    """Sets JAX up for a run."""
-    from ddpg_jax.device import prepare
-    from ddpg_jax.seeds import fits_one_thread
-
-    image, hidden = run.env.startswith("pixels/"), getattr(config, "hidden", ())
-    alone = run.devices is None and not others.distributed
-    one_thread = alone and fits_one_thread(loop.num_envs, loop.batch_size, hidden, image)
-    prepare(run.seeds, one_thread, 1 if others.distributed else run.devices)
-
-
-def _show(others: Hosts, experiment: Callable[..., Any]) -> None:
-    """Runs an experiment with a display and prints its table, in one of the processes."""
-    import jax
-
-    from ddpg_jax.display import Display
-
-    speaks = others.join()
-    try:
-        with Display(Console(stderr=False, quiet=not speaks)) as display:
-            result = experiment(announce=display.announce, report=display.report)
-    except jax.errors.JaxRuntimeError as error:
-        if not others.distributed:
-            raise
-        print(f"error: {LOST} ({str(error).splitlines()[0][:200]})", file=sys.stderr, flush=True)
-        hosts.leave(3)
-    run = result.run
-    display.console.print(_table(result.table, f"{run.eval_episodes} deterministic episodes per seed"))
-    display.console.print(
-        f"{result.folder}: config.json, metrics.jsonl, evaluation.json, curve.png, checkpoints, tensorboard"
-    )
-
-
-def _resume(
-    folder: Annotated[tyro.conf.Positional[Path], Doc("run folder")],
-    steps: Annotated[int | None, Doc("environment steps per seed to train to; by default as before")] = None,
-    devices: Annotated[int | None, Doc("devices to use; by default as before")] = None,
-    others: Hosts = Hosts(),
-) -> Callable[[], None]:
-    return lambda: _resume_run(folder, steps, devices, others)
-
-
-def _resume_run(folder: Path, steps: int | None, devices: int | None, others: Hosts) -> None:
-    from ddpg_jax.experiment import resume_experiment
-    from ddpg_jax.plan import RunConfig
-    from ddpg_jax.run_folder import read_config
-
-    stored = read_config(folder)
-    run = RunConfig(**stored["run"])
-    run = dataclasses.replace(run, devices=run.devices if devices is None else devices)
-    _prepare(check(run), LoopConfig(**stored["loop"]), stored["config"], others)
-    _show(others, functools.partial(resume_experiment, folder, steps, devices))
-
-
-def _evaluate(
-    folder: Annotated[tyro.conf.Positional[Path], Doc("run folder")],
-    episodes: Annotated[int, Doc("whole episodes per seed")] = 32,
-    seed: Annotated[int, Doc("seed of the initial states")] = 0,
-    json: Annotated[bool, Doc("print one JSON object instead of a table")] = False,
-) -> Callable[[], None]:
-    return lambda: _evaluate_run(folder, episodes, seed, json)
-
-
-def _evaluate_run(folder: Path, episodes: int, seed: int, as_json: bool) -> None:
-    from ddpg_jax.device import prepare
-    from ddpg_jax.experiment import evaluate_run
-
-    prepare()
-    report = evaluate_run(folder, episodes, seed)
-    if as_json:
-        print(json.dumps(report))
-    else:
-        title = f"{report['algorithm']} on {report['environment']}, {episodes} deterministic episodes per seed"
-        Console().print(_table(report["seeds"], title))
-
-
-def _table(rows: list[dict[str, Any]], title: str) -> Table:
-    table = Table(title=title)
-    for name in rows[0]:
-        table.add_column(name, justify="right")
-    for row in rows:
-        table.add_row(*(_cell(name, value) for name, value in row.items()))
-    return table
-
-
-def _cell(name: str, value: float | None) -> str:
-    if value is None:
-        return "not finite"
-    return str(value) if name == "seed" else f"{value:,.1f}"
-
-
-def _envs() -> Callable[[], None]:
-    return _list_envs
-
-
-def _list_envs() -> None:
-    from ddpg_jax.envs import SUITES, ids, make_env
-
-    table = Table(Column("id", no_wrap=True, min_width=30), "observation", "action bounds", "episode length")
-    for prefix in SUITES:
-        with contextlib.suppress(SettingError):  # an extra that is not installed
-            for name in ids(prefix):
-                with contextlib.suppress(SettingError, OSError):  # discrete actions, or data to be downloaded
-                    spec = make_env(name).spec
-                    table.add_row(spec.name, str(spec.obs_shape), _bounds(spec), str(spec.episode_length))
-    Console().print(table)
-
-
-def _bench(
-    seconds: Annotated[float, Doc("about how long to measure each row")] = 3.0,
-    json: Annotated[bool, Doc("print one JSON object instead of a table")] = False,
-) -> Callable[[], None]:
-    return lambda: _measure(seconds, json)
-
-
-def _measure(seconds: float, as_json: bool) -> None:
-    from ddpg_jax.device import prepare
-
-    if not 0 < seconds <= 3600:
-        raise SettingError(f"seconds must be above 0 and at most 3,600, not {seconds}.")
-    prepare(seeds=8)
-    from ddpg_jax import bench
-
-    rows = []
-    for row in bench.table(seconds):
-        rows.append(row)
-        if not as_json:
-            Console().print(f"  {row['workload']} measured")
-    if as_json:
-        print(json.dumps({"machine": bench.machine(), "rows": rows}))
-        return
-    table = Table(title=f"DDPG on Pendulum-v1; {bench.machine()}", caption="limit: the matrix products alone")
-    heads = {
-        "workload": "workload",
-        "updates_per_s": "updates/s",
-        "env_steps_per_s": "env steps/s",
-        "first_update_s": "to first update",
-        "limit_updates_per_s": "limit, updates/s",
-        "share": "share of limit",
-    }
-    for head in heads.values():
-        table.add_column(head, justify="right")
-    for row in rows:
-        table.add_row(*(_measured(name, row.get(name)) for name in heads))
-    Console().print(table)
-
-
-def _measured(name: str, value: Any) -> str:
-    if value is None or isinstance(value, str):
-        return value or ""
-    return {"share": f"{value:.0%}", "first_update_s": f"{value:.1f} s"}.get(name, f"{value:,.0f}")
-
-
-def _bounds(spec: Any) -> str:
-    low, high = set(spec.action_low.ravel().tolist()), set(spec.action_high.ravel().tolist())
-    if len(low) == len(high) == 1:
-        return f"[{low.pop():g}, {high.pop():g}] x {spec.action_low.shape}"
-    return f"{spec.action_low.tolist()} to {spec.action_high.tolist()}"

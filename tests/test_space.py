@@ -5,7 +5,7 @@ import pytest
 import scipy.stats
 
 from ddpg_jax import DDPGConfig, LoopConfig, SettingError
-from ddpg_jax.cli_sweep import Search
+from ddpg_jax.commands.sweep import Search
 from ddpg_jax.space import Range, applied, families, grid, read, sampled
 
 GROUPS = (DDPGConfig(), LoopConfig())

@@ -10,6 +10,7 @@ from rich.console import Console
 from rich.table import Table
 from typing_extensions import Doc
 
+from ddpg_jax.commands.train import Hosts, prepare_for
 from ddpg_jax.settings import SettingError, check, count
 from ddpg_jax.space import Point, Range, grid, read, sampled
 
@@ -61,15 +62,11 @@ class Search:
 
 def run_sweep(name: str, search: Search, run: Any, loop: Any, config: Any) -> None:
     """Sweeps and prints the table."""
-    from ddpg_jax.device import prepare
     from ddpg_jax.display import Display
-    from ddpg_jax.seeds import fits_one_thread
     from ddpg_jax.sweep import sweep
 
     points = search.points((config, loop))
-    image, hidden = run.env.startswith("pixels/"), getattr(config, "hidden", ())
-    one_thread = run.devices is None and fits_one_thread(loop.num_envs, loop.batch_size, hidden, image)
-    prepare(check(run).seeds * len(points), one_thread, run.devices)
+    prepare_for(check(run).replace(seeds=run.seeds * len(points)), loop, config, Hosts())
     with Display(Console(stderr=False)) as display:
         swept = sweep(name, points, config, loop, run, search.halving, display.announce, display.report)
     table = Table(title=f"interquartile mean of {run.seeds} seed(s), 95% interval")

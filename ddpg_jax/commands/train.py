@@ -1,0 +1,102 @@
+"""`ddpg-jax train` and `resume`: one process or several, with a display in the one that speaks."""
+
+import dataclasses
+import functools
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Annotated, Any
+
+import tyro
+from rich.console import Console
+from typing_extensions import Doc
+
+from ddpg_jax import hosts
+from ddpg_jax.commands.look import table_of
+from ddpg_jax.settings import SettingError, check
+from ddpg_jax.train import LoopConfig
+
+LOST = "another process of this run has ended; when all are back, `ddpg-jax train --resume` goes on from the checkpoint"
+
+
+@dataclasses.dataclass(frozen=True)
+class Hosts:
+    """Several processes of one run: the same command in each of them."""
+
+    distributed: Annotated[bool, Doc("this is one of several processes; on a CPU each is one device")] = False
+    coordinator: Annotated[str | None, Doc("HOST:PORT of process 0; by default found out from the cluster")] = None
+    processes: Annotated[int | None, Doc("how many; by default as the cluster says")] = None
+    process: Annotated[int | None, Doc("which of them this is, from 0; by default as the cluster says")] = None
+
+    def join(self) -> bool:
+        """Finds the others, if there are any; returns whether this process speaks for all."""
+        if not self.distributed:
+            if (self.coordinator, self.processes, self.process) != (None, None, None):
+                raise SettingError("distributed must be given with coordinator, processes and process.")
+            return True
+        hosts.join(self.coordinator, self.processes, self.process)
+        return hosts.first()
+
+
+def run_train(name: str, run: Any, loop: LoopConfig, config: Any, others: Hosts) -> None:
+    """Trains and prints the table."""
+    from ddpg_jax.experiment import run_experiment
+
+    prepare_for(check(run), loop, config, others)
+    _show(others, functools.partial(run_experiment, name, config, loop, run))
+
+
+def prepare_for(run: Any, loop: LoopConfig, config: Any, others: Hosts) -> None:
+    """Sets JAX up for a run."""
+    from ddpg_jax.device import prepare
+    from ddpg_jax.seeds import fits_one_thread
+
+    image, hidden = run.env.startswith("pixels/"), getattr(config, "hidden", ())
+    alone = run.devices is None and not others.distributed
+    one_thread = alone and fits_one_thread(loop.num_envs, loop.batch_size, hidden, image)
+    prepare(run.seeds, one_thread, 1 if others.distributed else run.devices)
+
+
+def _show(others: Hosts, experiment: Callable[..., Any]) -> None:
+    """Runs an experiment with a display and prints its table, in one of the processes."""
+    import jax
+
+    from ddpg_jax.display import Display
+
+    speaks = others.join()
+    try:
+        with Display(Console(stderr=False, quiet=not speaks)) as display:
+            result = experiment(announce=display.announce, report=display.report)
+    except jax.errors.JaxRuntimeError as error:
+        if not others.distributed:
+            raise
+        print(f"error: {LOST} ({str(error).splitlines()[0][:200]})", file=sys.stderr, flush=True)
+        hosts.leave(3)
+    run = result.run
+    display.console.print(table_of(result.table, f"{run.eval_episodes} deterministic episodes per seed"))
+    display.console.print(
+        f"{result.folder}: config.json, metrics.jsonl, evaluation.json, curve.png, checkpoints, tensorboard"
+    )
+
+
+def resume(
+    folder: Annotated[tyro.conf.Positional[Path], Doc("run folder")],
+    steps: Annotated[int | None, Doc("environment steps per seed to train to; by default as before")] = None,
+    devices: Annotated[int | None, Doc("devices to use; by default as before")] = None,
+    others: Hosts = Hosts(),
+) -> Callable[[], None]:
+    """`resume RUN`."""
+    return lambda: run_resume(folder, steps, devices, others)
+
+
+def run_resume(folder: Path, steps: int | None, devices: int | None, others: Hosts) -> None:
+    """Goes on with a run and prints the table."""
+    from ddpg_jax.experiment import resume_experiment
+    from ddpg_jax.plan import RunConfig
+    from ddpg_jax.run_folder import read_config
+
+    stored = read_config(folder)
+    run = RunConfig(**stored["run"])
+    run = dataclasses.replace(run, devices=run.devices if devices is None else devices)
+    prepare_for(check(run), LoopConfig(**stored["loop"]), stored["config"], others)
+    _show(others, functools.partial(resume_experiment, folder, steps, devices))
