@@ -226,6 +226,30 @@ def solve() -> str:
     return table(["task", "goal", "first run", "later runs, other seeds", "command"], rows)
 
 
+def mappings() -> str:
+    """Updates per second over seeds by mapping, the one that `auto` takes in bold; over devices."""
+    result = json.loads((RESULTS / "scaling-cpu.json").read_text(encoding="utf-8"))
+    rates: dict[int, dict[tuple[str, str], str]] = {}
+    for row in result["seeds"]:
+        rate = f"{row['updates_per_s']:,.0f}"
+        rates.setdefault(row["seeds"], {})[row["networks"], row["mapping"]] = (
+            f"**{rate}**" * row["chosen_by_auto"] or rate
+        )
+    heads = sorted({key for cells in rates.values() for key in cells}, reverse=True)
+    by_seeds = table(
+        ["seeds", *(f"{networks}, `{mapping}`" for networks, mapping in heads)],
+        [[str(seeds), *(cells[head] for head in heads)] for seeds, cells in rates.items()],
+    )
+    shared: dict[str, list[str]] = {}
+    for row in result["devices"]:
+        shared.setdefault(row["workload"], []).append(f"{row['updates_per_s']:,.0f}")
+    counts = sorted({row["devices"] for row in result["devices"]})
+    by_devices = table(
+        ["on devices of the host", *map(str, counts)], [[name, *cells] for name, cells in shared.items()]
+    )
+    return f"{by_seeds}\n\n{by_devices}"
+
+
 def sweep() -> str:
     """One program against one command for each of its settings."""
     result = json.loads((RESULTS / "sweep.json").read_text(encoding="utf-8"))
@@ -264,7 +288,21 @@ def main() -> None:
     parser.add_argument("--check", action="store_true")
     readme = ROOT / "README.md"
     before = after = readme.read_text(encoding="utf-8")
-    for make in (settings, presets, results, recipes, bandit, sizes, throughput, starts, solve, memory, sweep, loop):
+    for make in (
+        settings,
+        presets,
+        results,
+        recipes,
+        bandit,
+        sizes,
+        throughput,
+        starts,
+        solve,
+        memory,
+        mappings,
+        sweep,
+        loop,
+    ):
         pattern = rf"(<!-- {make.__name__} -->\n)((?!<!--).)*(<!-- end -->)"
         after, count = re.subn(
             pattern, lambda match, make=make: f"{match[1]}{make()}\n{match[3]}", after, flags=re.DOTALL

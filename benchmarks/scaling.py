@@ -140,13 +140,14 @@ def draw(result: dict[str, Any], path: Path) -> None:
     for (name, mapping), rows in groups.items():
         style, xs = {"vmap": "o-", "loop": "s--"}[mapping], [row["seeds"] for row in rows]
         left.plot(xs, [row["updates_per_s"] for row in rows], style, color=colours[name], label=f"{name}, {mapping}")
-        left.axhline(rows[0]["limit_updates_per_s"], color=colours[name], linewidth=0.8, linestyle=":")
+        if rows[-1]["chosen_by_auto"]:
+            left.plot(xs, [row["limit_updates_per_s"] for row in rows], ":", color=colours[name], linewidth=0.8)
     rows = result.get("environments", [])
     xs = [row["num_envs"] for row in rows]
     right.plot(xs, [row["env_steps_per_s"] for row in rows], "o-", color="C2", label="trained")
     limits = [row["limit_updates_per_s"] * row["num_envs"] for row in rows]
     right.plot(xs, limits, ":", color="C2", label="matrix products alone")
-    left.set(xlabel="seeds", ylabel="updates/s, summed over seeds", title="one environment per seed")
+    left.set(xlabel="seeds", ylabel="updates/s, summed over seeds", title="one environment per seed; dotted: limit")
     right.set(xlabel="environments", ylabel="environment steps/s", title="one update per vector step")
     shared: dict[str, list[dict[str, Any]]] = {}
     for row in result.get("devices", []):
@@ -160,7 +161,9 @@ def draw(result: dict[str, Any], path: Path) -> None:
     for axes in (left, right, far):
         if not axes.get_legend_handles_labels()[0]:  # not measured yet
             continue
-        axes.set(xscale="log", yscale="log")
+        axes.set_xscale("log", base=2)
+        axes.xaxis.set_major_formatter("{x:.0f}")
+        axes.set_yscale("log")
         axes.grid(alpha=0.3)
         axes.legend(frameon=False, fontsize=8)
     figure.savefig(path)

@@ -16,6 +16,7 @@ from ddpg_jax.settings import SettingError
 from ddpg_jax.types import Spec
 
 ENTRIES = {"config.json", "metrics.jsonl", "evaluation.json", "curve.png", "checkpoints", "tensorboard"}
+ENTRIES |= {"metrics.jsonl.new"}  # of a run that was just being gone on with
 ENTRIES |= {"sweep.csv", "curves.csv", "sweep.png", "best"}  # of a sweep
 PACKAGES = ("ddpg_jax", "jax", "flax", "optax", "gymnax", "brax")
 
