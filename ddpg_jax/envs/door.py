@@ -101,7 +101,9 @@ def vectorise(env: Env, num_envs: int, restart: Restart = "pool", pool_size: int
         ended = transition.ended
         returns, lengths = state.episode_return + transition.reward, state.episode_steps + 1
         metrics = {"episode_return": _over(ended, returns), "episode_length": _over(ended, lengths)}
-        begun = jax.vmap(select)(ended, initial_states(keys[-1], state.pool), new)
+        # Most steps end nothing, and then no start is drawn; under `vmap` over seeds it always is.
+        fresh = jax.lax.cond(ended.any(), lambda: initial_states(keys[-1], state.pool), lambda: state.env)
+        begun = jax.vmap(select)(ended, fresh, new)
         returns, lengths = jnp.where(ended, 0, returns), jnp.where(ended, 0, lengths)  # 0 after a NaN, too
         return VecEnvState(begun, state.pool, returns, lengths), transition, metrics
 
