@@ -59,13 +59,14 @@ def save_state(folder: Path, clock: int, state: TrainState) -> None:
 def _pack(state: TrainState) -> tuple[dict[str, Any], dict[str, Any]]:
     """The two parts of a checkpoint, keys as their numbers."""
     state = jax.tree.map(lambda leaf: jax.random.key_data(leaf) if _is_key(leaf) else leaf, state)
-    return _parts(state.learner), {_name(path): leaf for path, leaf in _loop_leaves(state) if leaf.size}
+    return _parts(state.learner), {
+        _name(path): leaf for path, leaf in jax.tree.leaves_with_path(_loop(state)) if leaf.size
+    }
 
 
-def _loop_leaves(state: TrainState) -> list[tuple[Any, Any]]:
-    """All leaves but the learner's. Those without elements, which MuJoCo has and Orbax refuses, are not stored."""
-    names = ("key", "env", "noise", "memory", "numbers")
-    return jax.tree.leaves_with_path({name: getattr(state, name) for name in names})
+def _loop(state: TrainState) -> dict[str, Any]:
+    """All but the learner. Leaves without elements, which MuJoCo has and Orbax refuses, are not stored."""
+    return {name: getattr(state, name) for name in TrainState.__dataclass_fields__ if name != "learner"}
 
 
 def _name(path: Any) -> str:
@@ -92,7 +93,7 @@ def load_state(folder: Path, shapes: TrainState, layout: Layout) -> tuple[int, T
         return jax.ShapeDtypeStruct(leaf.shape, leaf.dtype, sharding=sharding)
 
     wanted = jax.tree.map(expected, shapes, shardings(shapes, layout, STATE))
-    loop = {_name(path): leaf for path, leaf in _loop_leaves(wanted) if leaf.size}
+    loop = {_name(path): leaf for path, leaf in jax.tree.leaves_with_path(_loop(wanted)) if leaf.size}
     parts = {"learner": ocp.args.StandardRestore(_parts(wanted.learner)), "loop": ocp.args.StandardRestore(loop)}
     clock, stored = _restore(folder, parts)
 
@@ -102,9 +103,8 @@ def load_state(folder: Path, shapes: TrainState, layout: Layout) -> tuple[int, T
         value = stored["loop"][_name(path)]
         return jax.random.wrap_key_data(value) if _is_key(leaf) else value
 
-    names = ("key", "env", "noise", "memory", "numbers")
-    rest = jax.tree_util.tree_map_with_path(back, {name: getattr(shapes, name) for name in names})
-    return clock, TrainState(learner=Learner(**stored["learner"]), **rest)
+    loop_state = jax.tree_util.tree_map_with_path(back, _loop(shapes))
+    return clock, TrainState(learner=Learner(**stored["learner"]), **loop_state)
 
 
 def load_learner(folder: Path, shapes: Learner) -> Learner:

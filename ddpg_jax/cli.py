@@ -38,8 +38,8 @@ def _parse(args: Sequence[str]) -> Callable[[], None]:
     train_app, sweep_app = tyro.extras.SubcommandApp(), tyro.extras.SubcommandApp()
     for name, algorithm in algorithms().items():
         summary = (algorithm.make.__doc__ or name).splitlines()[0]
-        train_app.command(name=name, help=summary)(_train_command(name, args))
-        sweep_app.command(name=name, help=summary)(_sweep_command(name, args))
+        train_app.command(name=name, help=summary)(_command(name, args, run_train, Hosts))
+        sweep_app.command(name=name, help=summary)(_command(name, args, run_sweep, Search))
     app = tyro.extras.SubcommandApp()
     app.command(train_app, name="train", help="Train agents and write a run folder.")
     app.command(sweep_app, name="sweep", help="Train agents of many settings at once and write one table.")
@@ -62,50 +62,14 @@ def _resumed(args: Sequence[str]) -> list[str]:
     return ["resume", *args[2:]] if list(args[:2]) == ["train", "--resume"] else list(args)
 
 
-def _train_command(name: str, args: Sequence[str]) -> Callable[..., Callable[[], None]]:
-    """`train NAME` with the defaults of the preset that the arguments name."""
-    defaults, accept, hints = _settings(name, args)
+def _command(
+    name: str, args: Sequence[str], run_it: Callable[..., None], extra_kind: Any
+) -> Callable[..., Callable[[], None]]:
+    """`train NAME` or `sweep NAME`, with the defaults of the preset that the arguments name.
 
-    def train(
-        preset: str | None = None,
-        run: Any = defaults["run"],
-        loop: Any = defaults["loop"],
-        config: Any = defaults["config"],
-        others: Hosts = Hosts(),
-    ) -> Callable[[], None]:
-        def command():
-            accept(preset)
-            run_train(name, run, loop, config, others)
-
-        return command
-
-    train.__annotations__ = hints | {"others": Hosts}
-    return train
-
-
-def _sweep_command(name: str, args: Sequence[str]) -> Callable[..., Callable[[], None]]:
-    """`sweep NAME` with the defaults of the preset that the arguments name."""
-    defaults, accept, hints = _settings(name, args)
-
-    def sweep(
-        preset: str | None = None,
-        search: Search = Search(),
-        run: Any = defaults["run"],
-        loop: Any = defaults["loop"],
-        config: Any = defaults["config"],
-    ) -> Callable[[], None]:
-        def command():
-            accept(preset)
-            run_sweep(name, search, run, loop, config)
-
-        return command
-
-    sweep.__annotations__ = hints | {"search": Search}
-    return sweep
-
-
-def _settings(name: str, args: Sequence[str]) -> tuple[dict[str, Any], Callable[[str | None], None], dict[str, Any]]:
-    """Of an algorithm: the default of each group of settings, what refuses an unknown preset, and all type hints."""
+    Args:
+      run_it: (name, what `extra_kind` asks for beside the settings, run, loop, config), what the command does.
+    """
     from ddpg_jax.plan import RunConfig
 
     recipes = {name_of: recipe for name_of, recipe in PRESETS.items() if recipe.algorithm == name}
@@ -116,16 +80,26 @@ def _settings(name: str, args: Sequence[str]) -> tuple[dict[str, Any], Callable[
     kind = algorithms()[name].config
     known = ", ".join(recipes) or "none yet"
 
-    def accept(preset: str | None) -> None:
-        if len(asked) > 1:
-            raise SettingError(f"preset must be given once, not {len(asked)} times.")
-        if preset not in {None, *recipes}:
-            raise SettingError(f"preset must be one of those of {name} ({known}), not {preset!r}.")
+    def bound(
+        preset: str | None = None,
+        extra: Any = extra_kind(),
+        run: RunConfig = RunConfig(**chosen.run),
+        loop: LoopConfig = LoopConfig(**chosen.loop),
+        config: Any = kind(**chosen.config),
+    ) -> Callable[[], None]:
+        def command():
+            if len(asked) > 1:
+                raise SettingError(f"preset must be given once, not {len(asked)} times.")
+            if preset not in {None, *recipes}:
+                raise SettingError(f"preset must be one of those of {name} ({known}), not {preset!r}.")
+            run_it(name, extra, run, loop, config)
+
+        return command
 
     about = Doc(f"a recipe of the literature, setting the defaults below: {known}")
-    hints = {"preset": Annotated[str | None, about], "run": RunConfig, "loop": LoopConfig, "config": kind}
-    defaults = {"run": RunConfig(**chosen.run), "loop": LoopConfig(**chosen.loop), "config": kind(**chosen.config)}
-    return defaults, accept, hints
+    hints = {"run": RunConfig, "loop": LoopConfig, "config": kind, "extra": extra_kind}
+    bound.__annotations__ = {"preset": Annotated[str | None, about], **hints}
+    return bound
 
 
 def _one_line(panel: str) -> str:

@@ -28,7 +28,7 @@ from ddpg_jax.plan import (
     seed_keys,
 )
 from ddpg_jax.policy import load_learners
-from ddpg_jax.seeds import Layout
+from ddpg_jax.seeds import Layout, deal
 from ddpg_jax.settings import INT32, SettingError, check
 from ddpg_jax.train import LoopConfig, means
 from ddpg_jax.types import Env, TrainState
@@ -104,7 +104,7 @@ def resume_experiment(
     changed = {name: value for name, value in (("steps", steps), ("devices", devices)) if value is not None}
     run = dataclasses.replace(before, **changed, out=folder)
     job = _planned(stored["algorithm"], stored["config"], LoopConfig(**stored["loop"]), run)
-    shared = before.devices // math.gcd(before.devices, before.seeds) if before.devices else 1
+    shared = deal(before.seeds, before.devices)[1] if before.devices else 1
     if job.layout.sharing != shared:
         raise SettingError(
             f"devices must be such that {shared} of them train{'s' * (shared == 1)} an agent, as before, not "

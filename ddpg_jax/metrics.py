@@ -48,6 +48,8 @@ class Writer:
 
 def cut(folder: Path, steps: int) -> float:
     """Drops the rows beyond so many steps, which a run that goes on writes anew; returns the seconds of the last."""
+    if not (folder / "metrics.jsonl").exists():  # the best of a sweep, whose lines are in curves.csv
+        return 0.0
     rows = [row for row in read(folder) if row["steps"] <= steps]
     beside = folder / "metrics.jsonl.new"
     beside.write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")

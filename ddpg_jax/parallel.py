@@ -44,8 +44,8 @@ def portion(loop: LoopConfig, devices: int) -> LoopConfig:
 def shared_trainer(env: Env, agent: Agent, loop: LoopConfig, devices: int) -> Trainer:
     """`trainer` as each of `devices` runs it inside a `shard_map` with the axis `DATA`; `loop` is that of all.
 
-    Each device draws its own episodes, noise and minibatches; one update is that of all minibatches together. Batch
-    norm alone sees only a device's own share.
+    Each device draws its own episodes, noise and minibatches; one update is that of all minibatches together. What
+    sees only a device's own share: batch norm, and the spread of noise over environments, which each device spans.
 
     Raises:
       SettingError: the shares would not be equal, or the agent was not made by `make_agent`.

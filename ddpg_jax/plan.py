@@ -1,6 +1,5 @@
 """A run before it runs: its settings, its phases as functions of all seeds, and what they will take."""
 
-import math
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -15,7 +14,7 @@ from ddpg_jax.algorithms import algorithms
 from ddpg_jax.device import QUICK, memory_limit, nbytes
 from ddpg_jax.evaluate import Evaluation, evaluate
 from ddpg_jax.parallel import STATE, portion, shared_trainer
-from ddpg_jax.seeds import BY_SEED, Layout, choose, in_turn, share, side_by_side, spread
+from ddpg_jax.seeds import BY_SEED, Layout, choose, deal, in_turn, share, side_by_side, spread
 from ddpg_jax.settings import INT32, SettingError, setting, settings
 from ddpg_jax.train import LoopConfig, chunk_bounds
 from ddpg_jax.types import Env, TrainState
@@ -145,8 +144,7 @@ def placement(config: Any, loop: LoopConfig, run: RunConfig, env: Env) -> Layout
     if run.devices is not None:
         if run.devices > len(jax.devices()):
             raise SettingError(f"devices must be at most the {len(jax.devices())} that there are, not {run.devices}.")
-        groups = math.gcd(run.seeds, run.devices)
-        sharing = run.devices // groups
+        groups, sharing = deal(run.seeds, run.devices)
     if jax.process_count() > 1 and groups * sharing != len(jax.devices()):
         raise SettingError(
             f"devices must be all {len(jax.devices())} of all processes, not {groups * sharing}: give --devices, or as "

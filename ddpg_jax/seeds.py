@@ -2,6 +2,7 @@
 
 import functools
 import itertools
+import math
 from collections.abc import Callable
 from typing import Any, Literal, NamedTuple
 
@@ -97,15 +98,16 @@ def spread(
     return call
 
 
-def place(tree: Any, layout: Layout, specs: Any = BY_SEED) -> Any:
-    """`tree` laid out as `spread` expects it."""
-    return jax.device_put(tree, shardings(tree, layout, specs))
-
-
 def shardings(tree: Any, layout: Layout, specs: Any) -> Any:
-    """For every leaf of `tree` where it lies; `specs` may name whole branches at once."""
+    """For every leaf of `tree` where `spread` expects it; `specs` may name whole branches at once."""
     mesh = layout.mesh()
     return jax.tree.map(lambda spec, branch: jax.tree.map(lambda _: NamedSharding(mesh, spec), branch), specs, tree)
+
+
+def deal(seeds: int, devices: int) -> tuple[int, int]:
+    """Exactly so many devices as (groups that seeds are dealt to evenly, devices that share an agent in each)."""
+    groups = math.gcd(seeds, devices)
+    return groups, devices // groups
 
 
 def share(seeds: int, devices: int) -> int:

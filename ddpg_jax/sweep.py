@@ -21,7 +21,7 @@ from ddpg_jax.evaluate import Evaluation
 from ddpg_jax.experiment import stages, summarise
 from ddpg_jax.parallel import STATE
 from ddpg_jax.plan import Plan, RunConfig, make_plan, options_of, peak_bytes, placement, programs, seed_keys
-from ddpg_jax.seeds import Layout, place
+from ddpg_jax.seeds import Layout, shardings
 from ddpg_jax.settings import SettingError, check
 from ddpg_jax.space import Family, Point, applied, families
 from ddpg_jax.statistics import Interval, interval
@@ -36,7 +36,6 @@ class Part(NamedTuple):
     """Settings that one program trains together, planned."""
 
     family: Family
-    run: RunConfig  # its `seeds` are all members: settings times seeds
     layout: Layout
     plan: Plan
 
@@ -102,7 +101,8 @@ def sweep(
     run_folder.create(folder, run.overwrite)
     run_folder.write_config(folder, algorithm, dataclasses.replace(run, out=folder), loop, config, env.spec)
     for number, part in enumerate(parts, 1):
-        members = f"{len(part.family.indices)} settings x {run.seeds} seeds{part.layout.describe(part.run.seeds)}"
+        settings = len(part.family.indices)
+        members = f"{settings} settings x {run.seeds} seeds{part.layout.describe(settings * run.seeds)}"
         announce(f"part {number} of {len(parts)}: {members}; {part.plan.describe()}")
 
     results: list[tuple[Settled, Part, TrainState]] = []  # the best of each part, with its states
@@ -130,7 +130,7 @@ def planned(algorithm: str, family: Family, run: RunConfig, env: Env) -> Iterato
     def part(family: Family) -> Part:
         wide, layout = _placed(family, run, len(family.indices) * run.seeds, env)
         phases = programs(env, algorithm, family.loop, run.eval_episodes, layout)
-        return Part(family, wide, layout, make_plan(env, phases, family.config, family.loop, wide, layout))
+        return Part(family, layout, make_plan(env, phases, family.config, family.loop, wide, layout))
 
     each = part(family.split(1)[0]).plan.state_bytes // run.seeds
 
@@ -191,8 +191,11 @@ def _train_stretch(
     _, layout = _placed(family, run, len(keys), env)
     phases = programs(env, algorithm, family.loop, run.eval_episodes, layout)
     numbers = {name: jnp.repeat(jnp.asarray(values), run.seeds, axis=0) for name, values in family.numbers.items()}
-    begun = phases.start(keys, family.config, numbers) if state is None else place(state, layout, STATE)
-    for clock, after, result, measured in stages(phases, begun, keys, family.config, bounds, first=state is None):  # noqa: B007
+    if first := state is None:
+        begun = phases.start(keys, family.config, numbers)
+    else:
+        begun = jax.device_put(state, shardings(state, layout, STATE))
+    for clock, after, result, measured in stages(phases, begun, keys, family.config, bounds, first):  # noqa: B007
         tell(part, clock, alive, jax.device_get(measured))
     return after, jax.device_get(result)
 
@@ -250,9 +253,12 @@ def _write_best(
     part: Part,
     state: TrainState,
 ) -> None:
-    """The seeds of the best setting as a run folder, for `evaluate` and `load_policy`."""
+    """The seeds of the best setting as a run folder, for `evaluate`, `load_policy` and `train --resume`."""
     config, loop = chosen
-    run = dataclasses.replace(run, out=folder, seed_mapping=part.layout.mapping)
+    sharing = part.layout.sharing  # which says how the replay lies, and which a run that goes on needs again
+    devices = run.seeds * sharing if sharing > 1 else None
+    run = dataclasses.replace(run, out=folder, seed_mapping=part.layout.mapping, devices=devices)
+    state = dataclasses.replace(state, numbers={})  # they are in its config
     run_folder.create(folder, overwrite=True)
     run_folder.write_config(folder, algorithm, run, loop, config, env.spec)
     save_state(folder, part.plan.bounds[-1], state)

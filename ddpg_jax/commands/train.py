@@ -38,7 +38,7 @@ class Hosts:
         return hosts.first()
 
 
-def run_train(name: str, run: Any, loop: LoopConfig, config: Any, others: Hosts) -> None:
+def run_train(name: str, others: Hosts, run: Any, loop: LoopConfig, config: Any) -> None:
     """Trains and prints the table."""
     from ddpg_jax.experiment import run_experiment
 
