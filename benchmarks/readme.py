@@ -272,6 +272,41 @@ def memory() -> str:
     return table(["", "by arithmetic", "measured", "ratio"], rows)
 
 
+def faults() -> str:
+    """What a run was put through, and what came of it."""
+    result = json.loads((RESULTS / "faults.json").read_text(encoding="utf-8"))
+    soak = json.loads((RESULTS / "soak.json").read_text(encoding="utf-8"))
+    kills, files, disk = (result[name] for name in ("kills", "damaged files", "full disk"))
+    at_most = max(map(int, kills["chunks lost"]), default=0)
+    early, late = soak["after a tenth"], soak["at the end"]
+    rows = [
+        [
+            f"killed {kills['kills']} times at random, {kills['while saving']} of them while saving",
+            f"at most {at_most} of the chunks between two checkpoints lost each time; against a run left in peace "
+            f"{kills['lines wrong']} lines and {kills['parts of the state wrong']} arrays' sums differ",
+        ],
+        [
+            f"each of {files['files']} files of a checkpoint with a flipped bit, cut in half, empty, missing",
+            f"found {files['found']} times, without effect on any bit read {files['harmless']} times, unnoticed "
+            f"{files['wrong']} times",
+        ],
+        [
+            f"a full disk ({disk['how']})",
+            f"exit code {disk['exit code']} and one sentence; "
+            f"it {'goes' if disk.get('goes on elsewhere') is True else 'does not go'} on elsewhere",
+        ],
+        [
+            f"{soak['minutes']:.0f} minutes with logging, evaluation and a checkpoint a minute",
+            f"memory {early['MiB']:,.0f} MiB after a tenth of it, {late['MiB']:,.0f} MiB at the end; open files "
+            f"{early['files']} and {late['files']}; compilations {early['compiled']} and {late['compiled']}; "
+            f"checkpoints took {soak['waited for them']} of the time",
+        ],
+    ]
+    return table(["what happened to it", "what came of it"], rows) + (
+        f"\n\n`{result['command']}` and `{soak['command']}`, on {result['device']}."
+    )
+
+
 def picture() -> None:
     """The learning curve at the top."""
     result = json.loads((RESULTS / "learning" / "pendulum--ddpg.json").read_text(encoding="utf-8"))["curve"]
@@ -302,6 +337,7 @@ def main() -> None:
         mappings,
         sweep,
         loop,
+        faults,
     ):
         pattern = rf"(<!-- {make.__name__} -->\n)((?!<!--).)*(<!-- end -->)"
         after, count = re.subn(

@@ -36,6 +36,7 @@ CLASSIC = {"hidden": [256, 256], "batch_size": 256, "replay_capacity": 100_000, 
 SMALL = CLASSIC | {"hidden": [64, 64], "batch_size": 64, "chunk": 2000}
 MASSIVE = CLASSIC | {"num_envs": 1024, "batch_size": 1024, "replay_capacity": 1_000_000, "warmup_steps": 10_240}
 SAC = CLASSIC | {"algorithm": "sac", "backend": "spring", "replay_capacity": 1_000_000, "chunk": 10}
+ANT = SAC | {"env": "ant", "num_envs": 1024, "batch_size": 1024, "warmup_steps": 2048}
 
 
 class Member(NamedTuple):
@@ -67,7 +68,8 @@ CASES: dict[str, tuple[dict[str, Any], list[Member]]] = {
     "massive-8192": (MASSIVE | {"num_envs": 8192, "batch_size": 8192, "warmup_steps": 81_920, "chunk": 5}, DDPG[:2]),
     "seeds": (CLASSIC | {"seeds": 8, "chunk": 50}, eight_seeds("vmap")),
     "small-seeds": (SMALL | {"seeds": 8, "chunk": 500}, eight_seeds("loop")),
-    "ant": (SAC | {"env": "ant", "num_envs": 1024, "batch_size": 1024, "warmup_steps": 2048}, BOTH_SAC),
+    "ant": (ANT, BOTH_SAC),
+    "ant-mjx": (ANT | {"backend": "mjx", "chunk": 2}, BOTH_SAC),
     "inverted-pendulum": (
         SAC | {"env": "inverted_pendulum", "num_envs": 256, "warmup_steps": 2560, "chunk": 50},
         BOTH_SAC,

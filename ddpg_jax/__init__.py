@@ -8,12 +8,13 @@ from ddpg_jax.algorithms.sac import SACConfig, sac
 from ddpg_jax.algorithms.td3 import TD3Config, td3
 from ddpg_jax.envs import make_env
 from ddpg_jax.envs.pixels import pixels
+from ddpg_jax.envs.vet import check_env
 from ddpg_jax.evaluate import Evaluation, evaluate
-from ddpg_jax.experiment import resume_experiment as resume
 from ddpg_jax.experiment import run_experiment
 from ddpg_jax.plan import RunConfig
 from ddpg_jax.policy import load_critic, load_policy
 from ddpg_jax.presets import preset
+from ddpg_jax.recovery import resume_experiment as resume
 from ddpg_jax.settings import SettingError
 from ddpg_jax.space import Range, grid, sampled
 from ddpg_jax.sweep import sweep
@@ -38,6 +39,7 @@ __all__ = [
     "TD3Config",
     "TrainState",
     "Transition",
+    "check_env",
     "copdac_gq",
     "copdac_q",
     "ddpg",

@@ -1,101 +1,159 @@
 """States on disk, by Orbax: arrays and their tree, nothing that executes.
 
-A checkpoint has two parts: "learner", all that a policy needs, and "loop", the rest of the training state. It is
-written beside its final name and renamed when it is whole, so that an end at any instant leaves the one before.
+A checkpoint has three parts: "learner", all that a policy needs; "loop", the rest of the training state; and "about",
+what the run was (its config.json) with a sum over the bits of each part. It is written beside its final name and
+renamed when it is whole, so that an end at any instant leaves the one before, and nothing is taken from it whose bits
+do not add up.
 """
 
+import json
+import logging
+import math
+import sys
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
 
+from ddpg_jax.checksum import bit_sum, seal
 from ddpg_jax.parallel import STATE
 from ddpg_jax.seeds import Layout, shardings
 from ddpg_jax.settings import SettingError
 from ddpg_jax.types import Learner, TrainState
 
+DAMAGED = "checkpoints-damaged"  # beside "checkpoints", where those that cannot be read are put
 
-def _manager(folder: Path, **options: Any) -> Any:
-    import orbax.checkpoint as ocp  # here and below: a fifth of what importing this package would take
 
-    return ocp.CheckpointManager(folder.resolve() / "checkpoints", options=ocp.CheckpointManagerOptions(**options))
+class Damaged(SettingError):
+    """A checkpoint that cannot be read or whose bits do not add up."""
+
+
+class Stored(NamedTuple):
+    """A checkpoint, read."""
+
+    clock: int
+    state: TrainState
+    replay: bool  # whether the memory was kept; else the state has ()
 
 
 class Checkpoints:
-    """The checkpoints of a run that is going on: the newest `keep` and the one with the best evaluation."""
+    """The checkpoints of a run that is going on: the newest `keep` and the one with the best evaluation.
 
-    def __init__(self, folder: Path, keep: int):
-        from orbax.checkpoint.checkpoint_managers import AnyPreservationPolicy, BestN, LatestN
+    Args:
+      folder: the run folder.
+      keep: how many.
+      config: what config.json says.
+      replay: whether the memory is kept, too.
+    """
 
-        score = lambda metrics: metrics["eval_return"]  # noqa: E731
-        kept = AnyPreservationPolicy([LatestN(keep), BestN(get_metric_fn=score, n=1)])
-        self._manager = _manager(folder, preservation_policy=kept, cleanup_tmp_directories=True)
+    def __init__(self, folder: Path, keep: int, config: dict[str, Any], replay: bool = True):
+        import orbax.checkpoint as ocp  # here and below: a fifth of what importing this package would take
+        from orbax.checkpoint.checkpoint_managers import AnyPreservationPolicy, LatestN
+
+        self._scores = {clock: _score(folder, clock) for clock in clocks(folder)}
+        self._config, self._replay = config, replay
+        kept = AnyPreservationPolicy([LatestN(keep), _Best(self._scores)])
+        options = ocp.CheckpointManagerOptions(preservation_policy=kept, cleanup_tmp_directories=True)
+        self._manager = ocp.CheckpointManager(_place(folder).resolve(), options=options)
 
     def save(self, clock: int, state: TrainState, score: float) -> None:
-        """Begins to write; returns as soon as the state may be trained on."""
+        """Begins to write; returns as soon as the state may be trained on.
+
+        Raises:
+          SettingError: there is no room, or it cannot be written.
+        """
         import orbax.checkpoint as ocp
 
-        learner, loop = _pack(state)
-        parts = {"learner": ocp.args.StandardSave(learner), "loop": ocp.args.StandardSave(loop)}
-        self._manager.save(clock, args=ocp.args.Composite(**parts), metrics={"eval_return": score})
-        if jax.default_backend() == "cpu":  # whose arrays are written from where they are, and trained on next
-            self._manager.wait_until_finished()
+        parts, sums = _pack(state, self._replay)
+        self._scores[clock] = score
+        said = {"config": self._config, "score": score if math.isfinite(score) else None, "replay": self._replay}
+        said["sums"] = {name: int(value) for name, value in sums.items()}
+        saved = {name: ocp.args.StandardSave(tree) for name, tree in parts.items()}
+        about = ocp.args.JsonSave(said | {"seal": seal(said)})
+        try:
+            self._manager.save(clock, args=ocp.args.Composite(**saved, about=about))
+            if jax.default_backend() == "cpu":  # whose arrays are written from where they are, and trained on next
+                self._manager.wait_until_finished()
+        except (OSError, ValueError, RuntimeError) as error:
+            raise _unwritten(self._manager.directory, error) from error
 
     def close(self) -> None:
-        """Waits for what is being written."""
-        self._manager.wait_until_finished()
-        self._manager.close()
+        """Waits for what is being written.
+
+        Raises:
+          SettingError: it could not be written.
+        """
+        try:
+            self._manager.wait_until_finished()
+            self._manager.close()
+        except (OSError, ValueError, RuntimeError) as error:
+            raise _unwritten(self._manager.directory, error) from error
 
 
-def save_state(folder: Path, clock: int, state: TrainState) -> None:
-    """Writes the whole state of all seeds under `folder`/checkpoints/`clock`."""
-    checkpoints = Checkpoints(folder, keep=1)
+def _unwritten(place: Any, error: Exception) -> SettingError:
+    return SettingError(
+        f"out must be a folder that can be written, and a checkpoint in {place} was not ({_one(error)})."
+    )
+
+
+class _Best:
+    """Orbax's way of asking what to keep: here the checkpoint with the best score."""
+
+    def __init__(self, scores: dict[int, float]):
+        self._scores = scores
+
+    def should_preserve(self, checkpoints: Any, *, context: Any) -> list[bool]:
+        best = max(checkpoints, key=lambda info: self._scores.get(info.step, -math.inf), default=None)
+        return [info is best for info in checkpoints]
+
+
+def save_state(folder: Path, clock: int, state: TrainState, config: dict[str, Any]) -> None:
+    """Writes the whole state of all seeds under `folder`/checkpoints/`clock`; `config` is what config.json says."""
+    checkpoints = Checkpoints(folder, 1, config)
     checkpoints.save(clock, state, 0.0)
     checkpoints.close()
 
 
-@jax.jit
-def _pack(state: TrainState) -> tuple[dict[str, Any], dict[str, Any]]:
-    """The two parts of a checkpoint, keys as their numbers."""
-    state = jax.tree.map(lambda leaf: jax.random.key_data(leaf) if _is_key(leaf) else leaf, state)
-    return _parts(state.learner), {
-        _name(path): leaf for path, leaf in jax.tree.leaves_with_path(_loop(state)) if leaf.size
-    }
+def clocks(folder: Path) -> list[int]:
+    """The clocks of all checkpoints that are whole, by their names, in order."""
+    return sorted(int(path.name) for path in _place(folder).glob("*") if path.name.isdigit())
 
 
-def _loop(state: TrainState) -> dict[str, Any]:
-    """All but the learner. Leaves without elements, which MuJoCo has and Orbax refuses, are not stored."""
-    return {name: getattr(state, name) for name in TrainState.__dataclass_fields__ if name != "learner"}
+def about(folder: Path, clock: int) -> dict[str, Any]:
+    """What a checkpoint says of itself: config, replay, score, sums.
+
+    Raises:
+      Damaged: it cannot be read, or its own sum is wrong.
+    """
+    path = _place(folder) / str(clock) / "about" / "metadata"
+    try:
+        said = json.loads(path.read_text(encoding="utf-8"))
+        stamp = said.pop("seal")
+    except (OSError, ValueError, KeyError, AttributeError) as error:
+        raise Damaged(f"{path} is damaged ({_one(error)}).") from None
+    if stamp != seal(said):
+        raise Damaged(f"{path} is damaged (its sum is wrong).")
+    return said
 
 
-def _name(path: Any) -> str:
-    return jax.tree_util.keystr(path)
-
-
-def _is_key(leaf: Any) -> bool:
-    return jax.dtypes.issubdtype(leaf.dtype, jax.dtypes.prng_key)
-
-
-def load_state(folder: Path, shapes: TrainState, layout: Layout) -> tuple[int, TrainState]:
-    """The newest checkpoint: its clock and its state, laid out for the devices at hand.
+def load_state(folder: Path, clock: int, shapes: TrainState, layout: Layout) -> Stored:
+    """The checkpoint of a clock, laid out for the devices at hand.
 
     Args:
       shapes: what is expected, as `Programs.shapes` gives it.
 
     Raises:
-      SettingError: there is no checkpoint, or it holds something else.
+      Damaged: it cannot be read, or holds something else.
     """
-    import orbax.checkpoint as ocp
 
     def expected(leaf, sharding):
         leaf = jax.eval_shape(jax.random.key_data, leaf) if _is_key(leaf) else leaf
         return jax.ShapeDtypeStruct(leaf.shape, leaf.dtype, sharding=sharding)
 
-    wanted = jax.tree.map(expected, shapes, shardings(shapes, layout, STATE))
-    loop = {_name(path): leaf for path, leaf in jax.tree.leaves_with_path(_loop(wanted)) if leaf.size}
-    parts = {"learner": ocp.args.StandardRestore(_parts(wanted.learner)), "loop": ocp.args.StandardRestore(loop)}
-    clock, stored = _restore(folder, parts)
+    replay = about(folder, clock)["replay"]
+    wanted = _parts(jax.tree.map(expected, shapes, shardings(shapes, layout, STATE)), replay)
+    stored = _restore(folder, clock, wanted)
 
     def back(path, leaf):
         if not leaf.size:
@@ -103,8 +161,8 @@ def load_state(folder: Path, shapes: TrainState, layout: Layout) -> tuple[int, T
         value = stored["loop"][_name(path)]
         return jax.random.wrap_key_data(value) if _is_key(leaf) else value
 
-    loop_state = jax.tree_util.tree_map_with_path(back, _loop(shapes))
-    return clock, TrainState(learner=Learner(**stored["learner"]), **loop_state)
+    state = jax.tree_util.tree_map_with_path(back, _loop(shapes, replay))
+    return Stored(clock, TrainState(**{"memory": ()} | state, learner=Learner(**stored["learner"])), replay)
 
 
 def load_learner(folder: Path, shapes: Learner) -> Learner:
@@ -114,35 +172,104 @@ def load_learner(folder: Path, shapes: Learner) -> Learner:
       shapes: what is expected, as `jax.eval_shape` gives it.
 
     Raises:
-      SettingError: there is no checkpoint, or it holds something else.
+      SettingError: there is no checkpoint, or it is damaged, or it holds something else.
     """
-    import orbax.checkpoint as ocp
-
     sharding = jax.sharding.SingleDeviceSharding(jax.devices()[0])
     expected = jax.tree.map(
-        lambda leaf: jax.ShapeDtypeStruct(leaf.shape, leaf.dtype, sharding=sharding), _parts(shapes)
+        lambda leaf: jax.ShapeDtypeStruct(leaf.shape, leaf.dtype, sharding=sharding), _fields(shapes)
     )
-    return Learner(**_restore(folder, {"learner": ocp.args.StandardRestore(expected)})[1]["learner"])
+    return Learner(**_restore(folder, newest(folder), {"learner": expected})["learner"])
 
 
-def _restore(folder: Path, parts: dict[str, Any]) -> tuple[int, Any]:
-    """The clock and these parts of the newest checkpoint."""
+def newest(folder: Path) -> int:
+    """The clock of the newest checkpoint.
+
+    Raises:
+      SettingError: there is none.
+    """
+    if not clocks(folder):
+        raise SettingError(f"{folder} holds no checkpoint.")
+    return clocks(folder)[-1]
+
+
+def set_aside(folder: Path, clock: int) -> None:
+    """Moves a damaged checkpoint out of the way."""
+    beside = folder / DAMAGED
+    beside.mkdir(exist_ok=True)
+    free = next(name for name in (f"{clock}-{i}" for i in range(1, 1000)) if not (beside / name).exists())
+    (_place(folder) / str(clock)).rename(beside / free)
+
+
+def _restore(folder: Path, clock: int, wanted: dict[str, Any]) -> dict[str, Any]:
+    """These parts of a checkpoint, whose bits add up."""
     import orbax.checkpoint as ocp
 
-    if not (folder / "checkpoints").is_dir():
-        raise SettingError(f"{folder} holds no checkpoint.")
-    with _manager(folder, create=False) as manager:
-        clock = manager.latest_step()
-        if clock is None:
-            raise SettingError(f"{folder} holds no checkpoint.")
-        try:
-            return clock, manager.restore(clock, args=ocp.args.Composite(**parts))
-        except (ValueError, KeyError, TypeError, OSError) as error:
-            reason = str(error).splitlines()[0][:200]
-            raise SettingError(f"{folder} holds a checkpoint that does not fit its config.json ({reason}).") from error
+    path, sums = (_place(folder) / str(clock)).resolve(), about(folder, clock)["sums"]
+    parts = {name: ocp.args.StandardRestore(tree) for name, tree in wanted.items()}
+    before, sys.unraisablehook = sys.unraisablehook, _but_for_late_reads
+    try:
+        with ocp.Checkpointer(ocp.CompositeCheckpointHandler()) as reader:
+            stored = dict(reader.restore(path, args=ocp.args.Composite(**parts)))
+        sys.unraisablehook = before
+    except Exception as error:  # whatever a flipped bit leads to
+        logging.getLogger("asyncio").addFilter(lambda record: "never retrieved" not in record.getMessage())
+        raise Damaged(f"{path} is damaged ({_one(error)}).") from error
+    for name in wanted:
+        if int(bit_sum(stored[name])) != sums[name]:
+            raise Damaged(f"{path / name} is damaged (its bits do not add up).")
+    return stored
 
 
-def _parts(learner: Learner) -> dict[str, Any]:
+def _but_for_late_reads(late: Any) -> None:
+    """Prints an error that nobody caught, unless it is of a read that was under way when another one had failed."""
+    if not any(words in str(late.exc_value) for words in ("Event loop is closed", "reading array index")):
+        sys.__unraisablehook__(late)
+
+
+def _place(folder: Path) -> Path:
+    return folder / "checkpoints"
+
+
+def _score(folder: Path, clock: int) -> float:
+    """The evaluation that a checkpoint was stored with."""
+    try:
+        score = about(folder, clock)["score"]
+    except Damaged:
+        score = None
+    return -math.inf if score is None else score
+
+
+def _one(error: Exception) -> str:
+    """An error in one line."""
+    return (str(error).splitlines() or [type(error).__name__])[0].split(". See full")[0][:200]
+
+
+def _pack(state: TrainState, replay: bool) -> tuple[dict[str, Any], dict[str, Any]]:
+    """The array parts of a checkpoint, keys as their numbers, and their sums."""
+    parts = _parts(jax.tree.map(lambda leaf: jax.random.key_data(leaf) if _is_key(leaf) else leaf, state), replay)
+    return parts, jax.jit(lambda parts: {name: bit_sum(tree) for name, tree in parts.items()})(parts)
+
+
+def _parts(state: TrainState, replay: bool) -> dict[str, Any]:
+    """The array parts. Leaves without elements, which MuJoCo has and Orbax refuses, are not stored."""
+    loop = jax.tree.leaves_with_path(_loop(state, replay))
+    return {"learner": _fields(state.learner), "loop": {_name(path): leaf for path, leaf in loop if leaf.size}}
+
+
+def _loop(state: TrainState, replay: bool) -> dict[str, Any]:
+    left_out = {"learner"} if replay else {"learner", "memory"}
+    return {name: getattr(state, name) for name in TrainState.__dataclass_fields__ if name not in left_out}
+
+
+def _fields(learner: Learner) -> dict[str, Any]:
     """The learner's fields; one without arrays is left out, so that a new kind of field keeps old runs readable."""
     fields = {name: getattr(learner, name) for name in Learner.__dataclass_fields__}
     return {name: value for name, value in fields.items() if name != "normaliser" or jax.tree.leaves(value)}
+
+
+def _name(path: Any) -> str:
+    return jax.tree_util.keystr(path)
+
+
+def _is_key(leaf: Any) -> bool:
+    return jax.dtypes.issubdtype(leaf.dtype, jax.dtypes.prng_key)

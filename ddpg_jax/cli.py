@@ -1,6 +1,7 @@
 """The command line: `ddpg-jax train` and `sweep ALGORITHM`, `evaluate RUN`, `envs`, `bench`."""
 
 import contextlib
+import difflib
 import io
 import sys
 from collections.abc import Callable, Sequence
@@ -19,21 +20,28 @@ from ddpg_jax.presets import PRESETS, Preset
 from ddpg_jax.settings import SettingError
 from ddpg_jax.train import LoopConfig
 
+COMMANDS = ("train", "sweep", "resume", "evaluate", "envs", "bench")
+
 
 def main(args: Sequence[str] | None = None) -> int:
-    """Runs one command and returns its exit code: 0, or 2 after one sentence about a value that cannot be used."""
+    """Runs one command and returns its exit code.
+
+    0; 2 after one sentence about a value, a file or a disk that cannot be used; 3 where another process of the run has
+    ended; 4 where seeds diverged and the run ended for it; 75 where it was asked to stop and can go on.
+    """
     try:
         command = _parse(sys.argv[1:] if args is None else args)
-        command()
+        return command() or 0
     except SystemExit as stop:
         return int(stop.code or 0)
     except SettingError as error:
         print(f"error: {error}", file=sys.stderr)
-        return 2
-    return 0
+    except OSError as error:  # a full disk, above all
+        print(f"error: {error.filename or 'a file'} cannot be used ({error.strerror or error}).", file=sys.stderr)
+    return 2
 
 
-def _parse(args: Sequence[str]) -> Callable[[], None]:
+def _parse(args: Sequence[str]) -> Callable[[], int | None]:
     """The command that the arguments name, bound to them; tyro's framed complaints become one line."""
     train_app, sweep_app = tyro.extras.SubcommandApp(), tyro.extras.SubcommandApp()
     for name, algorithm in algorithms().items():
@@ -53,8 +61,23 @@ def _parse(args: Sequence[str]) -> Callable[[], None]:
             return app.cli(prog="ddpg-jax", args=_resumed(args), config=(tyro.conf.OmitArgPrefixes,))
     except SystemExit as stop:
         if stop.code:
-            print(f"error: {_one_line(errors.getvalue())}", file=sys.stderr)
+            print(f"error: {_one_line(errors.getvalue())}{_meant(errors.getvalue(), args)}", file=sys.stderr)
         raise
+
+
+def _meant(said: str, args: Sequence[str]) -> str:
+    """The known word nearest to the first unknown one, as a question; nothing where none is near."""
+    from ddpg_jax.plan import RunConfig
+
+    if "Unrecognized options: " not in said:
+        return ""
+    groups: list[Any] = [RunConfig, LoopConfig, Hosts, Search]
+    groups += [algorithms()[arg].config for arg in args[1:2] if arg in algorithms()]
+    flags = {f"--{name.replace('_', '-')}" for group in groups for name in group.__dataclass_fields__}
+    words = [*COMMANDS, *algorithms(), *flags, "--preset", "--range"]
+    unknown = next((arg for arg in args if arg in _one_line(said).replace(",", "").split() and arg not in words), "")
+    near = difflib.get_close_matches(unknown.split("=")[0], words, n=1)
+    return f"; did you mean {near[0]}?" if near else ""
 
 
 def _resumed(args: Sequence[str]) -> list[str]:
@@ -63,8 +86,8 @@ def _resumed(args: Sequence[str]) -> list[str]:
 
 
 def _command(
-    name: str, args: Sequence[str], run_it: Callable[..., None], extra_kind: Any
-) -> Callable[..., Callable[[], None]]:
+    name: str, args: Sequence[str], run_it: Callable[..., int | None], extra_kind: Any
+) -> Callable[..., Callable[[], int | None]]:
     """`train NAME` or `sweep NAME`, with the defaults of the preset that the arguments name.
 
     Args:
@@ -86,13 +109,13 @@ def _command(
         run: RunConfig = RunConfig(**chosen.run),
         loop: LoopConfig = LoopConfig(**chosen.loop),
         config: Any = kind(**chosen.config),
-    ) -> Callable[[], None]:
+    ) -> Callable[[], int | None]:
         def command():
             if len(asked) > 1:
                 raise SettingError(f"preset must be given once, not {len(asked)} times.")
             if preset not in {None, *recipes}:
                 raise SettingError(f"preset must be one of those of {name} ({known}), not {preset!r}.")
-            run_it(name, extra, run, loop, config)
+            return run_it(name, extra, run, loop, config)
 
         return command
 

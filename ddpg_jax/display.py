@@ -44,8 +44,10 @@ class Display:
             rates = ", ".join(
                 f"{(row[name] - before[name]) * seeds / seconds:,.0f} {name}/s" for name in ("steps", "updates")
             )
-        returns = np.array(row["eval_return"], float)
-        state = f"return {returns.mean():,.1f} ({returns.min():,.1f} to {returns.max():,.1f})  {rates}"
+        returns = np.array([value for value in row["eval_return"] if value is not None])
+        dead = len(row["eval_return"]) - len(returns)
+        state = f"return {returns.mean():,.1f} ({returns.min():,.1f} to {returns.max():,.1f})" if len(returns) else ""
+        state += f"{f', {dead} diverged' if dead else ''}  {rates}"
         total = plan.steps(plan.bounds[-1])
         if self.console.is_terminal:
             self._progress.update(self._task, completed=row["steps"], total=total, state=state, visible=True)

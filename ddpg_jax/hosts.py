@@ -2,7 +2,7 @@
 
 import os
 from collections.abc import Callable
-from typing import Any
+from typing import Any, NoReturn
 
 import jax
 import numpy as np
@@ -10,7 +10,15 @@ import numpy as np
 from ddpg_jax.settings import SettingError
 
 HEARTBEAT = 10  # seconds without a sign of life after which a process counts as dead
+# What a launcher sets for a process, and where it then says how many there are.
+SIZES = {"SLURM_STEP_NODELIST": "SLURM_NTASKS", "OMPI_COMM_WORLD_RANK": "OMPI_COMM_WORLD_SIZE"}
 LONGEST = 2000  # bytes of a message that all processes learn of
+
+
+def launched() -> bool:
+    """Whether srun, mpirun or a TPU pod says that this process is one of several."""
+    several = any(mark in os.environ and os.environ.get(size, "1") != "1" for mark, size in SIZES.items())
+    return several or "," in os.environ.get("TPU_WORKER_HOSTNAMES", "")
 
 
 def join(coordinator: str | None = None, processes: int | None = None, process: int | None = None) -> None:
@@ -51,13 +59,20 @@ def fetch(tree: Any) -> Any:
     return multihost_utils.process_allgather(tree, tiled=True)
 
 
+def place(tree: Any, shardings: Any) -> Any:
+    """Arrays where they are wanted: on other devices of this process, or divided otherwise over all processes."""
+    if jax.process_count() == 1:
+        return jax.device_put(tree, shardings)
+    return jax.jit(lambda tree: tree, out_shardings=shardings)(tree)
+
+
 def agreed(wish: bool) -> bool:
-    """What the first process wishes, in all of them: their clocks differ."""
+    """Whether any process wishes it, in all of them: their clocks differ, and not each is told to stop."""
     if jax.process_count() == 1:
         return wish
     from jax.experimental import multihost_utils
 
-    return bool(multihost_utils.broadcast_one_to_all(np.asarray(wish)))
+    return bool(multihost_utils.process_allgather(np.asarray(wish)).any())
 
 
 def once(action: Callable[[], None]) -> None:
@@ -81,6 +96,6 @@ def once(action: Callable[[], None]) -> None:
         raise SettingError(said.decode(errors="ignore"))
 
 
-def leave(code: int) -> None:
+def leave(code: int) -> NoReturn:
     """Ends a process whose companions may have died: waiting for them would take minutes."""
     os._exit(code)

@@ -8,6 +8,7 @@ import flax.linen as nn
 import jax
 import jax.numpy as jnp
 
+from ddpg_jax.axis import DATA, size
 from ddpg_jax.types import Array
 
 ACTIVATIONS = {"relu": nn.relu, "leaky-relu": nn.leaky_relu, "elu": nn.elu, "swish": nn.swish, "tanh": nn.tanh}
@@ -46,14 +47,15 @@ class Conv(nn.Module):
 
 
 class Norm(nn.Module):
-    """Batch norm (over all but the last dimension), layer norm or nothing."""
+    """Batch norm (over all but the last dimension, and the devices that share an agent), layer norm or nothing."""
 
     kind: str
 
     @nn.compact
     def __call__(self, x: Array) -> Array:
         if self.kind == "batch":
-            return nn.BatchNorm(use_running_average=not self.is_mutable_collection("batch_stats"))(x)
+            axis = DATA if size() > 1 else None
+            return nn.BatchNorm(use_running_average=not self.is_mutable_collection("batch_stats"), axis_name=axis)(x)
         return nn.LayerNorm()(x) if self.kind == "layer" else x
 
 

@@ -2,11 +2,14 @@
 
 import json
 import math
+import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+
+from ddpg_jax.settings import SettingError
 
 
 def row(steps: int, updates: int, seconds: float, measured: Mapping[str, Any]) -> dict[str, Any]:
@@ -21,13 +24,21 @@ def number(value: Any) -> float | None:
 
 
 class Writer:
-    """Appends rows to metrics.jsonl and to TensorBoard event files, a tag per quantity and a run per seed."""
+    """Appends rows to metrics.jsonl and to TensorBoard event files, a tag per quantity and a run per seed.
 
-    def __init__(self, folder: Path, seeds: list[int]):
+    Args:
+      folder: the run folder.
+      seeds: their numbers.
+      purge_step: environment steps beyond which TensorBoard is to forget what an earlier process wrote.
+    """
+
+    def __init__(self, folder: Path, seeds: list[int], purge_step: int | None = None):
         from tensorboardX import SummaryWriter
 
         self._file = (folder / "metrics.jsonl").open("a", encoding="utf-8")
-        self._boards = [SummaryWriter(str(folder / "tensorboard" / f"seed{seed}")) for seed in seeds]
+        self._boards = [
+            SummaryWriter(str(folder / "tensorboard" / f"seed{seed}"), purge_step=purge_step) for seed in seeds
+        ]
 
     def write(self, row: dict[str, Any]) -> None:
         """Writes and flushes one row, so that a reader sees the run as it goes."""
@@ -38,6 +49,10 @@ class Writer:
                 for board, value in zip(self._boards, values, strict=True):
                     if value is not None:
                         board.add_scalar(name, value, row["steps"])
+
+    def keep(self) -> None:
+        """Brings what was written to the disk, before a checkpoint that relies on it."""
+        os.fsync(self._file.fileno())
 
     def close(self) -> None:
         """Closes every file."""
@@ -50,13 +65,29 @@ def cut(folder: Path, steps: int) -> float:
     """Drops the rows beyond so many steps, which a run that goes on writes anew; returns the seconds of the last."""
     if not (folder / "metrics.jsonl").exists():  # the best of a sweep, whose lines are in curves.csv
         return 0.0
-    rows = [row for row in read(folder) if row["steps"] <= steps]
+    rows = [row for row in read(folder, interrupted=True) if row["steps"] <= steps]
     beside = folder / "metrics.jsonl.new"
     beside.write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
     beside.replace(folder / "metrics.jsonl")
     return rows[-1]["seconds"] if rows else 0.0
 
 
-def read(folder: Path) -> list[dict[str, Any]]:
-    """The rows of a run folder's metrics.jsonl."""
-    return [json.loads(line) for line in (folder / "metrics.jsonl").read_text(encoding="utf-8").splitlines()]
+def read(folder: Path, interrupted: bool = False) -> list[dict[str, Any]]:
+    """The rows of a run folder's metrics.jsonl.
+
+    Args:
+      folder: the run folder.
+      interrupted: the last line may be half a line.
+
+    Raises:
+      SettingError: a line is damaged.
+    """
+    path, rows = folder / "metrics.jsonl", []
+    lines = path.read_text(encoding="utf-8", errors="replace").splitlines()
+    for number, line in enumerate(lines, 1):
+        try:
+            rows.append(json.loads(line))
+        except ValueError:
+            if not (interrupted and number == len(lines)):
+                raise SettingError(f"{path} is damaged in line {number}.") from None
+    return rows

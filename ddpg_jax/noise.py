@@ -7,6 +7,7 @@ import jax
 import jax.numpy as jnp
 import optax
 
+from ddpg_jax.axis import index, size
 from ddpg_jax.settings import SettingError, setting, settings
 from ddpg_jax.types import Array, Explorer, Key, Learner
 
@@ -50,7 +51,7 @@ def explorer(config: NoiseConfig, policy: Callable[[Learner, Array], Array], act
     chosen = kinds[config.noise]()
 
     def init(num_envs):
-        if config.noise_spread is not None and num_envs == 1:
+        if config.noise_spread is not None and num_envs * size() == 1:
             raise SettingError("noise_spread must be None where num_envs is 1: there is nothing to spread over.")
         return chosen.init(num_envs)
 
@@ -58,14 +59,19 @@ def explorer(config: NoiseConfig, policy: Callable[[Learner, Array], Array], act
 
 
 def scales(config: NoiseConfig) -> Scale:
-    """σ_i(t): spread evenly over the environments (Li et al. 2023, "Parallel Q-learning") and in time."""
+    """σ_i(t): spread evenly over the environments (Li et al. 2023, "Parallel Q-learning") and in time.
+
+    N environments are those of one device; where several share an agent, theirs count too.
+    """
 
     def scale(clock: Array, num_envs: int) -> Any:
         sigma: Any = config.noise_scale
+        total = num_envs * size()
         if config.noise_spread is not None:
-            sigma = jnp.linspace(config.noise_scale, config.noise_spread, num_envs)[:, None]
+            every_sigma = jnp.linspace(config.noise_scale, config.noise_spread, total)[:, None]
+            sigma = jax.lax.dynamic_slice_in_dim(every_sigma, num_envs * index(), num_envs)
         if config.noise_final is not None:
-            vector_steps = config.noise_steps / num_envs  # the product with the clock could overflow
+            vector_steps = config.noise_steps / total  # the product with the clock could overflow
             sigma *= optax.linear_schedule(1.0, config.noise_final, vector_steps)(clock)
         return sigma
 

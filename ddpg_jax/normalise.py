@@ -10,7 +10,7 @@ from typing import Any
 import jax.numpy as jnp
 from flax import struct
 
-from ddpg_jax.axis import Axis, mean, size
+from ddpg_jax.axis import mean, size
 from ddpg_jax.types import Agent, Array, Explorer, Learner, Spec, Transition
 
 EPSILON, BOUND = 1e-6, 10.0
@@ -30,17 +30,17 @@ def statistics(spec: Spec) -> Statistics:
     return Statistics(jnp.zeros(()), jnp.zeros(spec.obs_shape), jnp.ones(spec.obs_shape))
 
 
-def observe(seen: Statistics, obs: Array, axis: Axis = None) -> Statistics:
+def observe(seen: Statistics, obs: Array) -> Statistics:
     """The statistics with the batch obs [N, *O] added (Chan et al. 1979, "Updating formulae", eq. 2.1).
 
-    With an axis, the batches of all its devices are added as one.
+    The batches of devices that share an agent are added as one.
     """
     obs = obs.astype(jnp.float32)
-    added = len(obs) * size(axis)
+    added = len(obs) * size()
     count = seen.count + added
     share = added / count
-    middle = mean(obs.mean(axis=0), axis)
-    spread = mean(jnp.square(obs - middle).mean(axis=0), axis)
+    middle = mean(obs.mean(axis=0))
+    spread = mean(jnp.square(obs - middle).mean(axis=0))
     gap = middle - seen.mean
     variance = (1 - share) * seen.variance + share * spread + share * (1 - share) * jnp.square(gap)
     return Statistics(count, seen.mean + share * gap, variance)
@@ -52,7 +52,7 @@ def normalise(seen: Statistics, obs: Array) -> Array:
     return jnp.clip(scaled, -BOUND, BOUND)
 
 
-def normalised(agent: Agent, spec: Spec, axis: Axis = None) -> Agent:
+def normalised(agent: Agent, spec: Spec) -> Agent:
     """The agent, all of whose networks see normalised observations; the statistics travel in its learner."""
 
     def through(call: Callable[..., Any]) -> Callable[..., Any]:
@@ -71,5 +71,5 @@ def normalised(agent: Agent, spec: Spec, axis: Axis = None) -> Agent:
         value=through(agent.value),
         explorer=Explorer(agent.explorer.init, explore),
         update=update,
-        observe=lambda learner, step: replace(learner, normaliser=observe(learner.normaliser, step.obs, axis)),
+        observe=lambda learner, step: replace(learner, normaliser=observe(learner.normaliser, step.obs)),
     )

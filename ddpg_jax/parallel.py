@@ -9,14 +9,14 @@ from typing import Any
 import jax
 from jax.sharding import PartitionSpec
 
+from ddpg_jax.axis import DATA
 from ddpg_jax.settings import SettingError
 from ddpg_jax.train import LoopConfig, trainer
 from ddpg_jax.types import Agent, Env, Trainer, TrainState
 
-DATA = "data"  # the mesh axis over which an agent's data are divided
 # Where the leaves [S, ...] of a training state lie: what grows with the environments is divided a second time.
 MINE, SHARED = PartitionSpec("seeds", DATA), PartitionSpec("seeds")
-STATE: Any = TrainState(key=SHARED, env=MINE, noise=MINE, learner=SHARED, memory=MINE, numbers=SHARED)  # type: ignore[arg-type]
+STATE: Any = TrainState(key=SHARED, env=MINE, noise=MINE, learner=SHARED, memory=MINE, bad=SHARED, numbers=SHARED)  # type: ignore[arg-type]
 
 
 def portion(loop: LoopConfig, devices: int) -> LoopConfig:
@@ -44,17 +44,14 @@ def portion(loop: LoopConfig, devices: int) -> LoopConfig:
 def shared_trainer(env: Env, agent: Agent, loop: LoopConfig, devices: int) -> Trainer:
     """`trainer` as each of `devices` runs it inside a `shard_map` with the axis `DATA`; `loop` is that of all.
 
-    Each device draws its own episodes, noise and minibatches; one update is that of all minibatches together. What
-    sees only a device's own share: batch norm, and the spread of noise over environments, which each device spans.
+    Each device draws its own episodes, noise and minibatches; one update is that of all minibatches together.
 
     Raises:
-      SettingError: the shares would not be equal, or the agent was not made by `make_agent`.
+      SettingError: the shares would not be equal.
     """
     if devices == 1:
         return trainer(env, agent, loop)
-    if agent.across is None:
-        raise SettingError("devices must not share an agent that cannot say how: make it by make_agent.")
-    mine = trainer(env, agent.across(DATA), portion(loop, devices))
+    mine = trainer(env, agent, portion(loop, devices))
 
     def alone(state):
         return replace(state, key=jax.random.fold_in(state.key, jax.lax.axis_index(DATA)))
@@ -66,8 +63,11 @@ def shared_trainer(env: Env, agent: Agent, loop: LoopConfig, devices: int) -> Tr
     def prefill(state):
         return replace(mine.prefill(alone(state)), key=state.key)
 
+    def refill(state, clock):
+        return replace(mine.refill(alone(state), clock), key=state.key)
+
     def train(state, clock, length):
         trained, metrics = mine.train(alone(state), clock, length)
         return replace(trained, key=state.key), jax.lax.psum(metrics, DATA)
 
-    return Trainer(init, prefill, train, mine.warmup)
+    return Trainer(init, prefill, train, refill, mine.warmup)

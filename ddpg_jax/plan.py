@@ -44,7 +44,16 @@ class RunConfig:
     checkpoint_seconds: float | None = setting(
         default=300.0, help="time after which the end of a chunk is a checkpoint; none: only the end of the run", low=0
     )
+    checkpoint_steps: int | None = setting(
+        default=None, help="environment steps per seed after which it is one, too; none: by time alone", low=1
+    )
+    checkpoint_replay: bool = setting(
+        default=True, help="keep the replay in checkpoints; without it, a run that goes on fills a new one first"
+    )
     keep_checkpoints: int = setting(default=2, help="newest checkpoints to keep, beside the best", low=1)
+    halt_on_nan: bool = setting(
+        default=False, help="end the run when a seed diverges; by default that seed is frozen and the others go on"
+    )
     evaluations: int = setting(default=20, help="chunks of the run; after each one the policy is evaluated", low=1)
     eval_episodes: int = setting(default=32, help="whole episodes per evaluation and seed", low=1)
     episode_length: int | None = setting(
@@ -92,6 +101,7 @@ class Programs(NamedTuple):
     init: Callable[..., TrainState]  # ((keys [S], numbers {name: [S]}), config)
     prefill: Callable[..., TrainState]  # (state [S], config); the state is donated
     chunk: Callable[..., Any]  # (state [S], clock, length, config) -> state, metrics; the state is donated
+    refill: Callable[..., TrainState]  # (state [S] without memory, clock, config); the state is donated
     test: Callable[..., Evaluation]  # ((learner [S], keys [S]), config) -> [S, E]
 
     def start(self, keys: jax.Array, config: Any, numbers: dict[str, jax.Array] | None = None) -> TrainState:
@@ -120,6 +130,9 @@ def programs(env: Env, algorithm: str, loop: LoopConfig, episodes: int, layout: 
     def chunk(state, clock, length, config):
         return of(config, state.numbers).train(state, clock, length)
 
+    def refill(state, clock, config):
+        return of(config, state.numbers).refill(state, clock)
+
     def test(mine, config):
         agent, (learner, key) = make(config, env.spec), mine
         with jax.default_matmul_precision(loop.matmul_precision):
@@ -130,6 +143,7 @@ def programs(env: Env, algorithm: str, loop: LoopConfig, episodes: int, layout: 
         jax.jit(spread(side_by_side(init), layout, outside=STATE), compiler_options=QUICK.get(jax.default_backend())),
         jax.jit(spread(side_by_side(prefill), layout, STATE, STATE), donate_argnums=0),
         jax.jit(spread(over(chunk), layout, STATE, (STATE, BY_SEED)), donate_argnums=0),
+        jax.jit(spread(side_by_side(refill), layout, STATE, STATE), donate_argnums=0),
         jax.jit(spread(side_by_side(test), layout)),
     )
 
@@ -167,6 +181,12 @@ def make_plan(
     bounds = chunk_bounds(warmup, last, run.evaluations)
     if run.seed + run.seeds - 1 > INT32:
         raise SettingError(f"seed and seeds must stay below 2**31 together, not {run.seed} and {run.seeds}.")
+    stored = min(warmup * loop.num_envs, -(-loop.replay_capacity // loop.num_envs) * loop.num_envs)
+    if loop.batch_size > stored:
+        raise SettingError(
+            f"batch_size must be at most the {stored:,} transitions that the warm-up stores (warmup_steps, "
+            f"replay_capacity), not {loop.batch_size:,}."
+        )
     state = phases.shapes(jax.eval_shape(lambda: seed_keys(run)), config)
     replay_bytes, state_bytes, limit = nbytes(state.memory), nbytes(state), memory_limit(layout.devices)
     peak = peak_bytes(state_bytes, run.seeds, layout)
@@ -185,11 +205,15 @@ def peak_bytes(state_bytes: int, seeds: int, layout: Layout) -> int:
     return state_bytes + (state_bytes * layout.groups // seeds if in_turn else 0)
 
 
-def seed_keys(run: RunConfig, layout: Layout = ALONE) -> jax.Array:
-    """[S] the keys of the run's seeds, dealt as the layout says: seed i has the same key in every run."""
+def seed_keys(run: RunConfig, layout: Layout = ALONE, times: int = 1) -> jax.Array:
+    """[S] the keys of the run's seeds, dealt as the layout says: seed i has the same key in every run.
+
+    Args:
+      times: how often all of them are repeated, one after the other.
+    """
 
     def keys():
-        return jax.vmap(jax.random.key)(run.seed + jnp.arange(run.seeds))
+        return jax.vmap(jax.random.key)(run.seed + jnp.tile(jnp.arange(run.seeds), times))
 
     return jax.jit(keys, out_shardings=NamedSharding(layout.mesh(), BY_SEED))() if layout.devices > 1 else keys()
 

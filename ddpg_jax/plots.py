@@ -9,7 +9,7 @@ import numpy as np
 
 
 def learning_curve(rows: list[dict[str, Any]], title: str, path: Path) -> None:
-    """Evaluation return against environment steps: a thin line per seed, a thick one for their mean."""
+    """Evaluation return against environment steps: a thin line per seed, a thick one for the mean of those alive."""
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
@@ -19,10 +19,10 @@ def learning_curve(rows: list[dict[str, Any]], title: str, path: Path) -> None:
     FigureCanvasAgg(figure)
     axes = figure.subplots()
     axes.plot(steps, returns, color="tab:blue", alpha=0.35, linewidth=1)
-    seeds = returns.shape[1]
-    axes.plot(
-        steps, returns.mean(axis=1), color="tab:blue", linewidth=2, label=f"mean of {seeds} seed{'s' * (seeds > 1)}"
-    )
+    seeds, dead = returns.shape[1], int(np.isnan(returns[-1]).sum())
+    label = f"mean of {seeds} seed{'s' * (seeds > 1)}" + f", {dead} of them diverged" * (dead > 0)
+    mean = np.ma.masked_invalid(returns).mean(axis=1).filled(np.nan)
+    axes.plot(steps, mean, color="tab:blue", linewidth=2, label=label)
     axes.set(title=title, xlabel="environment steps per seed", ylabel="evaluation return")
     axes.grid(alpha=0.3)
     axes.spines[["top", "right"]].set_visible(False)

@@ -8,8 +8,8 @@ import jax
 import numpy as np
 
 from ddpg_jax.algorithms import algorithms
-from ddpg_jax.checkpoint import load_learner
-from ddpg_jax.run_folder import best_seed, read_config
+from ddpg_jax.checkpoint import about, load_learner, newest
+from ddpg_jax.run_folder import best_seed, differences, read_config
 from ddpg_jax.settings import SettingError
 from ddpg_jax.types import Agent, Learner, Spec
 
@@ -21,6 +21,9 @@ def load_learners(folder: str | Path) -> tuple[Agent, Learner, dict[str, Any]]:
       SettingError: the folder holds no run of ours.
     """
     stored = read_config(folder)
+    said = about(Path(folder), newest(Path(folder)))["config"]
+    if changed := differences(said, stored["raw"], ("config", "spec")):
+        raise SettingError(f"{folder} holds a checkpoint that does not fit its config.json ({changed}).")
     agent = algorithms()[stored["algorithm"]].make(stored["config"], stored["spec"])
     precision = stored["loop"].get("matmul_precision", "float32")  # older runs did not name it
     agent = agent._replace(act=_precise(agent.act, precision), value=_precise(agent.value, precision))

@@ -8,10 +8,9 @@ import jax
 import jax.numpy as jnp
 import optax
 
-from ddpg_jax.axis import Axis, size
 from ddpg_jax.normalise import normalised
 from ddpg_jax.replay import replay
-from ddpg_jax.roles import Loss, Role, Target, actor_critic, averaged, periodic, polyak
+from ddpg_jax.roles import Loss, Role, Target, actor_critic, periodic, polyak
 from ddpg_jax.settings import SettingError, setting, settings
 from ddpg_jax.types import Agent, Array, Explorer, Learner, Memory, Network, Spec, Variables
 
@@ -107,21 +106,10 @@ def make_agent(
     if spec.image and config.normalise_obs:
         raise SettingError("normalise_obs must be False for images, not True; networks bring them to [0, 1].")
 
-    def agent(roles: dict[str, Role], explorer: Explorer, axis: Axis) -> Agent:
-        init, descend_all = actor_critic(roles)
+    init, descend_all = actor_critic(roles)
 
-        def update(learner, batch, key, tick):
-            return descend_all(learner, replace(batch, reward=config.reward_scale * batch.reward), key, tick)
+    def update(learner, batch, key, tick):
+        return descend_all(learner, replace(batch, reward=config.reward_scale * batch.reward), key, tick)
 
-        plain = Agent(init, act, value, explorer, update, config.discount, memory)
-        return normalised(plain, spec, axis) if config.normalise_obs else plain
-
-    def across(axis):
-        # Schedules count the environments they see: on each device a share of all.
-        later = lambda learner, carry, obs, first, clock, key: explorer.act(  # noqa: E731
-            learner, carry, obs, first, clock * size(axis), key
-        )
-        shared = {name: averaged(role, axis) for name, role in roles.items()}
-        return agent(shared, Explorer(explorer.init, later), axis)
-
-    return agent(roles, explorer, None)._replace(across=across)
+    agent = Agent(init, act, value, explorer, update, config.discount, memory)
+    return normalised(agent, spec) if config.normalise_obs else agent

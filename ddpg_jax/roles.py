@@ -12,7 +12,7 @@ import jax
 import jax.numpy as jnp
 import optax
 
-from ddpg_jax.axis import Axis, mean
+from ddpg_jax.axis import mean
 from ddpg_jax.types import Array, Key, Learner, Metrics, Transition, Variables
 
 # loss(params, learner, batch, key) -> [], (mutated statistics, {name: []}): the one signature an author writes
@@ -31,22 +31,6 @@ class Role(NamedTuple):
     target: Target | None = None
 
 
-def averaged(role: Role, axis: Axis) -> Role:
-    """The role on one of several devices: it descends the mean of all their gradients, so that all stay alike.
-
-    For losses that are means over the batch, the mean over equal shares is that over the whole batch.
-    """
-
-    def loss(params, learner, batch, key):
-        value, (mutated, metrics) = role.loss(params, learner, batch, key)
-        return value, (mean(mutated, axis), metrics)
-
-    def update(grads, state, params=None):
-        return role.optimiser.update(mean(grads, axis), state, params)
-
-    return role._replace(loss=loss, optimiser=optax.GradientTransformation(role.optimiser.init, update))
-
-
 def polyak(tau: Array | float) -> Target:
     """θ' <- τ θ + (1 - τ) θ', running statistics included (Lillicrap et al. 2016, Algorithm 1)."""
     return lambda params, target, updates: optax.incremental_update(params, target, tau)
@@ -60,12 +44,15 @@ def periodic(period: int) -> Target:
 def descend(name: str, role: Role, learner: Learner, batch: Transition, key: Key) -> tuple[Learner, Metrics]:
     """Takes one step down `role.loss`; the parameters of every other role are constants.
 
+    Devices that share the agent descend the mean of their gradients, and so stay alike: of a loss that is a mean over
+    the batch, the mean over equal shares is that over all of it.
+
     Metrics are what the loss reports plus the loss itself, as "name/quantity".
     """
     params = learner.params[name]
     gradient = jax.value_and_grad(role.loss, has_aux=True)
     (loss, (mutated, metrics)), grads = gradient(params, learner, batch, key)
-    updates, opt_state = role.optimiser.update(grads, learner.opt_state[name], params)
+    updates, opt_state = role.optimiser.update(mean(grads), learner.opt_state[name], params)
     params = optax.apply_updates(params, updates) | mutated
     learner = replace(learner, params=learner.params | {name: params}, opt_state=learner.opt_state | {name: opt_state})
     return learner, {f"{name}/{what}": (value, jnp.ones(())) for what, value in ({"loss": loss} | metrics).items()}

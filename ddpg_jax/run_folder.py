@@ -1,13 +1,17 @@
 """A run on disk: config.json, metrics.jsonl, evaluation.json, checkpoints/, curve.png."""
 
+import contextlib
 import dataclasses
 import importlib.metadata
 import json
 import math
+import os
 import shutil
+from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
+import filelock
 import jax
 import numpy as np
 
@@ -16,42 +20,76 @@ from ddpg_jax.settings import SettingError
 from ddpg_jax.types import Spec
 
 ENTRIES = {"config.json", "metrics.jsonl", "evaluation.json", "curve.png", "checkpoints", "tensorboard"}
-ENTRIES |= {"metrics.jsonl.new"}  # of a run that was just being gone on with
+ENTRIES |= {"metrics.jsonl.new", "config.json.new", "evaluation.json.new", "checkpoints-damaged"}  # of one interrupted
+LOCK = ".lock"
 ENTRIES |= {"sweep.csv", "curves.csv", "sweep.png", "best"}  # of a sweep
 PACKAGES = ("ddpg_jax", "jax", "flax", "optax", "gymnax", "brax")
 
 
-def create(folder: Path, overwrite: bool) -> None:
-    """Makes an empty run folder.
+# Settings of a run that change nothing about what it computes.
+FREE = {"out", "overwrite", "steps", "devices", "checkpoint_seconds", "checkpoint_steps", "checkpoint_replay"}
+FREE |= {"keep_checkpoints", "halt_on_nan"}
+
+Settings = TypeVar("Settings")
+
+
+@contextlib.contextmanager
+def held(folder: Path) -> Iterator[None]:
+    """A run folder that no other live process holds; the lock goes with the process, however it ends.
 
     Raises:
-      SettingError: it exists and may not be overwritten, or what is there is no run of ours.
+      SettingError: another one holds it, or it cannot be written.
     """
-    if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
-        if not _is_ours(folder):
-            raise SettingError(f"out must be a new folder or a run of ours, and {folder} is neither.")
-        if not overwrite:
-            raise SettingError(f"out must be a new folder, and {folder} holds a run already; --overwrite replaces it.")
-        shutil.rmtree(folder)
+    lock = filelock.FileLock(folder / LOCK, timeout=0)
     try:
         folder.mkdir(parents=True, exist_ok=True)
+        lock.acquire()
+    except filelock.Timeout:
+        raise SettingError(f"out must not be in use, and {folder} belongs to a run that is still going on.") from None
     except OSError as error:
         raise SettingError(
             f"out must be a folder that can be written, and {folder} is not ({error.strerror})."
         ) from None
+    try:
+        yield
+    finally:
+        lock.release()
+
+
+@contextlib.contextmanager
+def created(folder: Path, overwrite: bool) -> Iterator[None]:
+    """A new and empty run folder, held.
+
+    Raises:
+      SettingError: it exists and may not be overwritten, what is there is no run of ours, or it is in use.
+    """
+    if folder.exists() and (not folder.is_dir() or _entries(folder)):
+        if not _is_ours(folder):
+            raise SettingError(f"out must be a new folder or a run of ours, and {folder} is neither.")
+        if not overwrite:
+            raise SettingError(f"out must be a new folder, and {folder} holds a run already; --overwrite replaces it.")
+    with held(folder):
+        for name in _entries(folder):
+            path = folder / name
+            shutil.rmtree(path) if path.is_dir() else path.unlink()
+        yield
+
+
+def _entries(folder: Path) -> set[str]:
+    return {path.name for path in folder.iterdir()} - {LOCK}
 
 
 def _is_ours(folder: Path) -> bool:
     """Whether the folder holds a run and nothing else."""
     try:
         stored = json.loads((folder / "config.json").read_text(encoding="utf-8"))
-        return {"algorithm", "run", "loop", "spec"} <= stored.keys() and {p.name for p in folder.iterdir()} <= ENTRIES
+        return {"algorithm", "run", "loop", "spec"} <= stored.keys() and _entries(folder) <= ENTRIES
     except (OSError, ValueError, AttributeError):
         return False
 
 
-def write_config(folder: Path, algorithm: str, run: Any, loop: Any, config: Any, spec: Spec) -> None:
-    """Writes config.json: everything that the run depends on."""
+def described(algorithm: str, run: Any, loop: Any, config: Any, spec: Spec) -> dict[str, Any]:
+    """Everything that a run depends on, as config.json says it."""
     device = jax.devices()[0]
     plain_spec = spec._asdict() | {
         "obs_dtype": spec.obs_dtype.name,
@@ -67,7 +105,52 @@ def write_config(folder: Path, algorithm: str, run: Any, loop: Any, config: Any,
         "versions": {package: importlib.metadata.version(package) for package in PACKAGES},
         "device": f"{device.platform}: {device.device_kind}",
     }
-    (folder / "config.json").write_text(json.dumps(stored, indent=2), encoding="utf-8")
+    return json.loads(json.dumps(stored))
+
+
+def write_config(folder: Path, said: dict[str, Any]) -> None:
+    """Writes config.json, as `described` says it."""
+    _write(folder / "config.json", said)
+
+
+def _write(path: Path, said: dict[str, Any]) -> None:
+    """Writes beside the file and renames, so that an end at any instant leaves the old one or the new one."""
+    beside = path.with_name(path.name + ".new")
+    with beside.open("w", encoding="utf-8") as file:
+        file.write(json.dumps(said, indent=2))
+        file.flush()
+        os.fsync(file.fileno())
+    beside.replace(path)
+
+
+def differences(
+    then: dict[str, Any], now: dict[str, Any], groups: Sequence[str] = ("run", "loop", "config", "spec")
+) -> str:
+    """The settings that would change what a run computes, as "tau is 0.01 and was 0.005, ..."; "" if there are none.
+
+    Args:
+      then, now: what config.json said and would say.
+      groups: the parts of it to compare, beside the algorithm.
+    """
+    before, after = ({"algorithm": said["algorithm"]} for said in (then, now))
+    for group in groups:
+        before |= then[group]
+        after |= now[group]
+    names = [name for name in before | after if name not in FREE and before.get(name) != after.get(name)]
+    return ", ".join(f"{name} is {after.get(name)!r} and was {before.get(name)!r}" for name in names)
+
+
+def rebuilt(kind: type[Settings], stored: dict[str, Any], folder: Path) -> Settings:
+    """A group of settings from config.json.
+
+    Raises:
+      SettingError: another version wrote it.
+    """
+    try:
+        return kind(**stored)
+    except TypeError as error:
+        reason = str(error).removeprefix(f"{kind.__name__}.__init__() ")
+        raise SettingError(f"{folder}/config.json was written by another version of ddpg_jax ({reason}).") from None
 
 
 def _plain(config: Any) -> dict[str, Any]:
@@ -75,7 +158,7 @@ def _plain(config: Any) -> dict[str, Any]:
 
 
 def read_config(folder: str | Path) -> dict[str, Any]:
-    """config.json, with `config` and `spec` as the objects they were.
+    """config.json, with `config` and `spec` as the objects they were, and under "raw" as it stands in the file.
 
     Raises:
       SettingError: the folder holds no run of ours.
@@ -91,7 +174,7 @@ def read_config(folder: str | Path) -> dict[str, Any]:
         bounds = {name: np.array(spec[name], np.float32).reshape(shape) for name in ("action_low", "action_high")}
         dtype = np.dtype(spec["obs_dtype"])
         spec = Spec(**spec | bounds | {"obs_shape": tuple(spec["obs_shape"]), "obs_dtype": dtype})
-        return stored | {"config": algorithm.config(**tuples), "spec": spec}
+        return stored | {"config": algorithm.config(**tuples), "spec": spec, "raw": stored}
     except SettingError:
         raise
     except OSError as error:
@@ -111,10 +194,10 @@ def _installed(name: str) -> Algorithm:
 
 
 def write_evaluation(folder: Path, episodes: int, table: list[dict[str, Any]]) -> None:
-    """Writes evaluation.json: a row per seed, and which of them did best."""
-    best = max(table, key=lambda row: -math.inf if row["mean"] is None else row["mean"])["seed"]
-    stored = {"episodes": episodes, "best_seed": best, "seeds": table}
-    (folder / "evaluation.json").write_text(json.dumps(stored, indent=2), encoding="utf-8")
+    """Writes evaluation.json: a row per seed, and which of them did best, if any was finite."""
+    best = max(table, key=lambda row: -math.inf if row["mean"] is None else row["mean"])
+    seed = None if best["mean"] is None else best["seed"]
+    _write(folder / "evaluation.json", {"episodes": episodes, "best_seed": seed, "seeds": table})
 
 
 def best_seed(folder: str | Path) -> int:
@@ -124,6 +207,6 @@ def best_seed(folder: str | Path) -> int:
       SettingError: the run has no final evaluation.
     """
     try:
-        return json.loads((Path(folder) / "evaluation.json").read_text(encoding="utf-8"))["best_seed"]
-    except (OSError, ValueError, KeyError):
+        return int(json.loads((Path(folder) / "evaluation.json").read_text(encoding="utf-8"))["best_seed"])
+    except (OSError, ValueError, KeyError, TypeError):
         raise SettingError(f"{folder} has no final evaluation to tell its best seed by; name a seed.") from None

@@ -12,6 +12,7 @@ import jax
 import jax.numpy as jnp
 
 from ddpg_jax.envs.door import Restart, vectorise
+from ddpg_jax.health import NEVER, freeze, look, unspoilt
 from ddpg_jax.noise import uniform
 from ddpg_jax.settings import SettingError, check, setting, settings
 from ddpg_jax.types import Agent, Array, Env, Explorer, Key, Metrics, Trainer, TrainState
@@ -48,7 +49,9 @@ def trainer(env: Env, agent: Agent, loop: LoopConfig = LoopConfig()) -> Trainer:
     Returns:
       init(key) -> state; prefill(state) -> state with `warmup_steps` uniform random steps stored;
       train(state, clock, length) -> (state, metrics summed over `length` vector steps). `clock` starts at
-      `Trainer.warmup`; `length` may be traced, so one compiled program serves every length.
+      `Trainer.warmup`; `length` may be traced, so one compiled program serves every length. Where anything was not
+      finite, the learner stays as it was before `train`, for good (`TrainState.bad`).
+      refill(state, clock) -> state whose memory holds steps of the present policy instead of those that were lost.
 
     Raises:
       SettingError: a setting has a value that cannot be used.
@@ -60,12 +63,14 @@ def trainer(env: Env, agent: Agent, loop: LoopConfig = LoopConfig()) -> Trainer:
 
     def init(key: Key) -> TrainState:
         env_key, agent_key, key = jax.random.split(key, 3)
+        learner = agent.init(agent_key)
         return TrainState(
             key=key,
             env=vec_env.reset(env_key),
             noise=agent.explorer.init(loop.num_envs),
-            learner=agent.init(agent_key),
+            learner=learner,
             memory=memory.init(),
+            bad=unspoilt(learner),
         )
 
     def interact(explorer: Explorer, state: TrainState, clock: Array, act_key: Key, env_key: Key) -> Any:
@@ -73,18 +78,31 @@ def trainer(env: Env, agent: Agent, loop: LoopConfig = LoopConfig()) -> Trainer:
         action, noise = explorer.act(state.learner, state.noise, running.obs, running.time == 0, clock, act_key)
         env_state, transition, metrics = vec_env.step(env_key, state.env, action)
         learner, ring = agent.observe(state.learner, transition), memory.add(state.memory, clock, transition)
-        return replace(state, env=env_state, noise=noise, learner=learner, memory=ring), metrics
+        return replace(state, env=env_state, noise=noise, learner=learner, memory=ring), transition, metrics
 
     def prefill(state: TrainState) -> TrainState:
         explorer = uniform(env.spec.action_size)
 
         def step(clock, state):
             act_key, env_key = jax.random.split(jax.random.fold_in(state.key, clock))
-            random, _ = interact(explorer, replace(state, noise=()), clock, act_key, env_key)
+            random, *_ = interact(explorer, replace(state, noise=()), clock, act_key, env_key)
             return replace(random, noise=state.noise)
 
         with jax.default_matmul_precision(loop.matmul_precision):
             return jax.lax.fori_loop(0, warmup, step, state)
+
+    def refill(state: TrainState, clock: Any) -> TrainState:
+        rows = -(-loop.replay_capacity // loop.num_envs) + 1
+        key = jax.random.fold_in(jax.random.fold_in(state.key, NEVER), clock)
+
+        def step(past, state):
+            act_key, env_key = jax.random.split(jax.random.fold_in(key, past))
+            return interact(agent.explorer, state, past, act_key, env_key)[0]
+
+        with jax.default_matmul_precision(loop.matmul_precision):
+            empty = replace(state, memory=memory.init())
+            filled = jax.lax.fori_loop(jnp.maximum(clock - rows, 0), clock, step, empty)
+        return replace(filled, learner=state.learner)  # no observation is counted twice
 
     def learn(state: TrainState, clock: Array, key: Key) -> tuple[TrainState, Metrics]:
         def update(learner, tick):
@@ -98,18 +116,20 @@ def trainer(env: Env, agent: Agent, loop: LoopConfig = LoopConfig()) -> Trainer:
 
     def train_step(state: TrainState, clock: Array) -> tuple[TrainState, Metrics]:
         act_key, env_key, learn_key = jax.random.split(jax.random.fold_in(state.key, clock), 3)
-        state, metrics = interact(agent.explorer, state, clock, act_key, env_key)
+        state, transition, metrics = interact(agent.explorer, state, clock, act_key, env_key)
         state, losses = learn(state, clock, learn_key)
-        return state, metrics | losses
+        bad = look(state.learner, state.bad, clock, transition, losses)
+        return replace(state, bad=bad), metrics | losses
 
     def train(state: TrainState, clock: Any, length: Any) -> tuple[TrainState, Metrics]:
         clock = jnp.asarray(clock, jnp.int32)
         refresh_key = jax.random.fold_in(state.key, ~clock)  # negative, as no step's clock is
         state = replace(state, env=vec_env.refresh(refresh_key, state.env))
         with jax.default_matmul_precision(loop.matmul_precision):
-            return accumulate(train_step, state, clock, length)
+            trained, metrics = accumulate(train_step, state, clock, length)
+        return freeze(state, trained, clock + length), metrics
 
-    return Trainer(init, prefill, train, warmup)
+    return Trainer(init, prefill, train, refill, warmup)
 
 
 def accumulate(

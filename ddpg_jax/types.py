@@ -152,7 +152,10 @@ class Memory(NamedTuple):
 
 
 class Agent(NamedTuple):
-    """An algorithm, bound to its settings and networks."""
+    """An algorithm, bound to its settings and networks.
+
+    Several devices can share one that averages what it learns by `mean` of axis.py, as every table of roles does.
+    """
 
     init: Callable[[Key], Learner]
     act: Callable[[Learner, Array], Array]  # the greedy policy: (learner, obs [..., *O]) -> action [..., A]
@@ -162,15 +165,14 @@ class Agent(NamedTuple):
     discount: Array | float  # γ, for returns over several steps
     memory: Callable[..., Memory]  # (spec, num_envs, capacity, batch_size, n_step, γ)
     observe: Callable[[Learner, Transition], Learner] = lambda learner, step: learner  # a fresh step [N, ...]
-    # (mesh axis) -> the agent as each device of the axis runs it on its share of the data, where that is possible
-    across: Callable[[str], "Agent"] | None = None
 
 
 @struct.dataclass
 class TrainState:
     """A whole training run between two steps. Under `vmap` over seeds every leaf leads with [S].
 
-    `numbers` are the settings by which this run differs from its neighbours in a sweep: name -> [].
+    `bad` are the clocks at which quantities were first not finite (health.py). `numbers` are the settings by which this
+    run differs from its neighbours in a sweep: name -> [].
     """
 
     key: Key
@@ -178,6 +180,7 @@ class TrainState:
     noise: Any
     learner: Learner
     memory: Any
+    bad: Array  # [Q] int32
     numbers: dict[str, Array] = struct.field(default_factory=dict)
 
 
@@ -187,4 +190,5 @@ class Trainer(NamedTuple):
     init: Callable[[Key], TrainState]
     prefill: Callable[[TrainState], TrainState]  # uniform random actions, clocks 0 to warmup - 1
     train: Callable[[TrainState, Any, Any], tuple[TrainState, Metrics]]  # (state, clock, length)
+    refill: Callable[[TrainState, Any], TrainState]  # (state without its memory, clock)
     warmup: int  # vector steps of `prefill`

@@ -83,7 +83,8 @@ def test_the_published_preset_is_section_7_of_the_paper():
 
 
 FAST = (
-    "--env lqr --steps 30 --evaluations 1 --eval-episodes 1 --episode-length 3 --warmup-steps 20 --replay-capacity 40"
+    "--env lqr --steps 30 --evaluations 1 --eval-episodes 1 --episode-length 3 --warmup-steps 20 --batch-size 4 "
+    "--replay-capacity 40"
 )
 
 

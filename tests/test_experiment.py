@@ -153,6 +153,8 @@ BAD = {
     "--episode-length 0": "episode_length must be a whole number of at least 1, not 0.",
     "--replay-capacity 2000000000": "replay_capacity must fit the device",
     "--replay-capacity 1000000000000": "replay_capacity must be at most 2,147,483,647, not 1000000000000.",
+    "--batch-size 101": "batch_size must be at most the 100 transitions that the warm-up stores",
+    "--replay-capacity 15": "batch_size must be at most the 15 transitions",
     "--nonsense 3": "--nonsense",
 }
 
@@ -197,8 +199,8 @@ def test_a_config_json_alone_does_not_make_a_folder_ours(tmp_path, capsys, folde
 def test_a_run_of_ours_is_replaced_when_told_so(folder, tmp_path):
     shutil.copytree(folder, tmp_path / "run")
     (tmp_path / "run" / "metrics.jsonl").write_text("old")
-    run_folder.create(tmp_path / "run", overwrite=True)
-    assert not any((tmp_path / "run").iterdir())
+    with run_folder.created(tmp_path / "run", overwrite=True):
+        assert {path.name for path in (tmp_path / "run").iterdir()} <= {run_folder.LOCK}
 
 
 def test_critic_pairs_one_with_many(folder):
@@ -257,7 +259,7 @@ def test_states_with_empty_arrays_can_be_saved(folder, tmp_path):
     """MuJoCo's states hold arrays without elements, which Orbax refuses."""
     _, learner, _ = load_learners(folder)
     empty = {"nothing": jax.numpy.zeros((2, 0)), "something": jax.numpy.ones(2)}
-    save_state(tmp_path, 7, TrainState(jax.random.key(0), empty, (), learner, empty))
+    save_state(tmp_path, 7, TrainState(jax.random.key(0), empty, (), learner, empty, np.zeros(2)), {})
     assert (tmp_path / "checkpoints" / "7").is_dir()
 
 
@@ -293,7 +295,7 @@ def test_the_plan_is_printed_first(tmp_path):
 )
 def test_the_plan_counts_the_seed_that_is_copied_out_to_be_trained(mapping, devices, copied):
     """One on each device, where there are more seeds than devices."""
-    config, loop = DDPGConfig(hidden=(4,)), LoopConfig(warmup_steps=40, replay_capacity=100)
+    config, loop = DDPGConfig(hidden=(4,)), LoopConfig(warmup_steps=40, batch_size=4, replay_capacity=100)
     run = RunConfig(env="lqr", seeds=4)
     env = make_env("lqr")
     plan = make_plan(env, programs(env, "ddpg", loop, 1), config, loop, run, Layout(mapping, devices))

@@ -1,5 +1,6 @@
 """hosts.py with real processes on this machine, each with one CPU device, joined by JAX's own runtime."""
 
+import csv
 import dataclasses
 import json
 import os
@@ -34,18 +35,19 @@ def free_port():
         return one.getsockname()[1]
 
 
-def started(count, words):
-    """`count` processes of the same command that know of each other."""
+def started(count, words, slurm=False):
+    """`count` processes of the same command that know of each other, by flags or by what srun would tell them."""
     port = free_port()
     own = {"JAX_NUM_CPU_DEVICES": "1", "XLA_FLAGS": "--xla_cpu_multi_thread_eigen=false"}
-    command = [sys.executable, "-m", "ddpg_jax", *shlex.split(words), "--distributed"]
-    command += ["--coordinator", f"localhost:{port}", "--processes", str(count), "--process"]
-    return [
-        subprocess.Popen(
-            [*command, str(index)], env=os.environ | own, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
-        )
+    command = [sys.executable, "-m", "ddpg_jax", *shlex.split(words)]
+    flags = ["--distributed", "--coordinator", f"localhost:{port}", "--processes", str(count), "--process"]
+    job = {"SLURM_JOB_ID": str(port), "SLURM_STEP_NODELIST": "localhost", "SLURM_NTASKS": str(count)}  # names a port
+    told = [
+        (job | {"SLURM_PROCID": str(index), "SLURM_LOCALID": str(index)}, []) if slurm else ({}, [*flags, str(index)])
         for index in range(count)
     ]
+    pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
+    return [subprocess.Popen([*command, *more], env=os.environ | own | env, **pipes) for env, more in told]
 
 
 def ended(processes, timeout=240):
@@ -124,6 +126,50 @@ def test_what_cannot_be_distributed_is_refused_by_all(tmp_path):
     assert codes == [2, 2], errors
     assert all("out must be a new folder or a run of ours" in error for error in errors)
     assert [path.name for path in (tmp_path / "taken").iterdir()] == ["notes.txt"]
+
+
+def test_under_slurm_the_processes_find_each_other_without_a_flag(tmp_path):
+    """And one writes; with --no-distributed each of them would be a run of its own."""
+    out = tmp_path / "run"
+    codes, said, errors = ended(started(2, f"train ddpg {FLAGS} --steps 160 --seeds 2 --out {out}", slurm=True))
+    assert codes == [0, 0], errors
+    assert "on 2 devices" in said[0]
+    assert "on 2 devices" not in said[1]
+    (alone,) = started(1, f"train ddpg {FLAGS} --steps 160 --no-distributed --out {tmp_path / 'alone'}", slurm=True)
+    assert ended([alone])[0] == [0]
+
+
+def test_what_a_launcher_says_is_believed(monkeypatch):
+    """Several tasks of a step, not the allocation of a batch script; several workers of a pod."""
+    assert not hosts.launched()
+    monkeypatch.setenv("SLURM_NTASKS", "4")
+    assert not hosts.launched()
+    monkeypatch.setenv("SLURM_STEP_NODELIST", "node[1-4]")
+    assert hosts.launched()
+    monkeypatch.setenv("SLURM_NTASKS", "1")
+    assert not hosts.launched()
+    monkeypatch.setenv("TPU_WORKER_HOSTNAMES", "one,two")
+    assert hosts.launched()
+
+
+def test_a_sweep_over_two_processes_is_the_sweep_of_one(tmp_path):
+    """Halving, table, picture and the best setting's policies included."""
+    words = f"sweep ddpg {FLAGS} --steps 160 --seeds 2 --halving 1 --grid actor_lr 1e-4 1e-2 --grid tau 0.01 0.5 --out"
+    codes, said, errors = ended(started(2, f"{words} {tmp_path / 'many'}"))
+    assert codes == [0, 0], errors
+    assert "part 1 of 1: 4 settings x 2 seeds side by side on 2 devices" in said[0].replace("\n", " ")
+    assert main(shlex.split(f"{words} {tmp_path / 'one'}")) == 0
+    tables = [list(csv.DictReader((tmp_path / name / "sweep.csv").open())) for name in ("many", "one")]
+    for ours, theirs in zip(*tables, strict=True):
+        numbers = [[float(row[name]) for name in ("setting", "seed", "steps", "mean", "min")] for row in (ours, theirs)]
+        np.testing.assert_allclose(*numbers, rtol=1e-3)
+    assert (tmp_path / "many" / "sweep.png").exists()
+    policies = [load_policy(tmp_path / name / "best", seed=1)(np.ones(2, np.float32)) for name in ("many", "one")]
+    np.testing.assert_allclose(*policies, rtol=1e-3)
+    odd = f"sweep ddpg {FLAGS} --steps 160 --grid tau 0.01 0.1 0.5 --out {tmp_path / 'odd'}"
+    codes, _, errors = ended(started(2, odd))
+    assert codes == [2, 2]
+    assert all("devices must be all 2 of all processes" in error for error in errors)
 
 
 def test_alone_nothing_is_waited_for():

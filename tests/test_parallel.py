@@ -8,15 +8,17 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 from jax.sharding import AxisType, PartitionSpec
-from toys import counting, spec, wandering
+from toys import spec, wandering
 
-from ddpg_jax import DDPGConfig, LoopConfig, SettingError, load_policy, make_env, metrics
+from ddpg_jax import DDPGConfig, LoopConfig, load_policy, make_env, metrics
 from ddpg_jax.algorithms import algorithms
+from ddpg_jax.axis import DATA
 from ddpg_jax.cli import main
-from ddpg_jax.parallel import DATA, portion, shared_trainer
+from ddpg_jax.noise import scales
+from ddpg_jax.parallel import portion
 from ddpg_jax.plan import RunConfig, placement, programs
 from ddpg_jax.seeds import Layout
-from ddpg_jax.types import Agent, Transition
+from ddpg_jax.types import Transition
 
 D = 8
 if len(jax.devices()) < D:
@@ -27,6 +29,7 @@ SPEC = spec((3,), 2)
 QUICKLY = {"xla_backend_optimization_level": 0}
 SETTINGS = {
     "ddpg": {"normalise_obs": True, "clip_norm": 0.1, "weight_decay": 0.01},
+    "ddpg with batch norm": {"norm": "batch", "optimiser": "sgd"},
     "td3": {"target_noise": 0.0},
     "sac": {},
     "dpg-off-policy": {"optimiser": "sgd"},
@@ -56,7 +59,7 @@ def on_devices(function, *divided):
 
 
 def agent_of(name):
-    algorithm = algorithms()[name]
+    algorithm = algorithms()[name.split()[0]]
     return algorithm.make(algorithm.config(hidden=(8,), **SETTINGS[name]), SPEC)
 
 
@@ -84,7 +87,7 @@ def test_devices_update_as_one_would_with_all_their_data(name):
         data = jax.tree.map(lambda leaf: jnp.tile(leaf[:4], (D,) + (1,) * (leaf.ndim - 1)), data)
     whole = jax.tree.map(lambda leaf: leaf[:4], data) if name == "sac" else data
     expected = jax.jit(updates(agent), compiler_options=QUICKLY)(learner, whole, KEY)
-    got = on_devices(updates(agent.across(DATA)), False, True, False)(learner, data, KEY)
+    got = on_devices(updates(agent), False, True, False)(learner, data, KEY)
     start = jax.tree.leaves(learner)
     for ours, one, before in zip(jax.tree.leaves(got), jax.tree.leaves(expected), start, strict=True):
         assert (np.asarray(ours) == np.asarray(ours)[:1]).all()
@@ -100,7 +103,7 @@ def test_statistics_are_those_of_the_whole_batch():
     learner = agent.init(KEY)
 
     def observe(learner, data):
-        return jax.tree.map(lambda leaf: leaf[None], agent.across(DATA).observe(learner, data).normaliser)
+        return jax.tree.map(lambda leaf: leaf[None], agent.observe(learner, data).normaliser)
 
     got = on_devices(observe, False, True)(learner, data)
     assert (got.count == 2 * D).all()
@@ -116,11 +119,18 @@ def test_schedules_count_the_environments_of_all_devices():
     learner, obs = agent.init(KEY), jnp.ones((D, 3))
 
     def act(learner, obs, clock):
-        return agent.across(DATA).explorer.act(learner, (), obs, jnp.zeros(1, bool), clock, KEY)[0]
+        return agent.explorer.act(learner, (), obs, jnp.zeros(1, bool), clock, KEY)[0]
 
     tried = on_devices(act, False, True, False)
     np.testing.assert_allclose(tried(learner, obs, jnp.int32(10)), agent.act(learner, obs), atol=1e-6)
     assert not np.allclose(tried(learner, obs, jnp.int32(5)), agent.act(learner, obs), atol=1e-2)
+
+
+def test_noise_is_spread_over_the_environments_of_all_devices():
+    """One environment on each: σ grows from device to device as it would from environment to environment."""
+    scale = scales(DDPGConfig(noise_scale=0.1, noise_spread=0.8))
+    got = on_devices(lambda clock: scale(clock, 1), False)(jnp.int32(0))
+    np.testing.assert_allclose(got[:, 0], 0.1 * np.arange(1, D + 1), rtol=1e-5)
 
 
 LOOP = LoopConfig(num_envs=D, batch_size=2 * D, replay_capacity=400, warmup_steps=80, restart="every-step")
@@ -213,12 +223,6 @@ def test_what_cannot_be_shared_is_refused(sentence, tmp_path, capsys):
     assert main(shlex.split(command)) == 2
     assert capsys.readouterr().err == f"error: {sentence}\n"
     assert not (tmp_path / "run").exists()
-
-
-def test_an_agent_that_cannot_be_shared_says_so():
-    agent = Agent(*(None,) * 7)
-    with pytest.raises(SettingError, match="make it by make_agent"):
-        shared_trainer(counting(lambda time: jnp.zeros(1)), agent, LoopConfig(num_envs=2), 2)
 
 
 def test_from_the_command_line(tmp_path, capsys):

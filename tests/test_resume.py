@@ -11,10 +11,11 @@ import pytest
 
 from ddpg_jax import DDPGConfig, LoopConfig, RunConfig, TD3Config, load_policy, make_env
 from ddpg_jax.algorithms.copdac import COPDACConfig
-from ddpg_jax.checkpoint import load_state
+from ddpg_jax.checkpoint import load_state, newest
 from ddpg_jax.cli import main
-from ddpg_jax.experiment import resume_experiment, run_experiment
+from ddpg_jax.experiment import run_experiment
 from ddpg_jax.plan import placement, programs, seed_keys
+from ddpg_jax.recovery import resume_experiment
 
 pytestmark = pytest.mark.usefixtures("kept_programs")
 LOOP = LoopConfig(num_envs=4, batch_size=8, replay_capacity=200, warmup_steps=40, pool_size=2)
@@ -122,8 +123,8 @@ def test_seeds_are_dealt_anew_to_other_devices(finished, devices):
     layout = placement(DDPGConfig(hidden=(4,)), LOOP, run, make_env("lqr", episode_length=7))
     phases = programs(make_env("lqr", episode_length=7), "ddpg", LOOP, 2, layout)
     shapes = phases.shapes(jax.eval_shape(lambda: seed_keys(run)), DDPGConfig(hidden=(4,)))
-    clock, state = load_state(folder, shapes, layout)
-    assert clock == 40
+    assert newest(folder) == 40
+    state = load_state(folder, 40, shapes, layout).state
     assert len(state.memory.obs.devices()) == devices
     mine, theirs = bits(state), bits(result.state)
     for name in mine:
@@ -147,7 +148,11 @@ def test_what_cannot_be_gone_on_with_is_refused(finished, tmp_path, capsys):
     """One sentence, exit code 2, and nothing touched."""
     folder, _ = finished
     (tmp_path / "empty").mkdir()
-    before = {path: path.stat().st_mtime_ns for path in folder.rglob("*")}
+
+    def stamps():
+        return {path: path.stat().st_mtime_ns for path in folder.rglob("*") if path.name != ".lock"}
+
+    before = stamps()
     for words, sentence in {
         f"train --resume {folder}": f"steps must be above the 160 that {folder} has, not 160.",
         f"resume {folder} --steps 200 --devices 8": "devices must be such that 1 of them trains an agent, as before",
@@ -160,4 +165,120 @@ def test_what_cannot_be_gone_on_with_is_refused(finished, tmp_path, capsys):
         said = capsys.readouterr().err
         assert sentence in said
         assert said.count("\n") == 1
-    assert {path: path.stat().st_mtime_ns for path in folder.rglob("*")} == before
+    assert stamps() == before
+
+
+def copied(finished, tmp_path):
+    """A finished run, to be spoilt."""
+    folder = tmp_path / "run"
+    shutil.copytree(finished[0], folder)
+    return folder
+
+
+def edited(folder, group, **values):
+    path = folder / "config.json"
+    stored = json.loads(path.read_text())
+    stored[group] |= values
+    path.write_text(json.dumps(stored))
+
+
+def test_changed_settings_are_refused_with_their_names_unless_accepted(finished, tmp_path, capsys):
+    """What changes nothing about the result may change; what does is listed and, where accepted, gone on with."""
+    folder = copied(finished, tmp_path)
+    edited(folder, "config", tau=0.5, actor_lr=1e-4)
+    edited(folder, "run", keep_checkpoints=1, eval_episodes=3)
+    words = ["train", "--resume", str(folder), "--steps", "200"]
+    assert main(words) == 2
+    said = capsys.readouterr().err
+    for change in ("tau is 0.5 and was 0.005", "actor_lr is 0.0001 and was 0.001", "eval_episodes is 3 and was 2"):
+        assert change in said
+    assert "keep_checkpoints" not in said
+    assert "--accept-changes goes on" in said
+    assert lines_of(folder) == lines_of(finished[0])
+    assert main([*words, "--accept-changes"]) == 0
+    assert "settings have changed: " in capsys.readouterr().out
+    assert lines_of(folder)[-1]["steps"] == 200
+    assert json.loads((folder / "config.json").read_text())["config"]["tau"] == 0.5
+    assert main([*words[:-1], "240"]) == 0  # from now on these are its settings
+
+
+def test_another_algorithm_shape_or_version_is_refused(finished, tmp_path, capsys):
+    folder = copied(finished, tmp_path)
+    before = (folder / "config.json").read_text()
+    words = ["train", "--resume", str(folder), "--steps", "200"]
+    for group, values, sentence in (
+        ("config", {"hidden": [5]}, "hidden is [5] and was [4]"),
+        ("loop", {"gravity": 1}, "was written by another version of ddpg_jax (got an unexpected keyword"),
+        ("run", {"env": "Pendulum-v1"}, "env is 'Pendulum-v1' and was 'lqr'"),
+        ("spec", {"obs_shape": [3]}, "steps must be above"),  # the file's word counts for policies alone
+    ):
+        edited(folder, group, **values)
+        assert main([*words[:3]] if group == "spec" else words) == 2
+        assert sentence in capsys.readouterr().err
+        (folder / "config.json").write_text(before)
+    stored = json.loads(before)
+    (folder / "config.json").write_text(json.dumps(stored | {"algorithm": "td3", "config": {"hidden": [4]}}))
+    assert main(words) == 2
+    assert "algorithm is 'td3' and was 'ddpg'" in capsys.readouterr().err
+    (folder / "config.json").write_text(before[:100])
+    assert main(words) == 2
+    assert "config.json is damaged" in capsys.readouterr().err
+    (folder / "config.json").write_text(before)
+    (folder / "metrics.jsonl").write_text("{}\n{\n{}\n")
+    assert main(words) == 2
+    assert "metrics.jsonl is damaged in line 2." in capsys.readouterr().err
+
+
+def test_without_its_replay_a_run_fills_a_new_one_and_says_so(tmp_path):
+    """With steps of the present policy, none of them 0, and without counting an observation twice."""
+    run = dataclasses.replace(RUN, out=tmp_path / "run", checkpoint_replay=False)
+    config = DDPGConfig(hidden=(4,), normalise_obs=True)
+    whole = run_experiment("ddpg", config, LOOP, run, announce=quiet)
+    kept = run_experiment(
+        "ddpg", config, LOOP, dataclasses.replace(run, out=tmp_path / "kept", checkpoint_replay=True), announce=quiet
+    )
+    sizes = [sum(p.stat().st_size for p in r.folder.joinpath("checkpoints").rglob("*")) for r in (whole, kept)]
+    assert sizes[0] < sizes[1] - 1000
+    said = []
+    more = resume_experiment(run.out, steps=164, announce=said.append)
+    assert any("the replay was not kept" in line for line in said)
+    assert (np.asarray(more.state.learner.normaliser.count) == 164).all()
+    stored = np.asarray(more.state.memory.obs)[:, :164]  # a row for each of 41 vector steps
+    assert (np.abs(stored).sum(-1) > 0).all()
+    assert len(np.unique(stored.reshape(-1, 2), axis=0)) > 250  # some begin alike
+    assert not np.asarray(more.state.memory.obs)[:, 164:].any()
+
+
+@pytest.mark.parametrize("when", [{"checkpoint_seconds": None}, {"checkpoint_seconds": None, "checkpoint_steps": 40}])
+def test_checkpoints_may_come_after_so_many_steps(when, tmp_path):
+    run = dataclasses.replace(RUN, out=tmp_path / "run", keep_checkpoints=99, **when)
+    run_experiment("ddpg", DDPGConfig(hidden=(4,)), LOOP, run, announce=quiet)
+    kept = sorted(int(path.name) * 4 for path in (tmp_path / "run" / "checkpoints").iterdir())
+    assert kept == ([80, 120, 160] if "checkpoint_steps" in when else [160])
+
+
+def test_a_run_may_be_stopped_from_python_and_goes_on(tmp_path):
+    """At the end of a chunk, with all that a finished run leaves."""
+    run = dataclasses.replace(RUN, out=tmp_path / "run", checkpoint_seconds=None)
+    rows = []
+    result = run_experiment(
+        "ddpg", DDPGConfig(hidden=(4,)), LOOP, run, quiet, lambda row, plan: rows.append(row), lambda: len(rows) == 3
+    )
+    assert (result.outcome, result.steps) == ("stopped", rows[-1]["steps"])
+    assert (tmp_path / "run" / "evaluation.json").exists()
+    more = resume_experiment(run.out, announce=quiet)
+    assert (more.outcome, more.steps) == ("finished", 160)
+
+
+def test_nothing_that_is_loaded_is_executed(finished, tmp_path, monkeypatch):
+    """No pickle, wherever it would come from."""
+
+    def refuse(*args, **kwargs):
+        raise AssertionError("unpickled")
+
+    monkeypatch.setattr("pickle.loads", refuse)
+    monkeypatch.setattr("pickle.load", refuse)
+    monkeypatch.setattr("pickle.Unpickler", refuse)
+    folder = copied(finished, tmp_path)
+    assert load_policy(folder)(np.zeros(2, np.float32)).shape == (1,)
+    assert resume_experiment(folder, steps=200, announce=quiet).steps == 200

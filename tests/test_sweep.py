@@ -115,6 +115,55 @@ def test_halving_ends_the_worse_half_and_changes_nothing_for_the_others(swept, t
     assert halved.table[0]["setting"] in alive
 
 
+def test_places_that_become_free_go_to_copies_of_the_better_half(swept, tmp_path):
+    """With the networks of the parent, its numbers perturbed within their limits, and numbers of their own."""
+    run = dataclasses.replace(RUN, out=tmp_path / "replaced", overwrite=True)
+    points = [point | {"discount": 0.95} for point in POINTS]
+    result = sweep("ddpg", points, CONFIG, LOOP, run, halving=2, replace=True, announce=quiet)
+    lines = rows_of(run.out / "sweep.csv")
+    settings = {int(line["setting"]): line for line in lines}
+    assert sorted(settings) == list(range(8))  # four to begin with, two born at each of two rungs
+    assert [settings[i]["parent"] for i in range(4)] == [""] * 4
+    assert sum(line["finished"] == "True" for line in settings.values()) == 4
+    at_first = {i for i in range(4) if settings[i]["steps"] == "60"}
+    assert len(at_first) == 2
+    for child in range(4, 8):
+        parent = settings[int(settings[child]["parent"])]
+        assert int(parent["setting"]) < child
+        assert int(parent["setting"]) not in at_first
+        for name in ("actor_lr", "tau", "discount"):
+            share = float(settings[child][name]) / float(parent[name])
+            assert any(np.isclose(share, factor) for factor in (0.8, 1.25)) or float(settings[child][name]) == 1.0
+    curves = rows_of(run.out / "curves.csv")
+    born = [row["steps"] for row in curves if int(row["setting"]) == 4]
+    assert born[0] == "80"
+    assert len(born) in (2 * 1, 2 * 3)
+    assert read_config(run.out / "best")["config"].actor_lr == result.best["actor_lr"]
+    again = sweep("ddpg", points, CONFIG, LOOP, run, halving=2, replace=True, announce=quiet)
+    assert again.table == result.table
+
+
+def test_a_copy_goes_on_from_where_its_parent_is(tmp_path, monkeypatch):
+    """Unperturbed, it does what its parent does."""
+    monkeypatch.setattr(MODULE, "perturbed", lambda point, *rest: dict(point))
+    run = dataclasses.replace(RUN, out=tmp_path / "run")
+    sweep("ddpg", POINTS, CONFIG, LOOP, run, halving=1, replace=True, announce=quiet)
+    parents = {int(row["setting"]): row["parent"] for row in rows_of(run.out / "sweep.csv")}
+    curves = {}
+    for row in rows_of(run.out / "curves.csv"):
+        curves.setdefault((row["setting"], row["seed"]), []).append(float(row["eval_return"]))
+    for child in (4, 5):
+        for seed in ("5", "6"):
+            mine, theirs = curves[str(child), seed], curves[parents[child], seed]
+            assert len(mine) == 2
+            np.testing.assert_allclose(mine, theirs[-2:], rtol=1e-3)
+
+
+def test_replacing_needs_halving():
+    with pytest.raises(SettingError, match="replace must be given with halving"):
+        sweep("ddpg", POINTS, CONFIG, LOOP, RUN, replace=True)
+
+
 def test_shapes_take_programs_of_their_own_and_small_memory_more(swept, tmp_path, monkeypatch):
     """Two programs of two settings; with room for one setting, four parts; the numbers do not change."""
     points = [point | {"batch_size": size} for size in (8, 4) for point in POINTS[:2]]

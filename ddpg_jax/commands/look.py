@@ -48,7 +48,9 @@ def table_of(rows: list[dict[str, Any]], title: str) -> Table:
     return table
 
 
-def _cell(name: str, value: float | None) -> str:
+def _cell(name: str, value: Any) -> str:
+    if name == "diverged":
+        return value or "no"
     if value is None:
         return "not finite"
     return str(value) if name == "seed" else f"{value:,.1f}"

@@ -1,16 +1,16 @@
 """What `ddpg-jax sweep` asks for beside the settings of a run, and what it prints."""
 
 import dataclasses
+import functools
 import itertools
 import math
 from typing import Annotated, Any
 
 import tyro
-from rich.console import Console
 from rich.table import Table
 from typing_extensions import Doc
 
-from ddpg_jax.commands.train import Hosts, prepare_for
+from ddpg_jax.commands.train import Hosts, prepare_for, together
 from ddpg_jax.settings import SettingError, check, count
 from ddpg_jax.space import Point, Range, grid, read, sampled
 
@@ -36,6 +36,10 @@ class Search:
     sample: Annotated[int | None, Doc("how many random draws of all ranges together")] = None
     sample_seed: Annotated[int, Doc("seed of those draws")] = 0
     halving: Annotated[int, Doc("how many times, evenly over the run, the worse half of the settings ends")] = 0
+    replace: Annotated[
+        bool, Doc("with halving: their places go to copies of the better half, with their numbers perturbed")
+    ] = False
+    others: Hosts = dataclasses.field(default_factory=Hosts)
 
     def points(self, groups: tuple[Any, ...]) -> list[Point]:
         """The settings to try, of these groups of settings.
@@ -62,22 +66,21 @@ class Search:
 
 def run_sweep(name: str, search: Search, run: Any, loop: Any, config: Any) -> None:
     """Sweeps and prints the table."""
-    from ddpg_jax.display import Display
     from ddpg_jax.sweep import sweep
 
     points = search.points((config, loop))
-    prepare_for(check(run).replace(seeds=run.seeds * len(points)), loop, config, Hosts())
-    with Display(Console(stderr=False)) as display:
-        swept = sweep(name, points, config, loop, run, search.halving, display.announce, display.report)
+    prepare_for(check(run).replace(seeds=run.seeds * len(points)), loop, config, search.others)
+    experiment = functools.partial(sweep, name, points, config, loop, run, search.halving, search.replace)
+    swept, console = together(search.others, experiment)
     table = Table(title=f"interquartile mean of {run.seeds} seed(s), 95% interval")
     for head in swept.table[0]:
         table.add_column(head, justify="right")
     for row in swept.table[:SHOWN]:
         table.add_row(*map(_cell, row.values()))
-    display.console.print(table)
+    console.print(table)
     if len(swept.table) > SHOWN:
-        display.console.print(f"and {len(swept.table) - SHOWN} more in sweep.csv")
-    display.console.print(f"{swept.folder}: sweep.csv, curves.csv, sweep.png, best (a run folder)")
+        console.print(f"and {len(swept.table) - SHOWN} more in sweep.csv")
+    console.print(f"{swept.folder}: sweep.csv, curves.csv, sweep.png, best (a run folder)")
 
 
 def _cell(value: Any) -> str:

@@ -14,8 +14,10 @@ from typing_extensions import Doc
 from ddpg_jax import hosts
 from ddpg_jax.commands.look import table_of
 from ddpg_jax.settings import SettingError, check
+from ddpg_jax.signals import Stop
 from ddpg_jax.train import LoopConfig
 
+ENDS = {"finished": 0, "halted": 4, "stopped": 75}  # exit codes; 75 is what sysexits.h calls "try again later"
 LOST = "another process of this run has ended; when all are back, `ddpg-jax train --resume` goes on from the checkpoint"
 
 
@@ -23,7 +25,10 @@ LOST = "another process of this run has ended; when all are back, `ddpg-jax trai
 class Hosts:
     """Several processes of one run: the same command in each of them."""
 
-    distributed: Annotated[bool, Doc("this is one of several processes; on a CPU each is one device")] = False
+    distributed: Annotated[
+        bool,
+        Doc("this is one of several processes (on a CPU each is one device); by default if srun or mpirun says so"),
+    ] = dataclasses.field(default_factory=hosts.launched)
     coordinator: Annotated[str | None, Doc("HOST:PORT of process 0; by default found out from the cluster")] = None
     processes: Annotated[int | None, Doc("how many; by default as the cluster says")] = None
     process: Annotated[int | None, Doc("which of them this is, from 0; by default as the cluster says")] = None
@@ -38,12 +43,12 @@ class Hosts:
         return hosts.first()
 
 
-def run_train(name: str, others: Hosts, run: Any, loop: LoopConfig, config: Any) -> None:
-    """Trains and prints the table."""
+def run_train(name: str, others: Hosts, run: Any, loop: LoopConfig, config: Any) -> int:
+    """Trains, prints the table and returns the exit code."""
     from ddpg_jax.experiment import run_experiment
 
     prepare_for(check(run), loop, config, others)
-    _show(others, functools.partial(run_experiment, name, config, loop, run))
+    return _show(others, functools.partial(run_experiment, name, config, loop, run))
 
 
 def prepare_for(run: Any, loop: LoopConfig, config: Any, others: Hosts) -> None:
@@ -57,8 +62,21 @@ def prepare_for(run: Any, loop: LoopConfig, config: Any, others: Hosts) -> None:
     prepare(run.seeds, one_thread, 1 if others.distributed else run.devices)
 
 
-def _show(others: Hosts, experiment: Callable[..., Any]) -> None:
-    """Runs an experiment with a display and prints its table, in one of the processes."""
+def _show(others: Hosts, experiment: Callable[..., Any]) -> int:
+    """Runs an experiment until it ends or is asked to, prints its table and returns the exit code."""
+    with Stop(functools.partial(print, file=sys.stderr, flush=True)) as stop:
+        result, console = together(others, functools.partial(experiment, stop=stop))
+    run = result.run
+    console.print(table_of(result.table, f"{run.eval_episodes} deterministic episodes per seed"))
+    console.print(f"{result.folder}: config.json, metrics.jsonl, evaluation.json, curve.png, checkpoints, tensorboard")
+    if result.outcome == "stopped":
+        again = f"ddpg-jax train --resume {result.folder}"
+        console.print(f"stopped at {result.steps:,} of {run.steps:,} steps; `{again}` goes on", soft_wrap=True)
+    return ENDS[result.outcome]
+
+
+def together(others: Hosts, experiment: Callable[..., Any]) -> tuple[Any, Console]:
+    """Runs an experiment in every process, with a display in one of them; the console of the others is silent."""
     import jax
 
     from ddpg_jax.display import Display
@@ -66,37 +84,33 @@ def _show(others: Hosts, experiment: Callable[..., Any]) -> None:
     speaks = others.join()
     try:
         with Display(Console(stderr=False, quiet=not speaks)) as display:
-            result = experiment(announce=display.announce, report=display.report)
+            return experiment(announce=display.announce, report=display.report), display.console
     except jax.errors.JaxRuntimeError as error:
         if not others.distributed:
             raise
         print(f"error: {LOST} ({str(error).splitlines()[0][:200]})", file=sys.stderr, flush=True)
         hosts.leave(3)
-    run = result.run
-    display.console.print(table_of(result.table, f"{run.eval_episodes} deterministic episodes per seed"))
-    display.console.print(
-        f"{result.folder}: config.json, metrics.jsonl, evaluation.json, curve.png, checkpoints, tensorboard"
-    )
 
 
 def resume(
     folder: Annotated[tyro.conf.Positional[Path], Doc("run folder")],
     steps: Annotated[int | None, Doc("environment steps per seed to train to; by default as before")] = None,
     devices: Annotated[int | None, Doc("devices to use; by default as before")] = None,
+    accept_changes: Annotated[bool, Doc("go on although config.json no longer says what the run began with")] = False,
     others: Hosts = Hosts(),
-) -> Callable[[], None]:
+) -> Callable[[], int]:
     """`resume RUN`."""
-    return lambda: run_resume(folder, steps, devices, others)
+    return lambda: run_resume(folder, steps, devices, accept_changes, others)
 
 
-def run_resume(folder: Path, steps: int | None, devices: int | None, others: Hosts) -> None:
-    """Goes on with a run and prints the table."""
-    from ddpg_jax.experiment import resume_experiment
+def run_resume(folder: Path, steps: int | None, devices: int | None, accept_changes: bool, others: Hosts) -> int:
+    """Goes on with a run, prints the table and returns the exit code."""
     from ddpg_jax.plan import RunConfig
-    from ddpg_jax.run_folder import read_config
+    from ddpg_jax.recovery import resume_experiment
+    from ddpg_jax.run_folder import read_config, rebuilt
 
     stored = read_config(folder)
-    run = RunConfig(**stored["run"])
+    run = rebuilt(RunConfig, stored["run"], folder)
     run = dataclasses.replace(run, devices=run.devices if devices is None else devices)
-    prepare_for(check(run), LoopConfig(**stored["loop"]), stored["config"], others)
-    _show(others, functools.partial(resume_experiment, folder, steps, devices))
+    prepare_for(check(run), rebuilt(LoopConfig, stored["loop"], folder), stored["config"], others)
+    return _show(others, functools.partial(resume_experiment, folder, steps, devices, accept_changes))

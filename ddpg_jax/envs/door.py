@@ -40,10 +40,10 @@ def door(
 
     def once(key, state, action):
         inner, obs, reward, terminated, truncated = step(key, state.inner, action)
-        new = _like(EnvState(inner, obs, state.time + 1), state)
-        terminated = jnp.asarray(terminated, bool)
-        truncated = (jnp.asarray(truncated, bool) | (new.time >= spec.episode_length)) & ~terminated
-        return new, jnp.asarray(reward, jnp.float32), terminated, truncated
+        new = _like(EnvState(inner, obs, state.time + 1), state, spec.name)
+        terminated = _number("terminated", terminated, bool, spec.name)
+        truncated = (_number("truncated", truncated, bool, spec.name) | (new.time >= spec.episode_length)) & ~terminated
+        return new, _number("reward", reward, jnp.float32, spec.name), terminated, truncated
 
     advance = once if spec.action_repeat == 1 else _repeated(once, spec.action_repeat)
 
@@ -165,19 +165,41 @@ def _over(mask: Array, values: Array) -> tuple[Array, Array]:
     return jnp.where(mask, values, 0).sum().astype(jnp.float32), mask.sum().astype(jnp.float32)
 
 
-def _like(new: EnvState, old: EnvState) -> EnvState:
+def _like(new: EnvState, old: EnvState, name: str) -> EnvState:
     """`new` in the dtypes of `old`, so that a state can be carried through a loop.
 
     Raises:
-      SettingError: a part would lose its fraction.
+      SettingError: the two differ in structure or shape, or a part would lose its fraction.
     """
+    before, after = (dict(jax.tree.leaves_with_path(state)) for state in (old, new))
+    for path in before.keys() ^ after.keys():
+        there = "reset and not after step" if path in before else "step and not after reset"
+        raise SettingError(f"{name} must have the same state throughout, and {_part(path)} is there after {there}.")
 
-    def cast(new, old):
+    def cast(path, new, old):
         new = jnp.asarray(new)
+        if new.shape != old.shape:
+            raise SettingError(f"{name}: {_part(path)} has shape {old.shape} after reset and {new.shape} after step.")
         if new.dtype != old.dtype and not np.can_cast(new.dtype, old.dtype, "same_kind"):
             raise SettingError(
-                f"A part of the state is {old.dtype} after reset and {new.dtype} after step; let it start so."
+                f"{name}: {_part(path)} is {old.dtype} after reset and {new.dtype} after step; let it start so."
             )
         return jnp.asarray(new, old.dtype)
 
-    return jax.tree.map(cast, new, old)
+    return jax.tree_util.tree_map_with_path(cast, new, old)
+
+
+def _part(path: Any) -> str:
+    """A part of a state by the name that its author knows."""
+    return jax.tree_util.keystr(path).replace(".inner", "state", 1).removeprefix(".")
+
+
+def _number(what: str, value: Any, dtype: Any, name: str) -> Array:
+    """A scalar of this dtype.
+
+    Raises:
+      SettingError: it is none.
+    """
+    if jnp.shape(value):
+        raise SettingError(f"{name} must give one {what} a step, and its shape is {jnp.shape(value)}.")
+    return jnp.asarray(value, dtype)

@@ -1,0 +1,261 @@
+"""What a run survives: kills at random instants, a full disk, flipped bits, a rival in its folder.
+
+    python benchmarks/faults.py --kills 100        # about ten minutes; writes benchmarks/results/faults.json
+
+A run is killed (SIGKILL) again and again, while it trains and while it saves, and goes on each time from its newest
+checkpoint; in the end every line of its metrics and the sums over all bits of its final state are compared with a run
+that was left in peace.
+"""
+
+import argparse
+import json
+import os
+import platform
+import random
+import resource
+import shlex
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from collections import Counter
+from pathlib import Path
+from typing import Any
+
+import jax
+
+from ddpg_jax.checkpoint import Damaged, about, clocks, load_state, newest
+from ddpg_jax.plan import RunConfig, options_of, placement, programs, seed_keys
+from ddpg_jax.run_folder import read_config
+from ddpg_jax.train import LoopConfig
+
+RESULTS = Path(__file__).parent / "results"
+CHUNK = 10  # environment steps, a checkpoint after each
+FLAGS = (
+    "td3 --env lqr --episode-length 7 --seeds 2 --hidden 8 --batch-size 8 --replay-capacity 2000 --warmup-steps 20 "
+    "--pool-size 2 --eval-episodes 1 --checkpoint-seconds 0 --normalise-obs"
+)
+
+
+def command(folder: Path, chunks: int) -> list[str]:
+    """The run, anew."""
+    steps = f"--steps {20 + CHUNK * chunks} --evaluations {chunks}"
+    words = f"train {FLAGS} {steps} --overwrite --out {folder}"
+    return [sys.executable, "-m", "ddpg_jax", *shlex.split(words)]
+
+
+def again(folder: Path) -> list[str]:
+    """The run, from where it is."""
+    return [sys.executable, "-m", "ddpg_jax", "train", "--resume", str(folder)]
+
+
+def start(words: list[str], **options: Any) -> subprocess.Popen[str]:
+    """A process whose output can be read, line by line."""
+    return subprocess.Popen(words, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, **options)
+
+
+def finish(words: list[str], **options: Any) -> tuple[int, str, str]:
+    """A process to its end: (exit code, output, errors)."""
+    process = start(words, **options)
+    said, errors = process.communicate()
+    return process.returncode, said, errors
+
+
+def lines(folder: Path) -> list[dict[str, Any]]:
+    """metrics.jsonl without the wall-clock; half a line at its end does not count."""
+    path = folder / "metrics.jsonl"
+    whole = path.read_text(encoding="utf-8").split("\n")[:-1] if path.exists() else []
+    return [{name: value for name, value in json.loads(line).items() if name != "seconds"} for line in whole]
+
+
+def sums(folder: Path) -> dict[str, int]:
+    """Over all bits of the newest checkpoint."""
+    return about(folder, newest(folder))["sums"]
+
+
+def live(words: list[str], until: str, longest: float, chance: random.Random) -> bool:
+    """Starts a process and kills it at a random instant of the `longest` seconds after it has said `until`.
+
+    Returns:
+      Whether it was killed, and did not end before.
+    """
+    process = start(words)
+    assert process.stdout
+    for line in process.stdout:
+        if until in line:
+            break
+    try:
+        process.communicate(timeout=chance.uniform(0, longest))
+    except subprocess.TimeoutExpired:
+        process.send_signal(signal.SIGKILL)
+        process.communicate()
+    return process.returncode == -signal.SIGKILL
+
+
+def kills(count: int, chunks: int, place: Path, seed: int = 0, longest: float = 1.0) -> dict[str, Any]:
+    """Kills a run up to `count` times and compares it with one left in peace."""
+    chance, peaceful, folder = random.Random(seed), place / "peaceful", place / "killed"
+    code, _, errors = finish(command(peaceful, chunks))
+    assert code == 0, errors
+    survived, lost, saving = 0, Counter[int](), 0
+    while survived < count:
+        fresh = not clocks(folder)
+        words, word = (command(folder, chunks), "compiling") if fresh else (again(folder), "going on from")
+        if not live(words, word, 6 * longest if fresh else longest, chance):
+            break
+        survived += 1
+        checkpoints = folder / "checkpoints"
+        saving += any(not path.name.isdigit() for path in checkpoints.glob("*"))
+        rows = lines(folder)
+        if rows and clocks(folder):
+            lost[(rows[-1]["steps"] - newest(folder)) // CHUNK] += 1
+    if newest(folder) < newest(peaceful):
+        code, _, errors = finish(again(folder))
+        assert code == 0, errors
+    result = {"kills": survived, "while saving": saving, "chunks lost": dict(sorted(lost.items()))}
+    result["lines wrong"] = sum(mine != theirs for mine, theirs in zip(lines(folder), lines(peaceful), strict=True))
+    result["parts of the state wrong"] = sum(sums(folder)[name] != value for name, value in sums(peaceful).items())
+    return result
+
+
+def flips(folder: Path, place: Path, seed: int = 0) -> dict[str, int]:
+    """Every file of the newest checkpoint in turn with a flipped bit, cut in half, empty and missing.
+
+    Returns:
+      How often that was found, harmless (the state was read, and every bit of it is right), and wrong.
+    """
+    chance, stored = random.Random(seed), read_config(folder)
+    run, loop = RunConfig(**stored["run"]), LoopConfig(**stored["loop"])
+    from ddpg_jax.envs import make_env
+
+    env = make_env(run.env, **options_of(run))
+    layout = placement(stored["config"], loop, run, env)
+    phases = programs(env, stored["algorithm"], loop, run.eval_episodes, layout)
+    shapes = phases.shapes(jax.eval_shape(lambda: seed_keys(run)), stored["config"])
+    clock = newest(folder)
+
+    def bits(where: Path) -> list[bytes]:
+        state = load_state(where, clock, shapes, layout).state
+        is_key = lambda leaf: jax.dtypes.issubdtype(leaf.dtype, jax.dtypes.prng_key)  # noqa: E731
+        plain = [jax.random.key_data(leaf) if is_key(leaf) else leaf for leaf in jax.tree.leaves(state)]
+        return [jax.device_get(leaf).tobytes() for leaf in plain]
+
+    right, found = bits(folder), Counter({"found": 0, "harmless": 0, "wrong": 0})
+    files = [path for path in (folder / "checkpoints" / str(clock)).rglob("*") if path.is_file()]
+    for path in files:
+        for fault in ("flip", "half", "empty", "missing"):
+            broken = place / "broken"
+            shutil.rmtree(broken, ignore_errors=True)
+            shutil.copytree(folder, broken)
+            _spoil(broken / path.relative_to(folder), fault, chance)
+            try:
+                found["harmless" if bits(broken) == right else "wrong"] += 1
+            except Damaged:
+                found["found"] += 1
+    return {"files": len(files), **found}
+
+
+def _spoil(path: Path, fault: str, chance: random.Random) -> None:
+    content = bytearray(path.read_bytes())
+    if fault == "missing":
+        path.unlink()
+        return
+    if fault == "flip" and content:
+        content[chance.randrange(len(content))] ^= 1 << chance.randrange(8)
+    kept = {"flip": len(content), "half": len(content) // 2, "empty": 0}[fault]
+    path.write_bytes(content[:kept])
+
+
+def full_disk(place: Path, chunks: int, room: int) -> dict[str, Any]:
+    """A run on a disk with `room` bytes: a file system in memory where that may be mounted, else a limit on files."""
+    disk = place / "disk"
+    disk.mkdir()
+    mounted = (
+        os.geteuid() == 0
+        and not subprocess.run(
+            ["mount", "-t", "tmpfs", "-o", f"size={room}", "tmpfs", str(disk)], capture_output=True, check=False
+        ).returncode
+    )
+
+    def limit():
+        resource.setrlimit(resource.RLIMIT_FSIZE, (room // 100, resource.RLIM_INFINITY))
+
+    folder = disk / "run"
+    words = [*command(folder, chunks), "--keep-checkpoints", "100000", "--checkpoint-steps", "1"]
+    try:
+        code, _, errors = finish(words, preexec_fn=None if mounted else limit)
+        said = [line for line in errors.splitlines() if line.startswith("error:")]
+        kept = clocks(folder) if folder.exists() else []
+        elsewhere = place / "freed"
+        shutil.copytree(folder, elsewhere) if kept else None
+    finally:
+        if mounted:
+            subprocess.run(["umount", str(disk)], check=True)
+    result = {"how": "tmpfs" if mounted else "RLIMIT_FSIZE", "exit code": code, "said": said[-1:], "kept": len(kept)}
+    if kept:
+        stored = json.loads((elsewhere / "config.json").read_text(encoding="utf-8"))
+        steps = max(kept) + 5 * CHUNK
+        code, _, errors = finish([*again(elsewhere), "--steps", str(min(steps, stored["run"]["steps"]))])
+        result["goes on elsewhere"] = code == 0 or errors
+    return result
+
+
+def terminated(place: Path, chunks: int) -> dict[str, Any]:
+    """SIGTERM while compiling, then two in a row."""
+    folder, results = place / "terminated", {}
+    for name, times in (("once", 1), ("twice", 2)):
+        process = start(command(folder, chunks * 1000))
+        assert process.stdout
+        for line in process.stdout:
+            if "compiling" in line:
+                break
+        began = time.perf_counter()
+        for _ in range(times):
+            process.send_signal(signal.SIGTERM)
+            time.sleep(0.2)
+        said, _ = process.communicate()
+        results[name] = {
+            "exit code": process.returncode,
+            "seconds": round(time.perf_counter() - began, 1),
+            "goes on": "--resume" in said.replace("\n", " "),
+        }
+    return results
+
+
+def rivals(place: Path, chunks: int) -> dict[str, Any]:
+    """A second run into the folder of one that is going on, and another that would go on with it."""
+    folder = place / "rivals"
+    first = start(command(folder, chunks))
+    while not clocks(folder):
+        time.sleep(0.05)
+        assert first.poll() is None
+    codes = [finish(words)[0] for words in (command(folder, chunks), again(folder))]
+    first.communicate()
+    return {"exit codes of the rivals": codes, "of the first": first.returncode}
+
+
+def main() -> None:
+    """Runs all and writes the figures."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--kills", type=int, default=100)
+    options = parser.parse_args()
+    place = Path(tempfile.mkdtemp())
+    began = time.perf_counter()
+    results: dict[str, Any] = {"kills": kills(options.kills, 5 * options.kills, place)}
+    print(results, flush=True)
+    results["damaged files"] = flips(place / "killed", place)
+    results["full disk"] = full_disk(place, 200, 3_000_000)
+    results["SIGTERM while compiling"] = terminated(place, 50)
+    results["rivals"] = rivals(place, 60)
+    results["seconds"] = round(time.perf_counter() - began)
+    results["device"] = f"{platform.machine()}, {os.cpu_count()} virtual cores, no accelerator"
+    results["command"] = f"python benchmarks/faults.py --kills {options.kills}"
+    print(json.dumps(results, indent=1))
+    (RESULTS / "faults.json").write_text(json.dumps(results, indent=1) + "\n", encoding="utf-8")
+    shutil.rmtree(place)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,89 @@
+"""A long run with checkpoints, evaluation and logging on: does anything grow?
+
+    python benchmarks/soak.py --minutes 60        # writes benchmarks/results/soak.json
+
+After every chunk: memory of the process, open files, threads, programs compiled so far; and how long checkpoints made
+the run wait.
+"""
+
+import argparse
+import json
+import os
+import platform
+import resource
+import shutil
+import tempfile
+import threading
+import time
+from collections import Counter
+from pathlib import Path
+from typing import Any
+
+import jax
+
+from ddpg_jax import DDPGConfig, LoopConfig, RunConfig, checkpoint
+from ddpg_jax.device import prepare
+from ddpg_jax.experiment import run_experiment
+
+RESULTS = Path(__file__).parent / "results"
+
+
+def main() -> None:
+    """Runs, watches and writes the figures."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--minutes", type=float, default=60.0)
+    minutes = parser.parse_args().minutes
+    prepare(4)
+    seen: Counter[str] = Counter()
+    jax.monitoring.register_event_duration_secs_listener(lambda name, seconds, **_: seen.update([name]))
+    waited: list[float] = []
+    save = checkpoint.Checkpoints.save
+
+    def timed(*args: Any) -> None:
+        begun = time.perf_counter()
+        save(*args)
+        waited.append(time.perf_counter() - begun)
+
+    checkpoint.Checkpoints.save = timed  # type: ignore[method-assign]
+    began, samples = time.monotonic(), []
+
+    def watch(row: dict[str, Any], plan: Any) -> None:
+        pages = int(Path("/proc/self/statm").read_text(encoding="utf-8").split()[1])
+        samples.append(
+            {
+                "minutes": round((time.monotonic() - began) / 60, 2),
+                "MiB": round(pages * resource.getpagesize() / 2**20, 1),
+                "files": len(os.listdir("/proc/self/fd")),
+                "threads": threading.active_count(),
+                "compiled": sum(count for name, count in seen.items() if "backend_compile" in name),
+            }
+        )
+
+    folder = Path(tempfile.mkdtemp())
+    config, loop = DDPGConfig(hidden=(64, 64)), LoopConfig(batch_size=64, replay_capacity=100_000)
+    chunk, endless = 5_000, 2_000_000_000
+    run = RunConfig(seeds=4, steps=endless, evaluations=endless // chunk, eval_episodes=8, checkpoint_seconds=60.0)
+    late = lambda: time.monotonic() - began > 60 * minutes  # noqa: E731
+    result = run_experiment("ddpg", config, loop, run.replace(out=folder / "run"), report=watch, stop=late)
+    seconds = 60 * samples[-1]["minutes"]
+    tenth = samples[len(samples) // 10]
+    figures = {
+        "minutes": samples[-1]["minutes"],
+        "chunks": len(samples),
+        "steps per seed": result.steps,
+        "after a tenth": tenth,
+        "at the end": samples[-1],
+        "grown by MiB": round(samples[-1]["MiB"] - tenth["MiB"], 1),
+        "checkpoints": len(waited),
+        "waited for them": f"{sum(waited) / seconds:.2%}",
+        "device": f"{platform.machine()}, {os.cpu_count()} virtual cores, no accelerator",
+        "command": f"python benchmarks/soak.py --minutes {minutes:g}",
+        "samples": samples[:: max(1, len(samples) // 60)],
+    }
+    print({name: value for name, value in figures.items() if name != "samples"})
+    (RESULTS / "soak.json").write_text(json.dumps(figures, indent=1) + "\n", encoding="utf-8")
+    shutil.rmtree(folder)
+
+
+if __name__ == "__main__":
+    main()

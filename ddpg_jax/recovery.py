@@ -1,0 +1,120 @@
+"""Going on with a run from what its folder holds."""
+
+import dataclasses
+from collections.abc import Callable
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Any
+
+import jax
+
+from ddpg_jax import hosts, metrics, run_folder
+from ddpg_jax.checkpoint import DAMAGED, Damaged, Stored, about, clocks, load_state, newest, set_aside
+from ddpg_jax.experiment import Announce, Report, Result, drive, never, unheard
+from ddpg_jax.job import Job, planned
+from ddpg_jax.plan import RunConfig, seed_keys
+from ddpg_jax.seeds import deal
+from ddpg_jax.settings import SettingError, check
+from ddpg_jax.train import LoopConfig
+
+
+def resume_experiment(
+    folder: str | Path,
+    steps: int | None = None,
+    devices: int | None = None,
+    accept_changes: bool = False,
+    announce: Announce = print,
+    report: Report = unheard,
+    stop: Callable[[], bool] = never,
+) -> Result:
+    """Goes on with a run from its newest good checkpoint, as if it had never stopped: to the bit on the same machine.
+
+    A checkpoint that is damaged is named and set aside, and the one before it is taken.
+
+    Args:
+      folder: the run folder.
+      steps: environment steps per seed to train to, if more than was asked for.
+      devices: how many to use now; seeds are dealt to them anew.
+      accept_changes: go on although config.json says other settings than the checkpoint was made with.
+      announce, report, stop: as for `run_experiment`.
+
+    Raises:
+      SettingError: there is nothing to go on from or nothing left to do, settings have changed, the devices cannot take
+        the run over, or another process is still at it.
+    """
+    job, sharing = _again(Path(folder), steps, devices)
+    if job.layout.sharing != sharing:
+        raise SettingError(
+            f"devices must be such that {sharing} of them train{'s' * (sharing == 1)} an agent, as before, not "
+            f"{job.layout.sharing}: its data lie divided among them."
+        )
+    with ExitStack() as stack:
+        hosts.once(lambda: stack.enter_context(run_folder.held(job.folder)))
+        stored, seconds = _recovered(job, accept_changes, announce)
+        clock, state = stored.clock, stored.state
+        announce(job.describe())
+        announce(f"going on from {job.plan.steps(clock):,} steps")
+        if not stored.replay:
+            announce("the replay was not kept: steps of the present policy fill it, and what follows differs by them")
+            state = job.phases.refill(state, clock, job.config)
+        left = [bound for bound in job.plan.bounds if bound > clock]
+        return drive(job, state, [clock, *left], False, seconds, announce, report, stop)
+
+
+def _again(folder: Path, steps: int | None, devices: int | None) -> tuple[Job, int]:
+    """The run of a folder, planned anew, and how many devices shared an agent in it."""
+    stored = run_folder.read_config(folder)
+    before = check(run_folder.rebuilt(RunConfig, stored["run"], folder))
+    loop = run_folder.rebuilt(LoopConfig, stored["loop"], folder)
+    changed = {name: value for name, value in (("steps", steps), ("devices", devices)) if value is not None}
+    job = planned(stored["algorithm"], stored["config"], loop, dataclasses.replace(before, **changed, out=folder))
+    return job, deal(before.seeds, before.devices)[1] if before.devices else 1
+
+
+def _recovered(job: Job, accept_changes: bool, announce: Announce) -> tuple[Stored, float]:
+    """The newest good checkpoint of a run, and the seconds that it took to get there; the folder is made fit for it.
+
+    Raises:
+      SettingError: there is none, settings have changed, or nothing is left to do; then the folder stays as it is.
+    """
+    shapes = job.phases.shapes(jax.eval_shape(lambda: seed_keys(job.run)), job.config)
+    damaged: list[int] = []
+    for clock in reversed(clocks(job.folder)):
+        try:
+            before = about(job.folder, clock)["config"]
+            _compare(job, before, accept_changes, announce)
+            stored = load_state(job.folder, clock, shapes, job.layout)
+            break
+        except Damaged as error:
+            announce(f"{error} It is set aside in {DAMAGED}, and the one before it taken.")
+            damaged.append(clock)
+    else:
+        newest(job.folder)  # which refuses a folder without any
+        raise SettingError(f"{job.folder} holds no checkpoint that can be read: all {len(damaged)} are damaged.")
+    done = job.plan.steps(stored.clock)
+    if stored.clock >= job.plan.bounds[-1]:
+        raise SettingError(f"steps must be above the {done:,} that {job.folder} has, not {job.run.steps:,}.")
+
+    def mend():
+        for clock in damaged:
+            set_aside(job.folder, clock)
+        run_folder.write_config(job.folder, job.said())
+
+    hosts.once(mend)
+    return stored, metrics.cut(job.folder, done) if hosts.first() else 0.0
+
+
+def _compare(job: Job, before: dict[str, Any], accept_changes: bool, announce: Announce) -> None:
+    """Refuses settings that would change the result, and names what may change its bits."""
+    changed = run_folder.differences(before, job.said())
+    if changed and not accept_changes:
+        raise SettingError(
+            f"{job.folder}/config.json must say what its checkpoint was made with, and {changed}; "
+            "--accept-changes goes on with what it says."
+        )
+    if changed:
+        announce(f"settings have changed: {changed}")
+    now = job.said()
+    packages = {name: version for name, version in now["versions"].items() if before["versions"].get(name) != version}
+    if packages or before["device"] != now["device"]:
+        announce("packages or device are others than before: what follows is the same to rounding, not to the bit")

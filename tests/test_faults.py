@@ -1,0 +1,73 @@
+"""A run survives all but the loss of its disk: benchmarks/faults.py at a size that fits here."""
+
+import json
+
+import faults
+import pytest
+
+KILLS = 20
+
+
+@pytest.fixture(scope="module")
+def killed(tmp_path_factory):
+    """(the figures, the place with the runs)."""
+    place = tmp_path_factory.mktemp("faults")
+    return faults.kills(KILLS, 5 * KILLS, place, longest=0.8), place
+
+
+def test_a_run_that_is_killed_again_and_again_ends_like_one_left_in_peace(killed):
+    """Every line and every bit; what is lost is less than what lies between two checkpoints."""
+    figures, _ = killed
+    assert figures["kills"] >= KILLS // 2
+    assert (figures["lines wrong"], figures["parts of the state wrong"]) == (0, 0)
+    assert set(figures["chunks lost"]) <= {0, 1}
+
+
+def test_no_damage_to_any_file_of_a_checkpoint_goes_unnoticed(killed):
+    figures, place = killed[0], killed[1]
+    assert figures
+    counts = faults.flips(place / "killed", place)
+    assert counts["wrong"] == 0
+    assert counts["found"] > counts["files"]
+
+
+def test_a_damaged_checkpoint_is_set_aside_and_the_one_before_it_taken(killed):
+    """And the end is the same; where all are damaged, that is said."""
+    _, place = killed
+    folder = place / "killed"
+    before = faults.sums(folder)
+    kept = faults.clocks(folder)
+    for path in (folder / "checkpoints" / str(kept[-1])).rglob("d/*"):
+        path.write_bytes(path.read_bytes()[:-1])
+    code, said, _ = faults.finish(faults.again(folder))
+    assert code == 0
+    said = said.replace("\n", " ")
+    assert f"{kept[-1]} is damaged" in said or f"{kept[-1]}/" in said
+    assert f"going on from {kept[-2]:,} steps" in said
+    assert faults.sums(folder) == before
+    assert [path.name for path in (folder / "checkpoints-damaged").iterdir()] == [f"{kept[-1]}-1"]
+    for clock in faults.clocks(folder):
+        (folder / "checkpoints" / str(clock) / "about" / "metadata").write_text("{}")
+    steps = json.loads((folder / "config.json").read_text())["run"]["steps"] + 100
+    code, _, errors = faults.finish([*faults.again(folder), "--steps", str(steps)])
+    assert code == 2
+    assert "holds no checkpoint that can be read" in errors
+
+
+def test_a_full_disk_ends_the_run_in_a_sentence_and_it_can_go_on_elsewhere(tmp_path):
+    figures = faults.full_disk(tmp_path, 200, 3_000_000)
+    assert figures["exit code"] == 2, figures
+    assert len(figures["said"]) == 1
+    assert figures.get("goes on elsewhere", True) is True, figures
+
+
+def test_sigterm_while_compiling_ends_after_the_first_chunk_and_twice_at_once(tmp_path):
+    figures = faults.terminated(tmp_path, 50)
+    assert (figures["once"]["exit code"], figures["once"]["goes on"]) == (75, True)
+    assert figures["twice"]["exit code"] == 128 + 15
+    assert figures["twice"]["seconds"] < figures["once"]["seconds"]
+
+
+def test_rivals_are_turned_away(tmp_path):
+    """A run in its folder is neither replaced nor gone on with by another one."""
+    assert faults.rivals(tmp_path, 60) == {"exit codes of the rivals": [2, 2], "of the first": 0}

@@ -1,0 +1,76 @@
+"""envs/vet.py and door.py: an environment that cannot be learnt from is refused, and what is wrong with it named."""
+
+import jax
+import jax.numpy as jnp
+import pytest
+from gymnax.environments.spaces import Box
+
+from ddpg_jax import SettingError, check_env
+
+
+class Puck:
+    """Push a puck to the middle; each fault in turn."""
+
+    def __init__(self, fault=""):
+        self.fault = fault
+
+    def action_space(self, params):
+        return Box(-1.0, 1.0, (1,))
+
+    def observation_space(self, params):
+        return Box(-1.0, 1.0, (2,))
+
+    def reset_env(self, key, params):
+        x = jax.random.uniform(key, minval=-1.0, maxval=1.0)
+        return jnp.array([x, jnp.nan if self.fault == "nan first" else 0.0]), {"x": x, "time": 0}
+
+    def step_env(self, key, state, action, params):
+        x, time = jnp.clip(state["x"] + 0.1 * action[0], -1.0, 1.0), state["time"] + 1
+        reward, obs, new = -jnp.abs(x), jnp.array([x, 0.0]), {"x": x, "time": time}
+        if self.fault == "wide obs":
+            obs = jnp.zeros(3)
+        if self.fault == "wide state":
+            new = {"x": x * jnp.ones(2), "time": time}
+        if self.fault == "fraction":
+            new = {"x": x, "time": time + 0.5}
+        if self.fault == "more state":
+            new |= {"speed": x}
+        if self.fault == "wide reward":
+            reward = reward[None]
+        if self.fault == "nan reward":
+            reward = jnp.where(time > 20, jnp.nan, reward)
+        if self.fault == "nan obs":
+            obs = jnp.where(time > 20, jnp.inf, obs)
+        if self.fault == "outside":
+            obs = obs + jnp.array([0.0, 0.1]) * time
+        return obs, new, reward, jnp.ones(2, bool) if self.fault == "wide end" else False, {}
+
+
+FAULTS = {
+    "wide obs": r"Puck: obs has shape \(2,\) after reset and \(3,\) after step.",
+    "wide state": r"Puck: state\['x'\] has shape \(\) after reset and \(2,\) after step.",
+    "fraction": r"Puck: state\['time'\] is int32 after reset and float32 after step; let it start so.",
+    "more state": r"and state\['speed'\] is there after step and not after reset.",
+    "wide reward": r"Puck must give one reward a step, and its shape is \(1,\).",
+    "wide end": r"Puck must give one terminated a step, and its shape is \(2,\).",
+    "nan first": r"obs after reset\[1\] is nan at step 0.",
+    "nan reward": r"reward is nan at step 20.",
+    "nan obs": r"obs\[0\] is inf at step 20.",
+    "outside": r"obs\[1\] is 1.1 at step 10, outside -1 to 1.",
+}
+
+
+@pytest.mark.parametrize("fault", FAULTS)
+def test_what_is_wrong_is_named(fault):
+    with pytest.raises(SettingError, match=FAULTS[fault]):
+        check_env(Puck(fault), steps=30, episode_length=50)
+
+
+def test_what_is_right_passes():
+    check_env(Puck(), steps=60, episode_length=50)
+    check_env("lqr", steps=5)
+
+
+def test_steps_are_counted():
+    with pytest.raises(SettingError, match="steps must be a whole number of at least 1, not 0"):
+        check_env("lqr", steps=0)
