@@ -247,7 +247,7 @@ def _one(error: Exception) -> str:
 def _pack(state: TrainState, replay: bool) -> tuple[dict[str, Any], dict[str, Any]]:
     """The array parts of a checkpoint, keys as their numbers, and their sums."""
     parts = _parts(jax.tree.map(lambda leaf: jax.random.key_data(leaf) if _is_key(leaf) else leaf, state), replay)
-    return parts, jax.jit(lambda parts: {name: bit_sum(tree) for name, tree in parts.items()})(parts)
+    return parts, {name: bit_sum(tree) for name, tree in parts.items()}
 
 
 def _parts(state: TrainState, replay: bool) -> dict[str, Any]:

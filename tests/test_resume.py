@@ -11,7 +11,7 @@ import pytest
 
 from ddpg_jax import DDPGConfig, LoopConfig, RunConfig, TD3Config, load_policy, make_env
 from ddpg_jax.algorithms.copdac import COPDACConfig
-from ddpg_jax.checkpoint import load_state, newest
+from ddpg_jax.checkpoint import Checkpoints, load_state, newest
 from ddpg_jax.cli import main
 from ddpg_jax.experiment import run_experiment
 from ddpg_jax.plan import placement, programs, seed_keys
@@ -113,6 +113,20 @@ def test_the_newest_checkpoints_and_the_best_are_kept(finished):
     rows = lines_of(folder)
     best = max(rows, key=lambda row: np.mean(row["eval_return"]))
     assert kept == {rows[-1]["steps"] // 4, rows[-2]["steps"] // 4, best["steps"] // 4}
+
+
+def test_a_checkpoint_compiles_nothing_that_the_one_before_did(finished, tmp_path):
+    """Else an hour of checkpoints would fill the memory with programs."""
+    _, result = finished
+    checkpoints = Checkpoints(tmp_path, 2, {})
+    compiled = []
+    checkpoints.save(1, result.state, 0.0)
+    jax.monitoring.register_event_duration_secs_listener(
+        lambda name, seconds, **_: compiled.append(name) if "backend_compile" in name else None
+    )
+    checkpoints.save(2, result.state, 0.0)
+    checkpoints.close()
+    assert compiled == []
 
 
 @pytest.mark.parametrize("devices", [1, 2])
