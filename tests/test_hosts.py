@@ -118,6 +118,24 @@ def test_a_killed_process_ends_the_others_and_the_run_goes_on_from_its_checkpoin
     assert lines_of(out)[-1]["steps"] == reached + 80
 
 
+def test_a_signal_to_one_process_stops_all_with_a_checkpoint(tmp_path):
+    """After the chunk, with the code that says that the run can go on."""
+    out = tmp_path / "run"
+    endless = FLAGS.replace("--evaluations 3", "--evaluations 100000")
+    processes = started(2, f"train ddpg {endless} --steps 100000000 --seeds 2 --out {out}")
+    deadline = time.monotonic() + 120
+    while not (out / "metrics.jsonl").exists() or len(lines_of(out)) < 2:
+        assert time.monotonic() < deadline
+        assert all(process.poll() is None for process in processes), ended(processes)
+        time.sleep(0.2)
+    processes[1].send_signal(signal.SIGTERM)
+    codes, said, errors = ended(processes, timeout=ENDS_WITHIN)
+    assert codes == [75, 75], errors
+    assert "--resume" in said[0]
+    reached = lines_of(out)[-1]["steps"]
+    assert (out / "checkpoints" / str(reached // 4)).is_dir()
+
+
 def test_what_cannot_be_distributed_is_refused_by_all(tmp_path):
     """Exit code 2 everywhere: a run that is there already, found by the first; seeds that leave a device idle."""
     (tmp_path / "taken").mkdir()

@@ -71,7 +71,7 @@ def run_sweep(name: str, search: Search, run: Any, loop: Any, config: Any) -> No
     points = search.points((config, loop))
     prepare_for(check(run).replace(seeds=run.seeds * len(points)), loop, config, search.others)
     experiment = functools.partial(sweep, name, points, config, loop, run, search.halving, search.replace)
-    swept, console = together(search.others, experiment)
+    swept, console = together(search.others, search.others.join(), experiment)
     table = Table(title=f"interquartile mean of {run.seeds} seed(s), 95% interval")
     for head in swept.table[0]:
         table.add_column(head, justify="right")

@@ -64,8 +64,9 @@ def prepare_for(run: Any, loop: LoopConfig, config: Any, others: Hosts) -> None:
 
 def _show(others: Hosts, experiment: Callable[..., Any]) -> int:
     """Runs an experiment until it ends or is asked to, prints its table and returns the exit code."""
+    speaks = others.join()  # before signals are ours: JAX's runtime would take them
     with Stop(functools.partial(print, file=sys.stderr, flush=True)) as stop:
-        result, console = together(others, functools.partial(experiment, stop=stop))
+        result, console = together(others, speaks, functools.partial(experiment, stop=stop))
     run = result.run
     console.print(table_of(result.table, f"{run.eval_episodes} deterministic episodes per seed"))
     console.print(f"{result.folder}: config.json, metrics.jsonl, evaluation.json, curve.png, checkpoints, tensorboard")
@@ -75,13 +76,12 @@ def _show(others: Hosts, experiment: Callable[..., Any]) -> int:
     return ENDS[result.outcome]
 
 
-def together(others: Hosts, experiment: Callable[..., Any]) -> tuple[Any, Console]:
-    """Runs an experiment in every process, with a display in one of them; the console of the others is silent."""
+def together(others: Hosts, speaks: bool, experiment: Callable[..., Any]) -> tuple[Any, Console]:
+    """Runs an experiment in every process, with a display in the one that speaks; the others are silent."""
     import jax
 
     from ddpg_jax.display import Display
 
-    speaks = others.join()
     try:
         with Display(Console(stderr=False, quiet=not speaks)) as display:
             return experiment(announce=display.announce, report=display.report), display.console
