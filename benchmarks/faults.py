@@ -75,8 +75,8 @@ def sums(folder: Path) -> dict[str, int]:
     return about(folder, newest(folder))["sums"]
 
 
-def live(words: list[str], until: str, longest: float, chance: random.Random) -> bool:
-    """Starts a process and kills it at a random instant of the `longest` seconds after it has said `until`.
+def live(words: list[str], longest: float, chance: random.Random) -> bool:
+    """Starts a process and kills it at a random instant of the `longest` seconds after its first chunk.
 
     Returns:
       Whether it was killed, and did not end before.
@@ -84,7 +84,7 @@ def live(words: list[str], until: str, longest: float, chance: random.Random) ->
     process = start(words)
     assert process.stdout
     for line in process.stdout:
-        if until in line:
+        if " return " in line:
             break
     try:
         process.communicate(timeout=chance.uniform(0, longest))
@@ -101,9 +101,7 @@ def kills(count: int, chunks: int, place: Path, seed: int = 0, longest: float = 
     assert code == 0, errors
     survived, lost, saving = 0, Counter[int](), 0
     while survived < count:
-        fresh = not clocks(folder)
-        words, word = (command(folder, chunks), "compiling") if fresh else (again(folder), "going on from")
-        if not live(words, word, 6 * longest if fresh else longest, chance):
+        if not live(again(folder) if clocks(folder) else command(folder, chunks), longest, chance):
             break
         survived += 1
         checkpoints = folder / "checkpoints"
@@ -243,7 +241,7 @@ def main() -> None:
     options = parser.parse_args()
     place = Path(tempfile.mkdtemp())
     began = time.perf_counter()
-    results: dict[str, Any] = {"kills": kills(options.kills, 5 * options.kills, place)}
+    results: dict[str, Any] = {"kills": kills(options.kills, 12 * options.kills, place)}
     print(results, flush=True)
     results["damaged files"] = flips(place / "killed", place)
     results["full disk"] = full_disk(place, 200, 3_000_000)

@@ -195,7 +195,7 @@ def throughput() -> str:
             bound = result["cores"] == 1 or "seeds" in result["config"]
             of_limit = f"{rate / limit[1]['median']:.0%}" if bound else ""
             peers = "; ".join(beside(name, member, rate) for name, member in others)
-            rows.append([result["case"], str(result["cores"]), f"**{rate:,.0f}**", of_limit, peers])
+            rows.append([result["case"], str(result["cores"]), f"**{per_second(rate)}**", of_limit, peers])
     return table(["case", "cores", "ddpg_jax, updates/s", "of the limit", "beside it in the same run"], rows)
 
 
@@ -203,7 +203,12 @@ def beside(name: str, member: dict[str, Any], rate: float) -> str:
     """A member's rate, and how many times as fast ours is."""
     if "median" not in member:
         return f"{name}: {member.get('error', 'no figure')}"
-    return f"{name} {member['median']:,.0f} (**{rate / member['median']:.2f}x**)"
+    return f"{name} {per_second(member['median'])} (**{rate / member['median']:.2f}x**)"
+
+
+def per_second(rate: float) -> str:
+    """A rate with as many digits as it is worth."""
+    return f"{rate:,.1f}" if rate < 20 else f"{rate:,.0f}"
 
 
 def starts() -> str:
