@@ -12,7 +12,7 @@ KILLS = 20
 def killed(tmp_path_factory):
     """(the figures, the place with the runs)."""
     place = tmp_path_factory.mktemp("faults")
-    return faults.kills(KILLS, 6 * KILLS, place, longest=0.5), place
+    return faults.kills(KILLS, 6 * KILLS, place, longest=1.5), place
 
 
 def test_a_run_that_is_killed_again_and_again_ends_like_one_left_in_peace(killed):
