@@ -40,7 +40,7 @@ def freeze(before: TrainState, after: TrainState, clock: Array) -> TrainState:
       before, after: the state at both ends of the chunk.
       clock: at its end.
     """
-    finite = jnp.stack([jnp.isfinite(leaf).all() for leaf in jax.tree.leaves(after.learner)]).all()
+    finite = jnp.array([True, *(jnp.isfinite(leaf).all() for leaf in jax.tree.leaves(after.learner))]).all()
     bad = after.bad.at[-1].set(jnp.where(finite, after.bad[-1], jnp.minimum(after.bad[-1], clock)))
     bad = least(bad)
     dead = (bad < NEVER).any()
