@@ -1,7 +1,8 @@
-"""Writes the tables and the picture of README.md from the code's own settings and from benchmarks/results/.
+"""Writes the tables and the picture of README.md and of benchmarks/README.md, from the code's own settings and from
+benchmarks/results/.
 
 python benchmarks/readme.py          # rewrites what stands between the markers
-python benchmarks/readme.py --check  # exit code 1 if README.md is out of date
+python benchmarks/readme.py --check  # exit code 1 if one of them is out of date
 """
 
 import argparse
@@ -206,6 +207,26 @@ def beside(name: str, member: dict[str, Any], rate: float) -> str:
     return f"{name} {per_second(member['median'])} (**{rate / member['median']:.2f}x**)"
 
 
+def physics() -> str:
+    """A vector step of ant's physics alone, by compiler."""
+    rows = json.loads((RESULTS / "physics.json").read_text(encoding="utf-8"))
+    cells = [
+        [row["jax"], row["brax"], f"`{row['flags']}`" if row["flags"] else "", f"{row['spring_ms']:.0f} ms"]
+        for row in rows
+    ]
+    return table(["jax", "brax", "flags", f"step of {rows[0]['num_envs']:,} ants alone (`spring`), one core"], cells)
+
+
+def profile() -> str:
+    """Where the kernels' time of a training step goes."""
+    measured = json.loads((RESULTS / "profile.json").read_text(encoding="utf-8"))
+    works = {name: work for name, work in measured.items() if isinstance(work, dict) and "shares" in work}
+    groups = list(dict.fromkeys(group for work in works.values() for group in work["shares"]))
+    rows = [["kernels a step", *(str(work["kernels_per_step"]) for work in works.values())]]
+    rows += [[group, *(f"{work['shares'].get(group, 0):.1%}" for work in works.values())] for group in groups]
+    return table(["share of the kernels' time", *works], rows)
+
+
 def per_second(rate: float) -> str:
     """A rate with as many digits as it is worth."""
     return f"{rate:,.1f}" if rate < 20 else f"{rate:,.0f}"
@@ -322,13 +343,8 @@ def picture() -> None:
     learning_curve(rows, "ddpg on Pendulum-v1", RESULTS / "pendulum.png")
 
 
-def main() -> None:
-    """Rewrites README.md, or checks it."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--check", action="store_true")
-    readme = ROOT / "README.md"
-    before = after = readme.read_text(encoding="utf-8")
-    for make in (
+DOCUMENTS = {
+    "README.md": (
         settings,
         presets,
         results,
@@ -336,6 +352,7 @@ def main() -> None:
         bandit,
         sizes,
         throughput,
+        physics,
         starts,
         solve,
         memory,
@@ -343,16 +360,30 @@ def main() -> None:
         sweep,
         loop,
         faults,
-    ):
+    ),
+    "benchmarks/README.md": (profile,),
+}
+
+
+def written(document: str) -> str:
+    """A document with its tables made anew."""
+    text = (ROOT / document).read_text(encoding="utf-8")
+    for make in DOCUMENTS[document]:
         pattern = rf"(<!-- {make.__name__} -->\n)((?!<!--).)*(<!-- end -->)"
-        after, count = re.subn(
-            pattern, lambda match, make=make: f"{match[1]}{make()}\n{match[3]}", after, flags=re.DOTALL
-        )
+        text, count = re.subn(pattern, lambda match, make=make: f"{match[1]}{make()}\n{match[3]}", text, flags=re.DOTALL)
         if count != 1:
-            sys.exit(f"README.md needs one pair of markers for {make.__name__}, not {count}.")
+            sys.exit(f"{document} needs one pair of markers for {make.__name__}, not {count}.")
+    return text
+
+
+def main() -> None:
+    """Rewrites the documents, or checks them."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--check", action="store_true")
     if parser.parse_args().check:
-        sys.exit(after != before)
-    readme.write_text(after, encoding="utf-8")
+        sys.exit(any((ROOT / name).read_text(encoding="utf-8") != written(name) for name in DOCUMENTS))
+    for name in DOCUMENTS:
+        (ROOT / name).write_text(written(name), encoding="utf-8")
     picture()
 
 
