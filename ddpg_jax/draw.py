@@ -14,3 +14,8 @@ def below(key: Key, shape: tuple[int, ...], limit: Any) -> Array:
     Half of what `jax.random.randint` hashes, which splits its key and draws 64 bits for each number.
     """
     return (jax.random.bits(key, shape) % jnp.uint32(limit)).astype(jnp.int32)
+
+
+def fold(keys: Key, data: Any) -> Key:
+    """Keys [K], each with a number folded in: one pass of the hash, where folding in and splitting takes two."""
+    return jax.vmap(jax.random.fold_in, (0, None))(keys, data)

@@ -7,9 +7,10 @@ import jax
 import jax.numpy as jnp
 
 from ddpg_jax.axis import least
+from ddpg_jax.settings import INT32
 from ddpg_jax.types import Array, Learner, Metrics, TrainState, Transition
 
-NEVER = 2**31 - 1  # a clock that is not reached
+NEVER = INT32  # a clock that is not reached
 FRESH = ("obs", "reward", "action")  # what every step brings, in the order in which one spoils the next
 
 
@@ -40,12 +41,33 @@ def freeze(before: TrainState, after: TrainState, clock: Array) -> TrainState:
       before, after: the state at both ends of the chunk.
       clock: at its end.
     """
-    finite = jnp.array([True, *(jnp.isfinite(leaf).all() for leaf in jax.tree.leaves(after.learner))]).all()
+    old, new = _packed(before.learner), _packed(after.learner)
+    finite = jnp.array([True, *(jnp.isfinite(vector).all() for vector in new.values())]).all()
     bad = after.bad.at[-1].set(jnp.where(finite, after.bad[-1], jnp.minimum(after.bad[-1], clock)))
     bad = least(bad)
     dead = (bad < NEVER).any()
-    learner = jax.tree.map(lambda old, new: jnp.where(dead, old, new), before.learner, after.learner)
+    learner = _unpacked({dtype: jnp.where(dead, old[dtype], new[dtype]) for dtype in new}, after.learner)
     return replace(after, learner=learner, bad=bad)
+
+
+def _packed(learner: Learner) -> dict[Any, Array]:
+    """All arrays of each dtype as one vector: one kernel each for what would take as many as a learner has arrays."""
+    dtypes: dict[Any, list[Array]] = {}
+    for leaf in jax.tree.leaves(learner):
+        dtypes.setdefault(leaf.dtype, []).append(leaf.ravel())
+    return {dtype: jnp.concatenate(leaves) for dtype, leaves in dtypes.items()}
+
+
+def _unpacked(packed: dict[Any, Array], like: Learner) -> Learner:
+    """The arrays again, in the shapes of `like`."""
+    taken = dict.fromkeys(packed, 0)
+
+    def take(leaf):
+        start = taken[leaf.dtype]
+        taken[leaf.dtype] += leaf.size
+        return packed[leaf.dtype][start : start + leaf.size].reshape(leaf.shape)
+
+    return jax.tree.map(take, like)
 
 
 def deaths(learner: Learner, bad: Any) -> dict[int, tuple[int, str]]:

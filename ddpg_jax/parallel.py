@@ -10,13 +10,14 @@ import jax
 from jax.sharding import PartitionSpec
 
 from ddpg_jax.axis import DATA
+from ddpg_jax.draw import fold
 from ddpg_jax.settings import SettingError
 from ddpg_jax.train import LoopConfig, trainer
 from ddpg_jax.types import Agent, Env, Trainer, TrainState
 
 # Where the leaves [S, ...] of a training state lie: what grows with the environments is divided a second time.
 MINE, SHARED = PartitionSpec("seeds", DATA), PartitionSpec("seeds")
-STATE: Any = TrainState(key=SHARED, env=MINE, noise=MINE, learner=SHARED, memory=MINE, bad=SHARED, numbers=SHARED)  # type: ignore[arg-type]
+STATE: Any = TrainState(keys=SHARED, env=MINE, noise=MINE, learner=SHARED, memory=MINE, bad=SHARED, numbers=SHARED)  # type: ignore[arg-type]
 
 
 def portion(loop: LoopConfig, devices: int) -> LoopConfig:
@@ -54,20 +55,21 @@ def shared_trainer(env: Env, agent: Agent, loop: LoopConfig, devices: int) -> Tr
     mine = trainer(env, agent, portion(loop, devices))
 
     def alone(state):
-        return replace(state, key=jax.random.fold_in(state.key, jax.lax.axis_index(DATA)))
+        return replace(state, keys=fold(state.keys, jax.lax.axis_index(DATA)))
 
     def init(key):
         own = mine.init(jax.random.fold_in(key, jax.lax.axis_index(DATA)))
-        return replace(own, key=key, learner=mine.init(key).learner)
+        common = mine.init(key)
+        return replace(own, keys=common.keys, learner=common.learner)
 
     def prefill(state):
-        return replace(mine.prefill(alone(state)), key=state.key)
+        return replace(mine.prefill(alone(state)), keys=state.keys)
 
     def refill(state, clock):
-        return replace(mine.refill(alone(state), clock), key=state.key)
+        return replace(mine.refill(alone(state), clock), keys=state.keys)
 
     def train(state, clock, length):
         trained, metrics = mine.train(alone(state), clock, length)
-        return replace(trained, key=state.key), jax.lax.psum(metrics, DATA)
+        return replace(trained, keys=state.keys), jax.lax.psum(metrics, DATA)
 
     return Trainer(init, prefill, train, refill, mine.warmup)

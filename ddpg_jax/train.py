@@ -11,6 +11,7 @@ from typing import Any, Literal
 import jax
 import jax.numpy as jnp
 
+from ddpg_jax.draw import fold
 from ddpg_jax.envs.door import Restart, vectorise
 from ddpg_jax.health import NEVER, freeze, look, unspoilt
 from ddpg_jax.noise import uniform
@@ -62,10 +63,10 @@ def trainer(env: Env, agent: Agent, loop: LoopConfig = LoopConfig()) -> Trainer:
     warmup = -(-loop.warmup_steps // loop.num_envs)
 
     def init(key: Key) -> TrainState:
-        env_key, agent_key, key = jax.random.split(key, 3)
+        env_key, agent_key, *keys = jax.random.split(key, 7)
         learner = agent.init(agent_key)
         return TrainState(
-            key=key,
+            keys=jnp.stack(keys),
             env=vec_env.reset(env_key),
             noise=agent.explorer.init(loop.num_envs),
             learner=learner,
@@ -84,7 +85,7 @@ def trainer(env: Env, agent: Agent, loop: LoopConfig = LoopConfig()) -> Trainer:
         explorer = uniform(env.spec.action_size)
 
         def step(clock, state):
-            act_key, env_key = jax.random.split(jax.random.fold_in(state.key, clock))
+            act_key, env_key = fold(state.keys[:2], clock)
             random, *_ = interact(explorer, replace(state, noise=()), clock, act_key, env_key)
             return replace(random, noise=state.noise)
 
@@ -92,11 +93,11 @@ def trainer(env: Env, agent: Agent, loop: LoopConfig = LoopConfig()) -> Trainer:
             return jax.lax.fori_loop(0, warmup, step, state)
 
     def refill(state: TrainState, clock: Any) -> TrainState:
-        rows = -(-loop.replay_capacity // loop.num_envs) + 1
-        key = jax.random.fold_in(jax.random.fold_in(state.key, NEVER), clock)
+        rows = -(-loop.replay_capacity // loop.num_envs) + 1  # a replay of images keeps a row more
+        keys = fold(fold(state.keys[:2], NEVER), clock)
 
         def step(past, state):
-            act_key, env_key = jax.random.split(jax.random.fold_in(key, past))
+            act_key, env_key = fold(keys, past)
             return interact(agent.explorer, state, past, act_key, env_key)[0]
 
         with jax.default_matmul_precision(loop.matmul_precision):
@@ -104,9 +105,9 @@ def trainer(env: Env, agent: Agent, loop: LoopConfig = LoopConfig()) -> Trainer:
             filled = jax.lax.fori_loop(jnp.maximum(clock - rows, 0), clock, step, empty)
         return replace(filled, learner=state.learner)  # no observation is counted twice
 
-    def learn(state: TrainState, clock: Array, key: Key) -> tuple[TrainState, Metrics]:
+    def learn(state: TrainState, clock: Array) -> tuple[TrainState, Metrics]:
         def update(learner, tick):
-            sample_key, update_key = jax.random.split(jax.random.fold_in(key, tick))
+            sample_key, update_key = fold(state.keys[2:4], tick)
             batch = memory.sample(state.memory, clock + 1, sample_key)  # [B, ...]
             return agent.update(learner, batch, update_key, tick)
 
@@ -115,16 +116,15 @@ def trainer(env: Env, agent: Agent, loop: LoopConfig = LoopConfig()) -> Trainer:
         return replace(state, learner=learner), losses
 
     def train_step(state: TrainState, clock: Array) -> tuple[TrainState, Metrics]:
-        act_key, env_key, learn_key = jax.random.split(jax.random.fold_in(state.key, clock), 3)
+        act_key, env_key = fold(state.keys[:2], clock)
         state, transition, metrics = interact(agent.explorer, state, clock, act_key, env_key)
-        state, losses = learn(state, clock, learn_key)
+        state, losses = learn(state, clock)
         bad = look(state.learner, state.bad, clock, transition, losses)
         return replace(state, bad=bad), metrics | losses
 
     def train(state: TrainState, clock: Any, length: Any) -> tuple[TrainState, Metrics]:
         clock = jnp.asarray(clock, jnp.int32)
-        refresh_key = jax.random.fold_in(state.key, ~clock)  # negative, as no step's clock is
-        state = replace(state, env=vec_env.refresh(refresh_key, state.env))
+        state = replace(state, env=vec_env.refresh(jax.random.fold_in(state.keys[4], clock), state.env))
         with jax.default_matmul_precision(loop.matmul_precision):
             trained, metrics = accumulate(train_step, state, clock, length)
         return freeze(state, trained, clock + length), metrics
@@ -141,14 +141,15 @@ def accumulate(
     replay's write into the gather of the minibatch and copy the whole replay on every step.
     """
     step = jax.jit(step)  # for its trace cache: the two uses below trace it once
-    shapes = jax.eval_shape(step, state, start)[1]
-    totals = jax.tree.map(lambda leaf: jnp.zeros(leaf.shape, leaf.dtype), shapes)
+    shapes, form = jax.tree.flatten(jax.eval_shape(step, state, start)[1])
+    totals = jnp.zeros(len(shapes))  # as one vector: one kernel a step for what would take as many as there are numbers
 
     def body(index, carry):
         state, metrics = step(carry[0], index)
-        return state, jax.tree.map(jnp.add, carry[1], metrics)
+        return state, carry[1] + jnp.array(jax.tree.leaves(metrics), jnp.float32)
 
-    return jax.lax.fori_loop(start, start + length, body, (state, totals))
+    state, totals = jax.lax.fori_loop(start, start + length, body, (state, totals))
+    return state, jax.tree.unflatten(form, list(totals))
 
 
 def train(

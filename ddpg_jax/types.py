@@ -175,7 +175,7 @@ class TrainState:
     run differs from its neighbours in a sweep: name -> [].
     """
 
-    key: Key
+    keys: Key  # [5] for acting, the environments, sampling, updating, and for renewing the pool of starts
     env: VecEnvState
     noise: Any
     learner: Learner

@@ -39,9 +39,9 @@ ALLOWED = {
     "draw": {"types"},
     "seeds": set(),
     "device": {"seeds"},
-    "health": {"types", "axis"},
-    "train": {"types", "settings", "noise", "health", "envs.door"},
-    "parallel": {"types", "settings", "train", "axis"},
+    "health": {"types", "axis", "settings"},
+    "train": {"types", "settings", "noise", "health", "draw", "envs.door"},
+    "parallel": {"types", "settings", "train", "axis", "draw"},
     "evaluate": {"types", "settings", "envs.door"},
 }
 

@@ -159,7 +159,8 @@ def test_a_run_shared_by_devices_keeps_one_learner_and_many_environments(trained
         replicas = [np.asarray(shard.data) for shard in leaf.addressable_shards]
         assert len(replicas) == 4
         assert all(np.array_equal(replica, replicas[0]) for replica in replicas)
-    np.testing.assert_array_equal(jax.random.key_data(state.key), jax.random.key_data(RUN_KEYS[1:]))
+    alone = programs(wandering(), "ddpg", LOOP, 2).init((RUN_KEYS[1:], {}), DDPGConfig(hidden=(8,)))
+    np.testing.assert_array_equal(jax.random.key_data(state.keys), jax.random.key_data(alone.keys))
     assert state.learner.normaliser.count == 30 * D
     obs = np.asarray(state.memory.obs)
     assert obs.shape == (1, 400, 2)

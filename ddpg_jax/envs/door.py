@@ -96,13 +96,13 @@ def vectorise(env: Env, num_envs: int, restart: Restart = "pool", pool_size: int
         return fill(key) if restart == "every-step" else pool
 
     def step(key, state, action):
-        keys = jax.random.split(key, num_envs + 1)
-        new, transition = jax.vmap(env.step)(keys[:-1], state.env, action)
+        new, transition = jax.vmap(env.step)(jax.random.split(key, num_envs), state.env, action)
         ended = transition.ended
         returns, lengths = state.episode_return + transition.reward, state.episode_steps + 1
         metrics = {"episode_return": _over(ended, returns), "episode_length": _over(ended, lengths)}
         # Most steps end nothing, and then no start is drawn; under `vmap` over seeds it always is.
-        fresh = jax.lax.cond(ended.any(), lambda: initial_states(keys[-1], state.pool), lambda: state.env)
+        draw = lambda: initial_states(jax.random.fold_in(key, num_envs), state.pool)  # noqa: E731
+        fresh = jax.lax.cond(ended.any(), draw, lambda: state.env)
         begun = jax.vmap(select)(ended, fresh, new)
         returns, lengths = jnp.where(ended, 0, returns), jnp.where(ended, 0, lengths)  # 0 after a NaN, too
         return VecEnvState(begun, state.pool, returns, lengths), transition, metrics
