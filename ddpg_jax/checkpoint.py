@@ -187,9 +187,18 @@ def newest(folder: Path) -> int:
     Raises:
       SettingError: there is none.
     """
+    return newest_first(folder)[0]
+
+
+def newest_first(folder: Path) -> list[int]:
+    """The clocks of all checkpoints.
+
+    Raises:
+      SettingError: there is none.
+    """
     if not clocks(folder):
         raise SettingError(f"{folder} holds no checkpoint.")
-    return clocks(folder)[-1]
+    return clocks(folder)[::-1]
 
 
 def set_aside(folder: Path, clock: int) -> None:
@@ -207,12 +216,12 @@ def _restore(folder: Path, clock: int, wanted: dict[str, Any]) -> dict[str, Any]
     path, sums = (_place(folder) / str(clock)).resolve(), about(folder, clock)["sums"]
     parts = {name: ocp.args.StandardRestore(tree) for name, tree in wanted.items()}
     before, sys.unraisablehook = sys.unraisablehook, _but_for_late_reads
+    logging.getLogger("asyncio").addFilter(_but_for_late_failures)
     try:
         with ocp.Checkpointer(ocp.CompositeCheckpointHandler()) as reader:
             stored = dict(reader.restore(path, args=ocp.args.Composite(**parts)))
         sys.unraisablehook = before
-    except Exception as error:  # whatever a flipped bit leads to
-        logging.getLogger("asyncio").addFilter(lambda record: "never retrieved" not in record.getMessage())
+    except Exception as error:  # whatever a flipped bit leads to; reads under way end later, so both stay muted
         raise Damaged(f"{path} is damaged ({_one(error)}).") from error
     for name in wanted:
         if int(bit_sum(stored[name])) != sums[name]:
@@ -224,6 +233,11 @@ def _but_for_late_reads(late: Any) -> None:
     """Prints an error that nobody caught, unless it is of a read that was under way when another one had failed."""
     if not any(words in str(late.exc_value) for words in ("Event loop is closed", "reading array index")):
         sys.__unraisablehook__(late)
+
+
+def _but_for_late_failures(record: logging.LogRecord) -> bool:
+    """The same of what asyncio logs."""
+    return "never retrieved" not in record.getMessage()
 
 
 def _place(folder: Path) -> Path:

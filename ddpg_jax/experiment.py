@@ -79,9 +79,9 @@ def run_experiment(
     """
     job = planned(algorithm, config, loop, run)
     with ExitStack() as stack:
-        hosts.once(lambda: stack.enter_context(run_folder.created(job.folder, run.overwrite)))
+        hosts.once(lambda: stack.enter_context(run_folder.created(job.run.folder, run.overwrite)))
         if hosts.first():
-            run_folder.write_config(job.folder, job.said())
+            run_folder.write_config(job.run.folder, job.said())
         announce(job.describe())
         announce("compiling")
         state = job.phases.start(job.keys(), config)
@@ -99,7 +99,7 @@ def drive(
     stop: Callable[[], bool],
 ) -> Result:
     """Trains and evaluates from bound to bound, with a row of metrics and perhaps a checkpoint after each chunk."""
-    folder, run, plan = job.folder, job.run, job.plan
+    folder, run, plan = job.run.folder, job.run, job.plan
     began, diary = time.perf_counter() - seconds, _Diary(job, bounds[0], announce)
     with ExitStack() as stack:
         checkpoints = Checkpoints(folder, run.keep_checkpoints, job.said(), run.checkpoint_replay)

@@ -27,12 +27,6 @@ class Job(NamedTuple):
     phases: Programs
     plan: Plan
 
-    @property
-    def folder(self) -> Path:
-        """The run folder."""
-        assert self.run.out is not None
-        return self.run.out
-
     def keys(self) -> jax.Array:
         """[S] of the seeds."""
         return seed_keys(self.run, self.layout)

@@ -65,6 +65,12 @@ class RunConfig:
     )
     impl: Literal["jax", "warp"] | None = setting(default=None, help="Playground's physics; by default jax")
 
+    @property
+    def folder(self) -> Path:
+        """`out`, once it is settled."""
+        assert self.out is not None
+        return self.out
+
 
 class Plan(NamedTuple):
     """What a run will do, known before anything is compiled."""

@@ -9,7 +9,7 @@ from typing import Any
 import jax
 
 from ddpg_jax import hosts, metrics, run_folder
-from ddpg_jax.checkpoint import DAMAGED, Damaged, Stored, about, clocks, load_state, newest, set_aside
+from ddpg_jax.checkpoint import DAMAGED, Damaged, Stored, about, load_state, newest_first, set_aside
 from ddpg_jax.experiment import Announce, Report, Result, drive, never, unheard
 from ddpg_jax.job import Job, planned
 from ddpg_jax.plan import RunConfig, seed_keys
@@ -49,7 +49,7 @@ def resume_experiment(
             f"{job.layout.sharing}: its data lie divided among them."
         )
     with ExitStack() as stack:
-        hosts.once(lambda: stack.enter_context(run_folder.held(job.folder)))
+        hosts.once(lambda: stack.enter_context(run_folder.held(job.run.folder)))
         stored, seconds = _recovered(job, accept_changes, announce)
         clock, state = stored.clock, stored.state
         announce(job.describe())
@@ -79,42 +79,40 @@ def _recovered(job: Job, accept_changes: bool, announce: Announce) -> tuple[Stor
     """
     shapes = job.phases.shapes(jax.eval_shape(lambda: seed_keys(job.run)), job.config)
     damaged: list[int] = []
-    for clock in reversed(clocks(job.folder)):
+    for clock in newest_first(job.run.folder):
         try:
-            before = about(job.folder, clock)["config"]
+            before = about(job.run.folder, clock)["config"]
             _compare(job, before, accept_changes, announce)
-            stored = load_state(job.folder, clock, shapes, job.layout)
+            stored = load_state(job.run.folder, clock, shapes, job.layout)
             break
         except Damaged as error:
             announce(f"{error} It is set aside in {DAMAGED}, and the one before it taken.")
             damaged.append(clock)
     else:
-        newest(job.folder)  # which refuses a folder without any
-        raise SettingError(f"{job.folder} holds no checkpoint that can be read: all {len(damaged)} are damaged.")
+        raise SettingError(f"{job.run.folder} holds no checkpoint that can be read: all {len(damaged)} are damaged.")
     done = job.plan.steps(stored.clock)
     if stored.clock >= job.plan.bounds[-1]:
-        raise SettingError(f"steps must be above the {done:,} that {job.folder} has, not {job.run.steps:,}.")
+        raise SettingError(f"steps must be above the {done:,} that {job.run.folder} has, not {job.run.steps:,}.")
 
     def mend():
         for clock in damaged:
-            set_aside(job.folder, clock)
-        run_folder.write_config(job.folder, job.said())
+            set_aside(job.run.folder, clock)
+        run_folder.write_config(job.run.folder, job.said())
 
     hosts.once(mend)
-    return stored, metrics.cut(job.folder, done) if hosts.first() else 0.0
+    return stored, metrics.cut(job.run.folder, done) if hosts.first() else 0.0
 
 
 def _compare(job: Job, before: dict[str, Any], accept_changes: bool, announce: Announce) -> None:
     """Refuses settings that would change the result, and names what may change its bits."""
-    changed = run_folder.differences(before, job.said())
+    now = job.said()
+    changed = run_folder.differences(before, now)
     if changed and not accept_changes:
         raise SettingError(
-            f"{job.folder}/config.json must say what its checkpoint was made with, and {changed}; "
+            f"{job.run.folder}/config.json must say what its checkpoint was made with, and {changed}; "
             "--accept-changes goes on with what it says."
         )
     if changed:
         announce(f"settings have changed: {changed}")
-    now = job.said()
-    packages = {name: version for name, version in now["versions"].items() if before["versions"].get(name) != version}
-    if packages or before["device"] != now["device"]:
+    if any(before[name] != now[name] for name in ("versions", "device")):
         announce("packages or device are others than before: what follows is the same to rounding, not to the bit")

@@ -98,7 +98,7 @@ def _sweep(
     """Trains part after part and writes what came of them."""
     results: list[tuple[Settled, Part, TrainState]] = []  # the best of each part, with its states
     table: list[Settled] = []
-    path = task.folder / "curves.csv" if hosts.first() else Path(os.devnull)
+    path = task.run.folder / "curves.csv" if hosts.first() else Path(os.devnull)
     with path.open("w", newline="", encoding="utf-8") as file:
         tell = curves(csv.writer(file), task, report)
         for number, part in enumerate(parts, 1):
@@ -106,10 +106,10 @@ def _sweep(
             ended, state = _train(task, part, tell)
             table += ended
             results.append((ended[-1], part, state))
-    announce(f"writing {task.folder}")
+    announce(f"writing {task.run.folder}")
     won, part, state = max(results, key=lambda result: result[0].interval())
     write_best(task, won, part, state)
-    return Swept(task.folder, write_tables(task, table), task.points[won.setting])
+    return Swept(task.run.folder, write_tables(task, table), task.points[won.setting])
 
 
 def planned(algorithm: str, family: Family, run: RunConfig, env: Env) -> Iterator[Part]:

@@ -6,7 +6,6 @@ import itertools
 import math
 import time
 from collections.abc import Callable, Sequence
-from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -36,12 +35,6 @@ class Task(NamedTuple):
     env: Env
     halving: int
     replace: bool
-
-    @property
-    def folder(self) -> Path:
-        """Where it is written."""
-        assert self.run.out is not None
-        return self.run.out
 
 
 class Part(NamedTuple):
@@ -85,7 +78,7 @@ def curves(writer: Any, task: Task, report: Callable[[dict[str, Any], Plan], Non
 
 def write_tables(task: Task, ended: list[Settled]) -> list[dict[str, Any]]:
     """Writes sweep.csv, a line per seed of a setting, and sweep.png; returns a row per setting, the best first."""
-    folder, points = task.folder, task.points
+    folder, points = task.run.folder, task.points
     lines = [
         {"setting": one.setting, "parent": task.parents.get(one.setting), **points[one.setting], **row}
         | {"steps": one.steps, "finished": one.finished}
@@ -108,7 +101,7 @@ def write_tables(task: Task, ended: list[Settled]) -> list[dict[str, Any]]:
 
 def write_best(task: Task, won: Settled, part: Part, state: TrainState) -> None:
     """The seeds of the best setting as a run folder, for `evaluate`, `load_policy` and `train --resume`."""
-    folder, (config, loop) = task.folder / "best", applied(task.points[won.setting], task.config, task.loop)
+    folder, (config, loop) = task.run.folder / "best", applied(task.points[won.setting], task.config, task.loop)
     sharing = part.layout.sharing  # which says how the replay lies, and which a run that goes on needs again
     devices = task.run.seeds * sharing if sharing > 1 else None
     run = dataclasses.replace(task.run, out=folder, seed_mapping=part.layout.mapping, devices=devices)
