@@ -323,7 +323,8 @@ def faults() -> str:
         ],
         [
             f"{soak['minutes']:.0f} minutes with logging, evaluation and a checkpoint a minute",
-            f"memory {early['MiB']:,.0f} MiB after a tenth of it, {late['MiB']:,.0f} MiB at the end; open files "
+            f"memory {early['MiB']:,.0f} MiB after a tenth of it, {late['MiB']:,.0f} MiB at the end, of which in use "
+            f"{early['MiB in use']:,.0f} and {late['MiB in use']:,.0f}; open files "
             f"{early['files']} and {late['files']}; compilations {early['compiled']} and {late['compiled']}; "
             f"checkpoints took {soak['waited for them']} of the time",
         ],
@@ -370,7 +371,9 @@ def written(document: str) -> str:
     text = (ROOT / document).read_text(encoding="utf-8")
     for make in DOCUMENTS[document]:
         pattern = rf"(<!-- {make.__name__} -->\n)((?!<!--).)*(<!-- end -->)"
-        text, count = re.subn(pattern, lambda match, make=make: f"{match[1]}{make()}\n{match[3]}", text, flags=re.DOTALL)
+        text, count = re.subn(
+            pattern, lambda match, make=make: f"{match[1]}{make()}\n{match[3]}", text, flags=re.DOTALL
+        )
         if count != 1:
             sys.exit(f"{document} needs one pair of markers for {make.__name__}, not {count}.")
     return text

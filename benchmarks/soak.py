@@ -2,11 +2,12 @@
 
     python benchmarks/soak.py --minutes 60        # writes benchmarks/results/soak.json
 
-After every chunk: memory of the process, open files, threads, programs compiled so far; and how long checkpoints made
-the run wait.
+After every chunk: memory of the process, and of it what is in use, the rest being what the C library's allocator keeps
+for later; open files, threads, programs compiled so far; and how long checkpoints made the run wait.
 """
 
 import argparse
+import ctypes
 import json
 import os
 import platform
@@ -26,6 +27,21 @@ from ddpg_jax.device import prepare
 from ddpg_jax.experiment import run_experiment
 
 RESULTS = Path(__file__).parent / "results"
+NAMES = ("arena", "ordblks", "smblks", "hblks", "hblkhd", "usmblks", "fsmblks", "uordblks", "fordblks", "keepcost")
+
+
+class Allocated(ctypes.Structure):
+    """glibc's `struct mallinfo2`: bytes in use are `uordblks`, and in blocks of their own `hblkhd`."""
+
+    _fields_ = tuple((name, ctypes.c_size_t) for name in NAMES)
+
+
+def in_use() -> int:
+    """Bytes that the program has asked for and not given back."""
+    ask = ctypes.CDLL("libc.so.6").mallinfo2
+    ask.restype = Allocated
+    said = ask()
+    return said.uordblks + said.hblkhd
 
 
 def main() -> None:
@@ -53,6 +69,7 @@ def main() -> None:
             {
                 "minutes": round((time.monotonic() - began) / 60, 2),
                 "MiB": round(pages * resource.getpagesize() / 2**20, 1),
+                "MiB in use": round(in_use() / 2**20, 1),
                 "files": len(os.listdir("/proc/self/fd")),
                 "threads": threading.active_count(),
                 "compiled": sum(count for name, count in seen.items() if "backend_compile" in name),
@@ -74,6 +91,7 @@ def main() -> None:
         "after a tenth": tenth,
         "at the end": samples[-1],
         "grown by MiB": round(samples[-1]["MiB"] - tenth["MiB"], 1),
+        "grown by MiB in use": round(samples[-1]["MiB in use"] - tenth["MiB in use"], 1),
         "checkpoints": len(waited),
         "waited for them": f"{sum(waited) / seconds:.2%}",
         "device": f"{platform.machine()}, {os.cpu_count()} virtual cores, no accelerator",

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 from ddpg_jax import DDPGConfig, LoopConfig, RunConfig, TD3Config, load_policy, make_env
+from ddpg_jax.algorithms import OWN
 from ddpg_jax.algorithms.copdac import COPDACConfig
 from ddpg_jax.checkpoint import Checkpoints, load_state, newest
 from ddpg_jax.cli import main
@@ -40,6 +41,11 @@ CASES = {
         LOOP.replace(num_envs=1, warmup_steps=20, batch_size=2),
         dataclasses.replace(RUN, env="pixels/Pendulum-v1", seeds=1, steps=26, evaluations=3, eval_episodes=1),
     ),
+}
+CASES |= {
+    name: (name, algorithm.config(hidden=(4,)), LOOP, RUN)
+    for name, algorithm in OWN.items()
+    if name not in {case[0] for case in CASES.values()}
 }
 
 
