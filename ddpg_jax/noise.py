@@ -55,7 +55,7 @@ def explorer(config: NoiseConfig, policy: Callable[[Learner, Array], Array], act
             raise SettingError("noise_spread must be None where num_envs is 1: there is nothing to spread over.")
         return chosen.init(num_envs)
 
-    return Explorer(init, chosen.act)
+    return Explorer(init, chosen.act, scale)
 
 
 def scales(config: NoiseConfig) -> Scale:

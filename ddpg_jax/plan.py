@@ -12,7 +12,8 @@ from jax.sharding import NamedSharding
 
 from ddpg_jax.algorithms import algorithms
 from ddpg_jax.device import QUICK, memory_limit, nbytes
-from ddpg_jax.evaluate import Evaluation, evaluate
+from ddpg_jax.diagnose import diagnostics
+from ddpg_jax.evaluate import Evaluation, play
 from ddpg_jax.parallel import STATE, portion, shared_trainer
 from ddpg_jax.seeds import BY_SEED, Layout, choose, deal, in_turn, share, side_by_side, spread
 from ddpg_jax.settings import INT32, SettingError, setting, settings
@@ -108,7 +109,7 @@ class Programs(NamedTuple):
     prefill: Callable[..., TrainState]  # (state [S], config); the state is donated
     chunk: Callable[..., Any]  # (state [S], clock, length, config) -> state, metrics; the state is donated
     refill: Callable[..., TrainState]  # (state [S] without memory, clock, config); the state is donated
-    test: Callable[..., Evaluation]  # ((learner [S], keys [S]), config) -> [S, E]
+    test: Callable[..., Any]  # ((learner, keys, numbers) [S], clock, config) -> Evaluation [S, E], diagnostics [S]
 
     def start(self, keys: jax.Array, config: Any, numbers: dict[str, jax.Array] | None = None) -> TrainState:
         """The state of every seed, ready to learn; `numbers` [S] are settings that differ from seed to seed."""
@@ -139,10 +140,14 @@ def programs(env: Env, algorithm: str, loop: LoopConfig, episodes: int, layout: 
     def refill(state, clock, config):
         return of(config, state.numbers).refill(state, clock)
 
-    def test(mine, config):
-        agent, (learner, key) = make(config, env.spec), mine
+    def test(mine, clock, config):
+        learner, key, numbers = mine
+        config = replace(config, **numbers)
+        agent, scale = make(config, env.spec), getattr(config, "reward_scale", 1.0)
         with jax.default_matmul_precision(loop.matmul_precision):
-            return evaluate(key, env, lambda obs: agent.act(learner, obs), episodes)
+            played = play(key, env, lambda obs: agent.act(learner, obs), episodes, agent.discount)
+            found = diagnostics(agent, learner, played, clock, loop.num_envs, scale)
+        return Evaluation(played.returns, played.lengths), found
 
     over = {"vmap": side_by_side, "loop": in_turn}[layout.mapping]
     return Programs(

@@ -46,9 +46,9 @@ def stages(
         totals: dict[str, Any] = {}
         if clock > previous:
             state, totals = phases.chunk(state, previous, clock - previous, config)
-        result = phases.test((state.learner, evaluation_keys(keys, clock)), config)
+        result, found = phases.test((state.learner, evaluation_keys(keys, clock), state.numbers), clock, config)
         returns = {"eval_return": result.returns.mean(axis=1), "eval_length": result.lengths.mean(axis=1)}
-        measured, result, bad = hosts.fetch((means(totals) | returns, result, state.bad))
+        measured, result, bad = hosts.fetch((means(totals) | returns | found, result, state.bad))
         dead = deaths(state.learner, bad)
         alive = np.array([place not in dead for place in range(len(bad))])
         measured = {name: np.where(alive, values, np.nan) for name, values in measured.items()}

@@ -141,6 +141,7 @@ class Explorer(NamedTuple):
     act: Callable[
         [Learner, Any, Array, Array, Array, Key], tuple[Array, Any]
     ]  # (learner, carry, obs, first, clock, key)
+    scale: Callable[[Array, int], Any] | None = None  # (clock, N) -> σ [] or [N, 1], of those that have one
 
 
 class Memory(NamedTuple):

@@ -43,6 +43,7 @@ ALLOWED = {
     "train": {"types", "settings", "noise", "health", "draw", "envs.door"},
     "parallel": {"types", "settings", "train", "axis", "draw"},
     "evaluate": {"types", "settings", "envs.door"},
+    "diagnose": {"types", "evaluate"},
 }
 
 

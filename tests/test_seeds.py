@@ -24,7 +24,7 @@ def trained():
     for mapping, devices in (("vmap", 1), ("loop", 1), ("vmap", 2), ("loop", 2)):
         phases = programs(env, "ddpg", loop, 2, Layout(mapping, devices))
         state, metrics = phases.chunk(phases.start(KEYS, config), 5, 20, config)
-        results[mapping, devices] = state, metrics, phases.test((state.learner, KEYS), config)
+        results[mapping, devices] = state, metrics, phases.test((state.learner, KEYS, {}), 30, config)[0]
     return results
 
 
