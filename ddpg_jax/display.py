@@ -1,10 +1,55 @@
-"""A run as it goes: a live line on a terminal, plain lines elsewhere."""
+"""A run as it goes: a live table on a terminal, plain lines elsewhere."""
 
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import numpy as np
-from rich.console import Console
+from rich.console import Console, Group
+from rich.live import Live
 from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
+from rich.table import Table
+
+# What a person looks at first; whatever else a run measures follows under its own name.
+NAMES = {
+    "eval_return": "return",
+    "eval_length": "episode length",
+    "episode_return": "return while exploring",
+    "eval_q": "Q at the start of an episode",
+    "eval_discounted": "achieved from there, discounted",
+    "overestimation": "overestimation",
+    "critic/loss": "critic loss",
+    "actor/loss": "actor loss",
+    "eval_saturation": "saturated decisions",
+    "noise_scale": "noise scale",
+}
+TOTALS = ("steps", "updates", "seconds")
+
+
+def quantities(row: Mapping[str, Any]) -> Iterator[tuple[str, np.ndarray]]:
+    """What a row says, under names for a person: (name, values of the seeds that are alive and measured it)."""
+    measured = {name: np.array(values, float) for name, values in row.items() if name not in TOTALS}
+    if {"eval_q", "eval_discounted"} <= measured.keys():
+        measured["overestimation"] = measured["eval_q"] - measured["eval_discounted"]
+    for name in [*NAMES, *sorted(measured.keys() - NAMES.keys() - {"episode_length"})]:
+        values = measured.get(name, np.array([]))
+        if np.isfinite(values).any():
+            yield NAMES.get(name, name), values[np.isfinite(values)]
+
+
+def rates(row: Mapping[str, Any], previous: Mapping[str, Any] | None) -> str:
+    """Environment steps and updates per second since the row before, summed over seeds."""
+    if previous is None:
+        return ""
+    seeds, seconds = len(row["eval_return"]), max(row["seconds"] - previous["seconds"], 1e-9)
+    return ", ".join(f"{(row[name] - previous[name]) * seeds / seconds:,.0f} {name}/s" for name in ("steps", "updates"))
+
+
+def returns(row: Mapping[str, Any]) -> str:
+    """The mean return and its spread over seeds, and how many have diverged."""
+    alive = np.array([value for value in row["eval_return"] if value is not None])
+    dead = len(row["eval_return"]) - len(alive)
+    said = f"return {alive.mean():,.1f} ({alive.min():,.1f} to {alive.max():,.1f})" if len(alive) else ""
+    return said + (f", {dead} diverged" if dead else "")
 
 
 class Display:
@@ -17,40 +62,47 @@ class Display:
             BarColumn(),
             TextColumn("{task.completed:,.0f} of {task.total:,.0f} steps per seed"),
             TimeRemainingColumn(),
-            TextColumn("{task.fields[state]}"),
+            TextColumn("{task.fields[rates]}"),
             console=console,
-            disable=not console.is_terminal,
         )
-        self._task = self._progress.add_task("training", total=None, state="", visible=False)
-        self._previous: dict[str, Any] | None = None
+        self._task = self._progress.add_task("training", total=None, rates="", visible=False)
+        self._live = Live(self._progress, console=console, refresh_per_second=4) if console.is_terminal else None
+        self._previous: Mapping[str, Any] | None = None
 
     def __enter__(self) -> "Display":
-        self._progress.start()
+        if self._live:
+            self._live.start()
         return self
 
     def __exit__(self, *error: Any) -> None:
-        self._progress.stop()
+        if self._live:
+            self._live.stop()
 
     def announce(self, words: str) -> None:
-        """Prints a line above the live one."""
+        """Prints a line above the live table."""
         self.console.print(words, highlight=False, soft_wrap=True)
 
     def report(self, row: dict[str, Any], plan: Any) -> None:
         """Shows the newest row of metrics."""
-        rates = ""
-        if self._previous:
-            seeds, before = len(row["eval_return"]), self._previous
-            seconds = max(row["seconds"] - before["seconds"], 1e-9)
-            rates = ", ".join(
-                f"{(row[name] - before[name]) * seeds / seconds:,.0f} {name}/s" for name in ("steps", "updates")
-            )
-        returns = np.array([value for value in row["eval_return"] if value is not None])
-        dead = len(row["eval_return"]) - len(returns)
-        state = f"return {returns.mean():,.1f} ({returns.min():,.1f} to {returns.max():,.1f})" if len(returns) else ""
-        state += f"{f', {dead} diverged' if dead else ''}  {rates}"
-        total = plan.steps(plan.bounds[-1])
-        if self.console.is_terminal:
-            self._progress.update(self._task, completed=row["steps"], total=total, state=state, visible=True)
-        else:
-            self.announce(f"{row['steps']:>9,} of {total:,} steps  {row['seconds']:7.1f} s  {state}")
+        speed, total = rates(row, self._previous), plan.steps(plan.bounds[-1])
         self._previous = row
+        if self._live:
+            self._progress.update(self._task, completed=row["steps"], total=total, rates=speed, visible=True)
+            self._live.update(Group(table(row), self._progress))
+        else:
+            self.announce(f"{row['steps']:>9,} of {total:,} steps  {row['seconds']:7.1f} s  {returns(row)}  {speed}")
+
+
+def table(row: Mapping[str, Any]) -> Table:
+    """A line per quantity: its mean over seeds and, of several, its least and greatest."""
+    shown = Table(box=None, padding=(0, 2), title=returns(row), title_justify="left")
+    for head in ("", "mean", "least", "greatest"):
+        shown.add_column(head, justify="right" if head else "left")
+    for name, values in quantities(row):
+        spread = [values.min(), values.max()] if len(values) > 1 else []
+        shown.add_row(name, *(_short(value) for value in (values.mean(), *spread)))
+    return shown
+
+
+def _short(value: float) -> str:
+    return f"{value:,.1f}" if abs(value) >= 10 else f"{value:.3g}"

@@ -104,9 +104,8 @@ def drive(
     with ExitStack() as stack:
         checkpoints = Checkpoints(folder, run.keep_checkpoints, job.said(), run.checkpoint_replay)
         stack.enter_context(closing(checkpoints))
-        seeds = [run.seed + i for i in range(run.seeds)]
         purge = None if first else plan.steps(bounds[0]) + 1
-        writer = stack.enter_context(closing(metrics.Writer(folder, seeds, purge))) if hosts.first() else None
+        writer = stack.enter_context(closing(_writer(job, purge))) if hosts.first() else None
         for stage in stages(job.phases, state, job.keys(), job.config, bounds, first):
             clock = stage.clock
             row = metrics.row(plan.steps(clock), plan.updates(clock), time.perf_counter() - began, stage.measured)
@@ -131,6 +130,19 @@ def drive(
         plots.learning_curve(metrics.read(folder), f"{job.algorithm} on {job.env.spec.name}", folder / "curve.png")
     assert outcome
     return Result(folder, table, stage.state, run, plan.steps(stage.clock), outcome)
+
+
+def _writer(job: Job, purge: int | None) -> metrics.Writer:
+    """What writes the rows of a run; TensorBoard is to forget what an earlier process wrote from `purge` steps on."""
+    folder, run = job.run.folder, job.run
+
+    def sinks(seed):
+        if run.tensorboard:
+            yield metrics.board(folder, seed, purge)
+        if run.wandb is not None:
+            yield metrics.weights_and_biases(run.wandb, folder, seed, job.said())
+
+    return metrics.Writer(folder, [list(sinks(run.seed + place)) for place in range(run.seeds)])
 
 
 class _Diary:

@@ -1,6 +1,7 @@
 """A run, planned: what it is and how it is called, before anything is compiled."""
 
 import dataclasses
+import importlib.util
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -10,7 +11,7 @@ from ddpg_jax import run_folder
 from ddpg_jax.envs import make_env
 from ddpg_jax.plan import Plan, Programs, RunConfig, make_plan, options_of, placement, programs, seed_keys
 from ddpg_jax.seeds import Layout
-from ddpg_jax.settings import check
+from ddpg_jax.settings import SettingError, check
 from ddpg_jax.train import LoopConfig
 from ddpg_jax.types import Env
 
@@ -50,6 +51,8 @@ def planned(algorithm: str, config: Any, loop: LoopConfig, run: RunConfig) -> Jo
     """
     for settings_of in (config, loop, run):
         check(settings_of)
+    if run.wandb is not None and importlib.util.find_spec("wandb") is None:
+        raise SettingError("wandb must be None where the package is missing; `pip install wandb` brings it.")
     env = make_env(run.env, **options_of(run))
     layout = placement(config, loop, run, env)
     folder = Path(run.out or f"runs/{algorithm}-{run.env.replace('/', '-')}")

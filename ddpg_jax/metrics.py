@@ -3,9 +3,10 @@
 import json
 import math
 import os
-from collections.abc import Mapping
+import secrets
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -23,32 +24,72 @@ def number(value: Any) -> float | None:
     return float(value) if math.isfinite(value) else None
 
 
+class Sink(NamedTuple):
+    """Where the numbers of one seed go beside metrics.jsonl."""
+
+    log: Callable[[dict[str, float], int], None]  # quantities, environment steps
+    close: Callable[[], Any]
+
+
+def board(folder: Path, seed: int, purge_step: int | None) -> Sink:
+    """TensorBoard's event files of one seed, a tag per quantity."""
+    from tensorboardX import SummaryWriter
+
+    writer = SummaryWriter(str(folder / "tensorboard" / f"seed{seed}"), purge_step=purge_step)
+
+    def log(values: dict[str, float], steps: int) -> None:
+        for name, value in values.items():
+            writer.add_scalar(name, value, steps)
+
+    return Sink(log, writer.close)
+
+
+def weights_and_biases(project: str, folder: Path, seed: int, config: dict[str, Any]) -> Sink:
+    """A run of Weights & Biases for one seed, grouped by run folder; one that goes on is found again.
+
+    With WANDB_MODE=offline it is kept in the run folder, for `wandb sync`.
+    """
+    import wandb
+
+    told = folder / "wandb" / "token"
+    if not told.exists():
+        told.parent.mkdir(exist_ok=True)
+        told.write_text(secrets.token_hex(4), encoding="utf-8")
+    run = wandb.init(
+        project=project,
+        group=folder.name,
+        name=f"{folder.name}-seed{seed}",
+        id=f"{told.read_text(encoding='utf-8')}-{seed}",
+        resume="allow",
+        config=config,
+        dir=folder,
+        reinit="create_new",
+        settings=wandb.Settings(silent=True),
+    )
+    return Sink(lambda values, steps: run.log(values, step=steps), run.finish)
+
+
 class Writer:
-    """Appends rows to metrics.jsonl and to TensorBoard event files, a tag per quantity and a run per seed.
+    """Appends rows to metrics.jsonl, and what they say of each seed to its sinks.
 
     Args:
       folder: the run folder.
-      seeds: their numbers.
-      purge_step: environment steps beyond which TensorBoard is to forget what an earlier process wrote.
+      sinks: a list per seed.
     """
 
-    def __init__(self, folder: Path, seeds: list[int], purge_step: int | None = None):
-        from tensorboardX import SummaryWriter
-
+    def __init__(self, folder: Path, sinks: Sequence[Sequence[Sink]]):
         self._file = (folder / "metrics.jsonl").open("a", encoding="utf-8")
-        self._boards = [
-            SummaryWriter(str(folder / "tensorboard" / f"seed{seed}"), purge_step=purge_step) for seed in seeds
-        ]
+        self._sinks = sinks
 
     def write(self, row: dict[str, Any]) -> None:
         """Writes and flushes one row, so that a reader sees the run as it goes."""
         self._file.write(json.dumps(row) + "\n")
         self._file.flush()
-        for name, values in row.items():
-            if isinstance(values, list):
-                for board, value in zip(self._boards, values, strict=True):
-                    if value is not None:
-                        board.add_scalar(name, value, row["steps"])
+        lists = {name: values for name, values in row.items() if isinstance(values, list)}
+        for place, sinks in enumerate(self._sinks):
+            known = {name: values[place] for name, values in lists.items() if values[place] is not None}
+            for sink in sinks:
+                sink.log(known, row["steps"])
 
     def keep(self) -> None:
         """Brings what was written to the disk, before a checkpoint that relies on it."""
@@ -57,8 +98,9 @@ class Writer:
     def close(self) -> None:
         """Closes every file."""
         self._file.close()
-        for board in self._boards:
-            board.close()
+        for sinks in self._sinks:
+            for sink in sinks:
+                sink.close()
 
 
 def cut(folder: Path, steps: int) -> float:

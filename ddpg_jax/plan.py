@@ -55,6 +55,8 @@ class RunConfig:
     halt_on_nan: bool = setting(
         default=False, help="end the run when a seed diverges; by default that seed is frozen and the others go on"
     )
+    tensorboard: bool = setting(default=True, help="write TensorBoard's event files, too")
+    wandb: str | None = setting(default=None, help="project of Weights & Biases to log to, a run per seed")
     evaluations: int = setting(default=20, help="chunks of the run; after each one the policy is evaluated", low=1)
     eval_episodes: int = setting(default=32, help="whole episodes per evaluation and seed", low=1)
     episode_length: int | None = setting(

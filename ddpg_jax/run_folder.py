@@ -19,7 +19,7 @@ from ddpg_jax.algorithms import Algorithm, algorithms
 from ddpg_jax.settings import SettingError
 from ddpg_jax.types import Spec
 
-ENTRIES = {"config.json", "metrics.jsonl", "evaluation.json", "curve.png", "checkpoints", "tensorboard"}
+ENTRIES = {"config.json", "metrics.jsonl", "evaluation.json", "curve.png", "checkpoints", "tensorboard", "wandb"}
 ENTRIES |= {"metrics.jsonl.new", "config.json.new", "evaluation.json.new", "checkpoints-damaged"}  # of one interrupted
 LOCK = ".lock"
 ENTRIES |= {"sweep.csv", "curves.csv", "sweep.png", "best"}  # of a sweep
@@ -28,7 +28,7 @@ PACKAGES = ("ddpg_jax", "jax", "flax", "optax", "gymnax", "brax")
 
 # Settings of a run that change nothing about what it computes.
 FREE = {"out", "overwrite", "steps", "devices", "checkpoint_seconds", "checkpoint_steps", "checkpoint_replay"}
-FREE |= {"keep_checkpoints", "halt_on_nan"}
+FREE |= {"keep_checkpoints", "halt_on_nan", "tensorboard", "wandb"}
 
 Settings = TypeVar("Settings")
 

@@ -23,7 +23,7 @@ LOST = "another process of this run has ended; when all are back, `ddpg-jax trai
 
 @dataclasses.dataclass(frozen=True)
 class Hosts:
-    """Several processes of one run: the same command in each of them."""
+    """How this process takes part: alone or as one of several with the same command, aloud or quietly."""
 
     distributed: Annotated[
         bool,
@@ -32,6 +32,7 @@ class Hosts:
     coordinator: Annotated[str | None, Doc("HOST:PORT of process 0; by default found out from the cluster")] = None
     processes: Annotated[int | None, Doc("how many; by default as the cluster says")] = None
     process: Annotated[int | None, Doc("which of them this is, from 0; by default as the cluster says")] = None
+    quiet: Annotated[bool, Doc("print nothing but errors")] = False
 
     def join(self) -> bool:
         """Finds the others, if there are any; returns whether this process speaks for all."""
@@ -69,7 +70,8 @@ def _show(others: Hosts, experiment: Callable[..., Any]) -> int:
         result, console = together(others, speaks, functools.partial(experiment, stop=stop))
     run = result.run
     console.print(table_of(result.table, f"{run.eval_episodes} deterministic episodes per seed"))
-    console.print(f"{result.folder}: config.json, metrics.jsonl, evaluation.json, curve.png, checkpoints, tensorboard")
+    written = sorted(path.name for path in result.folder.glob("[!.]*"))
+    console.print(f"{result.folder}: {', '.join(written)}", soft_wrap=True)
     if result.outcome == "stopped":
         again = f"ddpg-jax train --resume {result.folder}"
         console.print(f"stopped at {result.steps:,} of {run.steps:,} steps; `{again}` goes on", soft_wrap=True)
@@ -83,7 +85,7 @@ def together(others: Hosts, speaks: bool, experiment: Callable[..., Any]) -> tup
     from ddpg_jax.display import Display
 
     try:
-        with Display(Console(stderr=False, quiet=not speaks)) as display:
+        with Display(Console(stderr=False, quiet=others.quiet or not speaks)) as display:
             return experiment(announce=display.announce, report=display.report), display.console
     except jax.errors.JaxRuntimeError as error:
         if not others.distributed:
