@@ -305,6 +305,7 @@ def faults() -> str:
     kills, files, disk = (result[name] for name in ("kills", "damaged files", "full disk"))
     at_most = max(map(int, kills["chunks lost"]), default=0)
     early, late = soak["after a tenth"], soak["at the end"]
+    used = "".join(f", {sample['MiB in use']:,.0f} of it in use" for sample in (late,) if "MiB in use" in sample)
     rows = [
         [
             f"killed {kills['kills']} times at random, {kills['while saving']} of them while saving",
@@ -323,8 +324,7 @@ def faults() -> str:
         ],
         [
             f"{soak['minutes']:.0f} minutes with logging, evaluation and a checkpoint a minute",
-            f"memory {early['MiB']:,.0f} MiB after a tenth of it, {late['MiB']:,.0f} MiB at the end, of which in use "
-            f"{early['MiB in use']:,.0f} and {late['MiB in use']:,.0f}; open files "
+            f"memory {early['MiB']:,.0f} MiB after a tenth of it, {late['MiB']:,.0f} MiB at the end{used}; open files "
             f"{early['files']} and {late['files']}; compilations {early['compiled']} and {late['compiled']}; "
             f"checkpoints took {soak['waited for them']} of the time",
         ],
