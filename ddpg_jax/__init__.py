@@ -11,6 +11,7 @@ from ddpg_jax.envs.pixels import pixels
 from ddpg_jax.envs.vet import check_env
 from ddpg_jax.evaluate import Evaluation, evaluate
 from ddpg_jax.experiment import run_experiment
+from ddpg_jax.notebook import live_plot
 from ddpg_jax.plan import RunConfig
 from ddpg_jax.policy import load_critic, load_policy
 from ddpg_jax.presets import preset
@@ -47,6 +48,7 @@ __all__ = [
     "dpg_on_policy",
     "evaluate",
     "grid",
+    "live_plot",
     "load_critic",
     "load_policy",
     "make_env",

@@ -19,7 +19,7 @@ from ddpg_jax.policy import load_learners
 from ddpg_jax.settings import INT32, SettingError, check
 from ddpg_jax.stages import Stage, stages
 from ddpg_jax.train import LoopConfig
-from ddpg_jax.types import TrainState
+from ddpg_jax.types import TrainState, shown
 
 Announce = Callable[[str], None]
 Report = Callable[[dict[str, Any], Plan], None]
@@ -43,6 +43,13 @@ class Result(NamedTuple):
     run: RunConfig
     steps: int  # environment steps per seed that it has done
     outcome: Literal["finished", "stopped", "halted"]  # stopped: asked to; halted: seeds diverged
+
+    def __repr__(self) -> str:
+        return shown(self, self.outcome, f"{self.steps:,} steps", f"seeds {_means(self.table)}", str(self.folder))
+
+
+def _means(table: list[dict[str, Any]]) -> str:
+    return ", ".join(f"{row['seed']}: " + ("-" if row["mean"] is None else f"{row['mean']:,.1f}") for row in table)
 
 
 def summarise(run: RunConfig, result: Evaluation) -> list[dict[str, Any]]:

@@ -9,6 +9,11 @@ import numpy as np
 
 
 def learning_curve(rows: list[dict[str, Any]], title: str, path: Path) -> None:
+    """Writes `learning_figure`."""
+    learning_figure(rows, title).savefig(path)
+
+
+def learning_figure(rows: list[dict[str, Any]], title: str) -> Any:
     """Evaluation return against environment steps: a thin line per seed, a thick one for the mean of those alive."""
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
@@ -27,7 +32,7 @@ def learning_curve(rows: list[dict[str, Any]], title: str, path: Path) -> None:
     axes.grid(alpha=0.3)
     axes.spines[["top", "right"]].set_visible(False)
     axes.legend(frameon=False, loc="lower right")
-    figure.savefig(path)
+    return figure
 
 
 def sweep(points: Sequence[dict[str, Any]], table: list[dict[str, Any]], path: Path) -> None:

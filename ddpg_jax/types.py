@@ -45,6 +45,16 @@ class Transition:
         return self.terminated | self.truncated
 
 
+def shown(what: Any, *parts: str) -> str:
+    """A repr that says what is in an object, where printing its arrays and functions would say nothing."""
+    return f"{type(what).__name__}({', '.join(parts)})"
+
+
+def entries(tree: Any) -> str:
+    """How many numbers a tree holds."""
+    return f"{sum(np.size(leaf) for leaf in jax.tree.leaves(tree)):,}"
+
+
 class Spec(NamedTuple):
     """What an agent has to know of an environment. Bounds are in the environment's own units and shape."""
 
@@ -97,6 +107,12 @@ class Env(NamedTuple):
     step: Callable[[Key, EnvState, Array], tuple[EnvState, Transition]]
     spec: Spec
 
+    def __repr__(self) -> str:
+        spec = self.spec
+        bounds = f"{np.min(spec.action_low):g} to {np.max(spec.action_high):g}"
+        actions = f"actions {spec.action_low.shape} in {bounds}"
+        return shown(self, spec.name, f"obs {spec.obs_shape} {spec.obs_dtype}", actions, f"{spec.episode_length} steps")
+
 
 @struct.dataclass
 class VecEnvState:
@@ -133,6 +149,9 @@ class Learner:
     opt_state: dict[str, Any]
     normaliser: Any = ()  # statistics of the observations, where the agent normalises them
 
+    def __repr__(self) -> str:
+        return shown(self, *(f"{role} {entries(params)}" for role, params in self.params.items()))
+
 
 class Explorer(NamedTuple):
     """Chooses the actions that are tried. `first` [N] marks the first step of an episode."""
@@ -167,6 +186,10 @@ class Agent(NamedTuple):
     memory: Callable[..., Memory]  # (spec, num_envs, capacity, batch_size, n_step, γ)
     observe: Callable[[Learner, Transition], Learner] = lambda learner, step: learner  # a fresh step [N, ...]
 
+    def __repr__(self) -> str:
+        learner = jax.eval_shape(self.init, jax.random.key(0))
+        return shown(self, repr(learner), f"discount {self.discount}")
+
 
 @struct.dataclass
 class TrainState:
@@ -183,6 +206,9 @@ class TrainState:
     memory: Any
     bad: Array  # [Q] int32
     numbers: dict[str, Array] = struct.field(default_factory=dict)
+
+    def __repr__(self) -> str:
+        return shown(self, repr(self.learner), f"memory {entries(self.memory)}")
 
 
 class Trainer(NamedTuple):
