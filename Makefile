@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV ?= .venv
 BIN = $(VENV)/bin
 
-.PHONY: train test check wheel clean
+.PHONY: train test check docs wheel clean
 
 train: $(VENV)/.installed
 	$(BIN)/ddpg-jax train ddpg --env Pendulum-v1 --seeds 4 --steps 20000 --hidden 64 64 --batch-size 64 --out runs/make-train --overwrite
@@ -16,6 +16,13 @@ check: $(VENV)/.dev
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/python benchmarks/readme.py --check
+	$(MAKE) docs
+
+MODULES = types losses roles recipe networks noise replay envs.door diagnose
+
+docs: $(VENV)/.dev
+	$(BIN)/python -W error::UserWarning -m pdoc -d google --math -o build/docs ddpg_jax $(MODULES:%=ddpg_jax.%) \
+		'!ddpg_jax.train' '!ddpg_jax.evaluate' '!ddpg_jax.sweep'  # functions that hide modules of the same name
 
 wheel: $(VENV)/.dev
 	$(BIN)/python -m build --wheel

@@ -345,24 +345,8 @@ def picture() -> None:
 
 
 DOCUMENTS = {
-    "README.md": (
-        settings,
-        presets,
-        results,
-        recipes,
-        bandit,
-        sizes,
-        throughput,
-        physics,
-        starts,
-        solve,
-        memory,
-        mappings,
-        sweep,
-        loop,
-        faults,
-    ),
-    "benchmarks/README.md": (profile,),
+    "README.md": (settings, presets, results, recipes, bandit, sizes, throughput, sweep, faults),
+    "benchmarks/README.md": (profile, physics, starts, solve, memory, mappings, loop),
 }
 
 

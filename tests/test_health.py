@@ -95,8 +95,10 @@ def test_nothing_is_bad_to_begin_with():
     assert deaths(learner, np.asarray(unspoilt(learner))[None]) == {}
 
 
-def test_devices_that_share_an_agent_die_together():
-    """The environments of one device go bad, and all keep the same learner."""
+@pytest.mark.parametrize("length", [40, 60])
+def test_devices_that_share_an_agent_die_together(length):
+    """The environments of one device go bad, and all keep the same learner; in a chunk that ends on that very step,
+    too, of which no minibatch has told the others."""
     if len(jax.devices()) < 2:
         pytest.skip("needs two devices")
     phases = programs(treacherous("reward"), "ddpg", LOOP, 1, Layout("loop", 1, 2))
@@ -104,9 +106,9 @@ def test_devices_that_share_an_agent_die_together():
     for key in keys:
         state = phases.start(key[None], CONFIG)
         expected = bool((state.env.env.obs[0, :, 0] > 0).any())
-        after, _ = phases.chunk(state, 10, 60, CONFIG)
+        after, _ = phases.chunk(state, 10, length, CONFIG)
         assert bool((after.bad < NEVER).any()) == expected
-        for leaf in jax.tree.leaves(after.learner):
+        for leaf in jax.tree.leaves((after.learner, after.bad)):
             one, other = (np.asarray(shard.data) for shard in leaf.addressable_shards)
             np.testing.assert_array_equal(one, other)
 
