@@ -7,7 +7,6 @@ import subprocess
 import sys
 import time
 from collections import Counter
-from dataclasses import replace
 from pathlib import Path
 
 import jax
@@ -176,18 +175,19 @@ def test_draws_are_uniform_and_below_their_limit():
 
 
 def test_vector_steps_draw_their_own_keys():
-    """No two environments of a step share a key, nor does any share one with the reset."""
+    """No two environments of a step share a key, nor does any share one with the reset or with the restart."""
     spec = make_env("lqr").spec
     reset = lambda key: EnvState(jax.random.bits(key), jnp.zeros(spec.obs_shape), jnp.int32(0))  # noqa: E731
 
     def step(key, state, action):
-        new = replace(state, inner=jax.random.bits(key))
-        return new, Transition(state.obs, action, jnp.zeros(()), jnp.ones(()), jnp.zeros((), bool), state.obs)
+        ended = jnp.zeros(())  # a discount of 0
+        drawn = jax.random.bits(key)
+        return state, Transition(state.obs, action, jnp.zeros(()), ended, jnp.zeros((), bool), next_obs=drawn)
 
     vec = vectorise(Env(reset, step, spec), 8, "every-step")
     begun = vec.reset(jax.random.key(0))
-    state, _, _ = vec.step(jax.random.key(1), begun, jnp.zeros((8, 1)))
-    assert len(set(np.asarray(state.env.inner).tolist() + np.asarray(begun.env.inner).tolist())) == 16
+    state, transition, _ = vec.step(jax.random.key(1), begun, jnp.zeros((8, 1)))
+    assert len(set(np.concatenate([begun.env.inner, transition.next_obs, state.env.inner]).tolist())) == 24
 
 
 def test_the_command_line_deals_two_seeds_to_two_cores(tmp_path):
