@@ -22,7 +22,7 @@ from typing import Any
 
 import jax
 
-from ddpg_jax import DDPGConfig, LoopConfig, RunConfig, checkpoint
+from ddpg_jax import DDPGConfig, LoopConfig, RunConfig, saving
 from ddpg_jax.device import prepare
 from ddpg_jax.experiment import run_experiment
 
@@ -53,14 +53,14 @@ def main() -> None:
     seen: Counter[str] = Counter()
     jax.monitoring.register_event_duration_secs_listener(lambda name, seconds, **_: seen.update([name]))
     waited: list[float] = []
-    save = checkpoint.Checkpoints.save
+    save = saving.Checkpoints.save
 
     def timed(*args: Any) -> None:
         begun = time.perf_counter()
         save(*args)
         waited.append(time.perf_counter() - begun)
 
-    checkpoint.Checkpoints.save = timed  # type: ignore[method-assign]
+    saving.Checkpoints.save = timed  # type: ignore[method-assign]
     began, samples = time.monotonic(), []
 
     def watch(row: dict[str, Any], plan: Any) -> None:

@@ -1,14 +1,12 @@
 """States on disk, by Orbax: arrays and their tree, nothing that executes.
 
 A checkpoint has three parts: "learner", all that a policy needs; "loop", the rest of the training state; and "about",
-what the run was (its config.json) with a sum over the bits of each part. It is written beside its final name and
-renamed when it is whole, so that an end at any instant leaves the one before, and nothing is taken from it whose bits
-do not add up.
+what the run was (its config.json) with a sum over the bits of each part. Here they are read, and nothing is taken whose
+bits do not add up; saving.py writes them.
 """
 
 import json
 import logging
-import math
 import sys
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -37,87 +35,9 @@ class Stored(NamedTuple):
     replay: bool  # whether the memory was kept; else the state has ()
 
 
-class Checkpoints:
-    """The checkpoints of a run that is going on: the newest `keep` and the one with the best evaluation.
-
-    Args:
-      folder: the run folder.
-      keep: how many.
-      config: what config.json says.
-      replay: whether the memory is kept, too.
-    """
-
-    def __init__(self, folder: Path, keep: int, config: dict[str, Any], replay: bool = True):
-        import orbax.checkpoint as ocp  # here and below: a fifth of what importing this package would take
-        from orbax.checkpoint.checkpoint_managers import AnyPreservationPolicy, LatestN
-
-        self._scores = {clock: _score(folder, clock) for clock in clocks(folder)}
-        self._config, self._replay = config, replay
-        kept = AnyPreservationPolicy([LatestN(keep), _Best(self._scores)])
-        options = ocp.CheckpointManagerOptions(preservation_policy=kept, cleanup_tmp_directories=True)
-        self._manager = ocp.CheckpointManager(_place(folder).resolve(), options=options)
-
-    def save(self, clock: int, state: TrainState, score: float) -> None:
-        """Begins to write; returns as soon as the state may be trained on.
-
-        Raises:
-          SettingError: there is no room, or it cannot be written.
-        """
-        import orbax.checkpoint as ocp
-
-        parts, sums = _pack(state, self._replay)
-        self._scores[clock] = score
-        said = {"config": self._config, "score": score if math.isfinite(score) else None, "replay": self._replay}
-        said["sums"] = {name: int(value) for name, value in sums.items()}
-        saved = {name: ocp.args.StandardSave(tree) for name, tree in parts.items()}
-        about = ocp.args.JsonSave(said | {"seal": seal(said)})
-        try:
-            self._manager.save(clock, args=ocp.args.Composite(**saved, about=about))
-            if jax.default_backend() == "cpu":  # whose arrays are written from where they are, and trained on next
-                self._manager.wait_until_finished()
-        except (OSError, ValueError, RuntimeError) as error:
-            raise _unwritten(self._manager.directory, error) from error
-
-    def close(self) -> None:
-        """Waits for what is being written.
-
-        Raises:
-          SettingError: it could not be written.
-        """
-        try:
-            self._manager.wait_until_finished()
-            self._manager.close()
-        except (OSError, ValueError, RuntimeError) as error:
-            raise _unwritten(self._manager.directory, error) from error
-
-
-def _unwritten(place: Any, error: Exception) -> SettingError:
-    return SettingError(
-        f"out must be a folder that can be written, and a checkpoint in {place} was not ({_one(error)})."
-    )
-
-
-class _Best:
-    """Orbax's way of asking what to keep: here the checkpoint with the best score."""
-
-    def __init__(self, scores: dict[int, float]):
-        self._scores = scores
-
-    def should_preserve(self, checkpoints: Any, *, context: Any) -> list[bool]:
-        best = max(checkpoints, key=lambda info: self._scores.get(info.step, -math.inf), default=None)
-        return [info is best for info in checkpoints]
-
-
-def save_state(folder: Path, clock: int, state: TrainState, config: dict[str, Any]) -> None:
-    """Writes the whole state of all seeds under `folder`/checkpoints/`clock`; `config` is what config.json says."""
-    checkpoints = Checkpoints(folder, 1, config)
-    checkpoints.save(clock, state, 0.0)
-    checkpoints.close()
-
-
 def clocks(folder: Path) -> list[int]:
     """The clocks of all checkpoints that are whole, by their names, in order."""
-    return sorted(int(path.name) for path in _place(folder).glob("*") if path.name.isdigit())
+    return sorted(int(path.name) for path in place_of(folder).glob("*") if path.name.isdigit())
 
 
 def about(folder: Path, clock: int) -> dict[str, Any]:
@@ -126,12 +46,12 @@ def about(folder: Path, clock: int) -> dict[str, Any]:
     Raises:
       Damaged: it cannot be read, or its own sum is wrong.
     """
-    path = _place(folder) / str(clock) / "about" / "metadata"
+    path = place_of(folder) / str(clock) / "about" / "metadata"
     try:
         said = json.loads(path.read_text(encoding="utf-8"))
         stamp = said.pop("seal")
     except (OSError, ValueError, KeyError, AttributeError) as error:
-        raise Damaged(f"{path} is damaged ({_one(error)}).") from None
+        raise Damaged(f"{path} is damaged ({in_one_line(error)}).") from None
     if stamp != seal(said):
         raise Damaged(f"{path} is damaged (its sum is wrong).")
     return said
@@ -148,18 +68,18 @@ def load_state(folder: Path, clock: int, shapes: TrainState, layout: Layout) -> 
     """
 
     def expected(leaf, sharding):
-        leaf = jax.eval_shape(jax.random.key_data, leaf) if _is_key(leaf) else leaf
+        leaf = jax.eval_shape(jax.random.key_data, leaf) if is_key(leaf) else leaf
         return jax.ShapeDtypeStruct(leaf.shape, leaf.dtype, sharding=sharding)
 
     replay = about(folder, clock)["replay"]
-    wanted = _parts(jax.tree.map(expected, shapes, shardings(shapes, layout, STATE)), replay)
+    wanted = parts_of(jax.tree.map(expected, shapes, shardings(shapes, layout, STATE)), replay)
     stored = _restore(folder, clock, wanted)
 
     def back(path, leaf):
         if not leaf.size:
             return jnp.zeros(leaf.shape, leaf.dtype)
         value = stored["loop"][_name(path)]
-        return jax.random.wrap_key_data(value) if _is_key(leaf) else value
+        return jax.random.wrap_key_data(value) if is_key(leaf) else value
 
     state = jax.tree_util.tree_map_with_path(back, _loop(shapes, replay))
     return Stored(clock, TrainState(**{"memory": ()} | state, learner=Learner(**stored["learner"])), replay)
@@ -206,14 +126,14 @@ def set_aside(folder: Path, clock: int) -> None:
     beside = folder / DAMAGED
     beside.mkdir(exist_ok=True)
     free = next(name for name in (f"{clock}-{i}" for i in range(1, 1000)) if not (beside / name).exists())
-    (_place(folder) / str(clock)).rename(beside / free)
+    (place_of(folder) / str(clock)).rename(beside / free)
 
 
 def _restore(folder: Path, clock: int, wanted: dict[str, Any]) -> dict[str, Any]:
     """These parts of a checkpoint, whose bits add up."""
     import orbax.checkpoint as ocp
 
-    path, sums = (_place(folder) / str(clock)).resolve(), about(folder, clock)["sums"]
+    path, sums = (place_of(folder) / str(clock)).resolve(), about(folder, clock)["sums"]
     parts = {name: ocp.args.StandardRestore(tree) for name, tree in wanted.items()}
     before, sys.unraisablehook = sys.unraisablehook, _but_for_late_reads
     logging.getLogger("asyncio").addFilter(_but_for_late_failures)
@@ -222,7 +142,7 @@ def _restore(folder: Path, clock: int, wanted: dict[str, Any]) -> dict[str, Any]
             stored = dict(reader.restore(path, args=ocp.args.Composite(**parts)))
         sys.unraisablehook = before
     except Exception as error:  # whatever a flipped bit leads to; reads under way end later, so both stay muted
-        raise Damaged(f"{path} is damaged ({_one(error)}).") from error
+        raise Damaged(f"{path} is damaged ({in_one_line(error)}).") from error
     for name in wanted:
         if int(bit_sum(stored[name])) != sums[name]:
             raise Damaged(f"{path / name} is damaged (its bits do not add up).")
@@ -240,31 +160,17 @@ def _but_for_late_failures(record: logging.LogRecord) -> bool:
     return "never retrieved" not in record.getMessage()
 
 
-def _place(folder: Path) -> Path:
+def place_of(folder: Path) -> Path:
+    """Where a run keeps its checkpoints."""
     return folder / "checkpoints"
 
 
-def _score(folder: Path, clock: int) -> float:
-    """The evaluation that a checkpoint was stored with."""
-    try:
-        score = about(folder, clock)["score"]
-    except Damaged:
-        score = None
-    return -math.inf if score is None else score
-
-
-def _one(error: Exception) -> str:
+def in_one_line(error: Exception) -> str:
     """An error in one line."""
     return (str(error).splitlines() or [type(error).__name__])[0].split(". See full")[0][:200]
 
 
-def _pack(state: TrainState, replay: bool) -> tuple[dict[str, Any], dict[str, Any]]:
-    """The array parts of a checkpoint, keys as their numbers, and their sums."""
-    parts = _parts(jax.tree.map(lambda leaf: jax.random.key_data(leaf) if _is_key(leaf) else leaf, state), replay)
-    return parts, {name: bit_sum(tree) for name, tree in parts.items()}
-
-
-def _parts(state: TrainState, replay: bool) -> dict[str, Any]:
+def parts_of(state: TrainState, replay: bool) -> dict[str, Any]:
     """The array parts. Leaves without elements, which MuJoCo has and Orbax refuses, are not stored."""
     loop = jax.tree.leaves_with_path(_loop(state, replay))
     return {"learner": _fields(state.learner), "loop": {_name(path): leaf for path, leaf in loop if leaf.size}}
@@ -285,5 +191,6 @@ def _name(path: Any) -> str:
     return jax.tree_util.keystr(path)
 
 
-def _is_key(leaf: Any) -> bool:
+def is_key(leaf: Any) -> bool:
+    """Whether an array is one of typed random keys, which are stored as their numbers."""
     return jax.dtypes.issubdtype(leaf.dtype, jax.dtypes.prng_key)

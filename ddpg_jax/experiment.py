@@ -10,12 +10,12 @@ import jax
 import numpy as np
 
 from ddpg_jax import hosts, metrics, plots, run_folder
-from ddpg_jax.checkpoint import Checkpoints
 from ddpg_jax.envs import make_env
 from ddpg_jax.evaluate import Evaluation, evaluate
 from ddpg_jax.job import Job, planned
 from ddpg_jax.plan import Plan, RunConfig, evaluation_keys, options_of
 from ddpg_jax.policy import load_learners
+from ddpg_jax.saving import Checkpoints
 from ddpg_jax.settings import INT32, SettingError, check
 from ddpg_jax.stages import Stage, stages
 from ddpg_jax.train import LoopConfig

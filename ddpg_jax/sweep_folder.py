@@ -11,8 +11,8 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from ddpg_jax import hosts, plots, run_folder
-from ddpg_jax.checkpoint import save_state
 from ddpg_jax.plan import Plan, RunConfig
+from ddpg_jax.saving import save_state
 from ddpg_jax.seeds import Layout
 from ddpg_jax.space import Family, Point, applied
 from ddpg_jax.statistics import Interval, interval

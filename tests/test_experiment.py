@@ -20,11 +20,11 @@ from ddpg_jax import (
     run_folder,
     train,
 )
-from ddpg_jax.checkpoint import save_state
 from ddpg_jax.cli import main
 from ddpg_jax.experiment import run_experiment, summarise
 from ddpg_jax.plan import RunConfig, evaluation_keys, make_plan, programs, seed_keys
 from ddpg_jax.policy import load_learners
+from ddpg_jax.saving import save_state
 from ddpg_jax.seeds import Layout
 from ddpg_jax.types import TrainState
 
