@@ -52,7 +52,8 @@ def load_policy(folder: str | Path, seed: int | None = None) -> Callable[[Any], 
     Raises:
       SettingError: the folder holds no run of ours, or the run has no such seed.
     """
-    agent, learner, spec = _one_seed(folder, seed)
+    agent, learner, stored, _ = one_learner(folder, seed)
+    spec = stored["spec"]
     act = jax.jit(agent.act)
 
     def policy(obs: Any) -> np.ndarray:
@@ -69,7 +70,8 @@ def load_critic(folder: str | Path, seed: int | None = None) -> Callable[[Any, A
       critic(obs [*O] or [B, *O], action in the environment's own shape and units, one or B) -> Q [] or [B], of rewards
       times the run's `reward_scale`.
     """
-    agent, learner, spec = _one_seed(folder, seed)
+    agent, learner, stored, _ = one_learner(folder, seed)
+    spec = stored["spec"]
     value = jax.jit(agent.value)
 
     def critic(obs: Any, action: Any) -> np.ndarray:
@@ -82,14 +84,15 @@ def load_critic(folder: str | Path, seed: int | None = None) -> Callable[[Any, A
     return critic
 
 
-def _one_seed(folder: str | Path, seed: int | None) -> tuple[Agent, Learner, Spec]:
+def one_learner(folder: str | Path, seed: int | None) -> tuple[Agent, Learner, dict[str, Any], int]:
+    """The agent, the learner of one seed, the configuration and the seed; arguments and errors as for `load_policy`."""
     agent, learners, stored = load_learners(folder)
     first, count = stored["run"]["seed"], stored["run"]["seeds"]
     if seed is None:
         seed = best_seed(folder)
     if not isinstance(seed, int | np.integer) or not first <= seed < first + count:
         raise SettingError(f"seed must be from {first} to {first + count - 1} in {folder}, not {seed!r}.")
-    return agent, jax.tree.map(lambda leaf: leaf[seed - first], learners), stored["spec"]
+    return agent, jax.tree.map(lambda leaf: leaf[seed - first], learners), stored, int(seed)
 
 
 def _fit(value: Any, shape: tuple[int, ...], what: str, spec: Spec) -> np.ndarray:
