@@ -6,6 +6,7 @@ from ddpg_jax.algorithms.ddpg import DDPGConfig, ddpg
 from ddpg_jax.algorithms.dpg import DPGConfig, dpg_off_policy, dpg_on_policy
 from ddpg_jax.algorithms.sac import SACConfig, sac
 from ddpg_jax.algorithms.td3 import TD3Config, td3
+from ddpg_jax.drawing import drawer
 from ddpg_jax.envs import make_env
 from ddpg_jax.envs.pixels import pixels
 from ddpg_jax.envs.vet import check_env
@@ -16,6 +17,8 @@ from ddpg_jax.plan import RunConfig
 from ddpg_jax.policy import load_critic, load_policy
 from ddpg_jax.presets import preset
 from ddpg_jax.recovery import resume_experiment as resume
+from ddpg_jax.render import frames, render
+from ddpg_jax.rollout import rollout
 from ddpg_jax.settings import SettingError
 from ddpg_jax.space import Range, grid, sampled
 from ddpg_jax.sweep import sweep
@@ -46,7 +49,9 @@ __all__ = [
     "ddpg",
     "dpg_off_policy",
     "dpg_on_policy",
+    "drawer",
     "evaluate",
+    "frames",
     "grid",
     "live_plot",
     "load_critic",
@@ -54,7 +59,9 @@ __all__ = [
     "make_env",
     "pixels",
     "preset",
+    "render",
     "resume",
+    "rollout",
     "run_experiment",
     "sac",
     "sampled",

@@ -44,6 +44,9 @@ ALLOWED = {
     "parallel": {"types", "settings", "train", "axis", "draw"},
     "evaluate": {"types", "settings", "envs.door"},
     "diagnose": {"types", "evaluate"},
+    "rollout": {"types", "settings", "envs.door"},
+    "drawing": {"types", "settings", "envs.pictures", "envs.quiet", "drawing"},
+    "render": {"types", "settings", "envs", "drawing", "rollout", "plan", "policy", "run_folder"},
 }
 
 

@@ -4,6 +4,7 @@ import base64
 import contextlib
 import html
 import io
+import warnings
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -76,7 +77,9 @@ def _mp4(out: Path, frames: np.ndarray, seconds: Sequence[float], title: str) ->
     beat = min(seconds)
     options = {"fps": 1 / beat, "codec": "libx264", "macro_block_size": 2, "quality": 7}
     writer = _ffmpeg().write_frames(str(out), frames.shape[2:0:-1], **options)
-    writer.send(None)
+    with warnings.catch_warnings():  # of a fork beside JAX's threads; the child becomes ffmpeg at once
+        warnings.filterwarnings("ignore", message=r"os\.fork\(\) was called", category=RuntimeWarning)
+        writer.send(None)
     for frame, each in zip(frames, seconds, strict=True):
         for _ in range(max(1, round(each / beat))):
             writer.send(np.ascontiguousarray(frame))

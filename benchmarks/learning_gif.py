@@ -1,0 +1,126 @@
+"""A moving picture of learning: the policies of four moments of one run, from the same start, over its learning curve.
+
+    python benchmarks/learning_gif.py     # trains DDPG on Pendulum-v1 for 20,000 steps: a minute or two on one core
+
+A panel begins to play when the curve reaches its moment. Writes benchmarks/results/learning.gif.
+"""
+
+from dataclasses import replace
+from itertools import pairwise
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from PIL import Image, ImageDraw, ImageFont
+
+from ddpg_jax import DDPGConfig, Env, LoopConfig, ddpg, evaluate, make_env, rollout, trainer
+from ddpg_jax.drawing import drawer
+from ddpg_jax.drawing.film import write_film
+from ddpg_jax.drawing.paper import BLUE, FAINT, INK, ORANGE, PAPER
+
+OUT = Path(__file__).parent / "results" / "learning.gif"
+STAGES, STEPS, EVERY, SEED = (0, 3_000, 6_000, 20_000), 20_000, 500, 0
+EPISODE, SWEEP = 140, 110  # frames of an episode, and of the curve from its beginning to its end
+WIDTH, PANEL, GAP, LABEL, CURVE, FINE = 800, 192, 8, 46, 170, 3  # pixels; FINE: of the curve in each of its own
+LEFT, RIGHT, TOP, BOTTOM = 70, 16, 12, 30  # margins of the curve
+WORST, BEST = -1700, 0
+
+
+class Learnt(NamedTuple):
+    """A run: its learning curve, and what its policies of the stages do."""
+
+    steps: list[int]
+    returns: list[float]
+    played: list[Any]
+
+
+def hanging(env: Env) -> Env:
+    """The pendulum that always begins at rest, all but straight down."""
+
+    def reset(key):
+        state = env.reset(key)
+        inner = replace(state.inner, theta=jnp.float32(3.0), theta_dot=jnp.float32(0.0))
+        return replace(state, inner=inner, obs=jnp.array([jnp.cos(3.0), jnp.sin(3.0), 0.0], jnp.float32))
+
+    return env._replace(reset=reset)
+
+
+def learn() -> Learnt:
+    """Trains one seed and plays its policies."""
+    env = make_env("Pendulum-v1")
+    agent = ddpg(DDPGConfig(hidden=(64, 64)), env.spec)
+    run = trainer(env, agent, LoopConfig(batch_size=64, replay_capacity=STEPS))
+    train, start, keep = jax.jit(run.train), hanging(env), drawer("Pendulum-v1").keep
+
+    @jax.jit
+    def score(learner):
+        return evaluate(jax.random.key(1), env, lambda obs: agent.act(learner, obs)).returns.mean()
+
+    def play(learner):
+        return rollout(jax.random.key(2), start, lambda obs: agent.act(learner, obs), max_steps=EPISODE, keep=keep)
+
+    state = jax.jit(lambda key: run.prefill(run.init(key)))(jax.random.key(SEED))
+    learnt = Learnt([0], [float(score(state.learner))], [play(state.learner)])
+    for clock, after in pairwise(range(run.warmup, STEPS + 1, EVERY)):
+        state, _ = train(state, clock, after - clock)
+        learnt.steps.append(after)
+        learnt.returns.append(float(score(state.learner)))
+        if after in STAGES:
+            learnt.played.append(play(state.learner))
+            print(f"{after:,} steps: {learnt.returns[-1]:,.1f}", flush=True)
+    return learnt
+
+
+def film(learnt: Learnt) -> np.ndarray:
+    """[F, H, W, 3] the frames."""
+    picture = drawer("Pendulum-v1", PANEL).picture
+    starts = [SWEEP * stage // STEPS for stage in STAGES]
+    return np.stack([frame(learnt, picture, starts, time) for time in range(starts[-1] + EPISODE + 1)])
+
+
+def frame(learnt: Learnt, picture: Any, starts: list[int], time: int) -> np.ndarray:
+    """Panels with their labels, and the curve below them."""
+    sheet = Image.new("RGB", (WIDTH, LABEL + PANEL + CURVE), PAPER)
+    pen, large, small = ImageDraw.Draw(sheet), ImageFont.load_default(17), ImageFont.load_default(14)
+    for place, (stage, played, start) in enumerate(zip(STAGES, learnt.played, starts, strict=True)):
+        step, middle = min(max(time - start, 0), EPISODE), place * (PANEL + GAP) + GAP // 2 + PANEL // 2
+        drawn = picture(jax.tree.map(lambda leaf: leaf[0, step], played.states)).astype(float)  # noqa: B023
+        shown = drawn if time >= start else 0.25 * drawn + 0.75 * np.array(PAPER)
+        sheet.paste(Image.fromarray(shown.astype(np.uint8)), (middle - PANEL // 2, LABEL))
+        ink = INK if time >= start else (190, 192, 190)
+        pen.text((middle, 15), f"{stage:,} steps" if stage else "untrained", ink, large, "mm")
+        pen.text((middle, 35), f"return {played.rewards[0, :step].sum():,.0f}", ink, small, "mm")
+    sheet.paste(curve(learnt, min(STEPS * time / SWEEP, STEPS)), (0, LABEL + PANEL))
+    return np.asarray(sheet)
+
+
+def curve(learnt: Learnt, until: float) -> Image.Image:
+    """The learning curve up to so many steps."""
+    sheet = Image.new("RGB", (WIDTH * FINE, CURVE * FINE), PAPER)
+    pen, font = ImageDraw.Draw(sheet), ImageFont.load_default(13 * FINE)
+
+    def at(steps: float, value: float) -> tuple[float, float]:
+        right = LEFT + (WIDTH - LEFT - RIGHT) * steps / STEPS
+        return FINE * right, FINE * (TOP + (CURVE - TOP - BOTTOM) * (value - BEST) / (WORST - BEST))
+
+    for value in (0, -500, -1000, -1500):
+        pen.line([at(0, value), at(STEPS, value)], FAINT, FINE)
+        pen.text((at(0, value)[0] - 8 * FINE, at(0, value)[1]), f"{value:,}", INK, font, "rm")
+    for steps in range(0, STEPS + 1, 5_000):
+        anchor = "ms" if steps < STEPS else "rs"
+        pen.text((at(steps, 0)[0], FINE * (CURVE - 8)), f"{steps:,} steps" if steps else "0", INK, font, anchor)
+    heights = [float(np.interp(steps, learnt.steps, learnt.returns)) for steps in (*STAGES, until)]
+    points = [(s, r) for s, r in zip(learnt.steps, learnt.returns, strict=True) if s < until] + [(until, heights[-1])]
+    pen.line([at(*point) for point in points], BLUE, 3 * FINE, "curve")
+    for steps, height in [*zip(STAGES, heights, strict=False), (until, heights[-1])]:
+        if steps <= until:
+            pen.circle(at(steps, height), 5 * FINE, ORANGE)
+    return sheet.resize((WIDTH, CURVE), Image.Resampling.BOX)
+
+
+if __name__ == "__main__":
+    frames = film(learn())
+    write_film(OUT, frames, [0.05] * (len(frames) - 1) + [2.0], "DDPG learning Pendulum-v1")
+    print(f"{OUT.name}: {len(frames)} frames, {OUT.stat().st_size / 2**20:.2f} MiB")
