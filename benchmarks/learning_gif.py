@@ -25,7 +25,7 @@ STAGES, STEPS, EVERY, SEED = (0, 3_000, 6_000, 20_000), 20_000, 500, 0
 EPISODE, SWEEP = 140, 110  # frames of an episode, and of the curve from its beginning to its end
 WIDTH, PANEL, GAP, LABEL, CURVE, FINE = 800, 192, 8, 46, 170, 3  # pixels; FINE: of the curve in each of its own
 LEFT, RIGHT, TOP, BOTTOM = 70, 16, 12, 30  # margins of the curve
-WORST, BEST = -1700, 0
+WORST, BEST = -1900, 0
 
 
 class Learnt(NamedTuple):
@@ -62,7 +62,8 @@ def learn() -> Learnt:
         return rollout(jax.random.key(2), start, lambda obs: agent.act(learner, obs), max_steps=EPISODE, keep=keep)
 
     state = jax.jit(lambda key: run.prefill(run.init(key)))(jax.random.key(SEED))
-    learnt = Learnt([0], [float(score(state.learner))], [play(state.learner)])
+    untrained = float(score(state.learner))
+    learnt = Learnt([0, run.warmup], [untrained, untrained], [play(state.learner)])
     for clock, after in pairwise(range(run.warmup, STEPS + 1, EVERY)):
         state, _ = train(state, clock, after - clock)
         learnt.steps.append(after)
@@ -111,6 +112,8 @@ def curve(learnt: Learnt, until: float) -> Image.Image:
     for steps in range(0, STEPS + 1, 5_000):
         anchor = "ms" if steps < STEPS else "rs"
         pen.text((at(steps, 0)[0], FINE * (CURVE - 8)), f"{steps:,} steps" if steps else "0", INK, font, anchor)
+    about = "DDPG on Pendulum-v1: mean return of evaluation"
+    pen.text((at(STEPS, 0)[0], at(0, -1250)[1]), about, INK, font, "rm")
     heights = [float(np.interp(steps, learnt.steps, learnt.returns)) for steps in (*STAGES, until)]
     points = [(s, r) for s, r in zip(learnt.steps, learnt.returns, strict=True) if s < until] + [(until, heights[-1])]
     pen.line([at(*point) for point in points], BLUE, 3 * FINE, "curve")

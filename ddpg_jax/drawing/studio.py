@@ -31,7 +31,6 @@ def dressed(model: Any, size: int, stock: bool) -> Any:
     """
     model = copy.copy(model)
     model.vis.global_.offwidth, model.vis.global_.offheight = max(size, 64), max(size, 64)
-    model.vis.quality.shadowsize = 2048  # without a graphics card shadows take most of the time
     if not stock:
         return model
     model.vis.headlight.ambient[:], model.vis.headlight.diffuse[:], model.vis.headlight.specular[:] = 0.4, 0.35, 0.1
@@ -40,8 +39,8 @@ def dressed(model: Any, size: int, stock: bool) -> Any:
     model.geom_rgba[brown], model.geom_matid[brown] = BODY, -1
     goals = [model.geom(i).name in GOALS for i in range(model.ngeom)]
     model.geom_rgba[goals] = GOAL
-    model.vis.map.shadowclip = 0.3  # else stray shadows lie on the far floor
-    model.mat_reflectance[:] *= 0.15
+    model.light_castshadow[:] = False  # scraps of them lie about where the light's view ends
+    model.mat_reflectance[:] *= 0.4
     model.mat_specular[:] *= 0.2
     for kind, address, pixels in zip(model.tex_type, model.tex_adr, _pixels(model), strict=True):
         data = model.tex_data[address : address + 3 * pixels].reshape(-1, 3)
