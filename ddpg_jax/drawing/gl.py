@@ -4,16 +4,16 @@ MuJoCo reads MUJOCO_GL once, when it is imported, and the physics has imported i
 context is made here.
 """
 
-import contextlib
 import importlib
 import os
 import sys
-from collections.abc import Iterator
+import warnings
 from typing import Any
 
 from ddpg_jax.settings import SettingError
 
 HEADLESS = ("egl", "osmesa")
+USUAL = {"linux": ("glfw", *HEADLESS), "darwin": ("cgl", "glfw")}  # by sys.platform
 KINDS = {"egl": "mujoco.egl", "osmesa": "mujoco.osmesa", "glfw": "mujoco.glfw", "cgl": "mujoco.cgl"}
 
 
@@ -27,7 +27,9 @@ def context(size: int) -> Any:
     """
     reasons = []
     for kind in _kinds():
-        with _platform(kind):
+        _rebind(kind)
+        with warnings.catch_warnings():
+            warnings.simplefilter("error", UserWarning)  # by which GLFW says that there is no window
             try:
                 made = importlib.import_module(KINDS[kind]).GLContext(size, size)
                 made.make_current()
@@ -45,17 +47,12 @@ def _kinds() -> tuple[str, ...]:
         return (asked,)
     if sys.platform == "linux" and not (os.environ.get("DISPLAY") or os.environ.get("WAYLAND_DISPLAY")):
         return HEADLESS
-    return (
-        ("cgl", "glfw") if sys.platform == "darwin" else ("glfw", *HEADLESS) if sys.platform == "linux" else ("glfw",)
-    )
+    return USUAL.get(sys.platform, ("glfw",))
 
 
-@contextlib.contextmanager
-def _platform(kind: str) -> Iterator[None]:
-    """PyOpenGL binds itself to one platform when it is imported: one bound to another is forgotten first."""
-    before = os.environ.get("PYOPENGL_PLATFORM")
-    if kind in HEADLESS and before not in (None, kind):
+def _rebind(kind: str) -> None:
+    """PyOpenGL binds itself to one platform when it is imported: one bound to another is forgotten."""
+    if kind in HEADLESS and os.environ.get("PYOPENGL_PLATFORM") not in (None, kind):
         for name in [name for name in sys.modules if name.split(".")[0] == "OpenGL"]:
             del sys.modules[name]
         del os.environ["PYOPENGL_PLATFORM"]
-    yield
