@@ -12,9 +12,10 @@ from ddpg_jax.envs.pixels import pixels
 from ddpg_jax.envs.vet import check_env
 from ddpg_jax.evaluate import Evaluation, evaluate
 from ddpg_jax.experiment import run_experiment
+from ddpg_jax.export import export
 from ddpg_jax.notebook import live_plot
 from ddpg_jax.plan import RunConfig
-from ddpg_jax.policy import load_critic, load_policy
+from ddpg_jax.policy import Policy, load_critic, load_policy
 from ddpg_jax.presets import preset
 from ddpg_jax.recovery import resume_experiment as resume
 from ddpg_jax.render import frames, render
@@ -35,6 +36,7 @@ __all__ = [
     "Evaluation",
     "Learner",
     "LoopConfig",
+    "Policy",
     "Range",
     "RunConfig",
     "SACConfig",
@@ -51,6 +53,7 @@ __all__ = [
     "dpg_on_policy",
     "drawer",
     "evaluate",
+    "export",
     "frames",
     "grid",
     "live_plot",

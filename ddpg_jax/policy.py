@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import jax
 import numpy as np
@@ -39,7 +39,40 @@ def _precise(function: Callable[..., Any], precision: str) -> Callable[..., Any]
     return call
 
 
-def load_policy(folder: str | Path, seed: int | None = None) -> Callable[[Any], np.ndarray]:
+class Trained(NamedTuple):
+    """One seed of a finished run, as it was trained."""
+
+    agent: Agent
+    learner: Learner
+    stored: dict[str, Any]  # config.json, as `read_config` gives it
+    seed: int
+
+    @property
+    def spec(self) -> Spec:
+        """Of the environment that it was trained in."""
+        return self.stored["spec"]
+
+    def act(self, obs: Any) -> Any:
+        """The policy μ as one traceable function: obs [..., *O] -> action in the environment's own shape and units."""
+        return self.spec.to_native(self.agent.act(self.learner, obs))
+
+
+class Policy(NamedTuple):
+    """The deterministic policy μ of a finished run: policy(obs [*O] or [B, *O]) -> action.
+
+    Actions are in the environment's own shape and units, within its bounds.
+    """
+
+    spec: Spec
+    seed: int
+    greedy: Callable[[Any], Any]  # obs -> action in [-1, 1]
+
+    def __call__(self, obs: Any) -> np.ndarray:
+        obs = _fit(obs, self.spec.obs_shape, "obs", self.spec)
+        return self.spec.to_native(np.asarray(self.greedy(obs)))
+
+
+def load_policy(folder: str | Path, seed: int | None = None) -> Policy:
     """The deterministic policy μ of a finished run.
 
     Args:
@@ -52,15 +85,19 @@ def load_policy(folder: str | Path, seed: int | None = None) -> Callable[[Any], 
     Raises:
       SettingError: the folder holds no run of ours, or the run has no such seed.
     """
-    agent, learner, stored, _ = one_learner(folder, seed)
-    spec = stored["spec"]
-    act = jax.jit(agent.act)
+    return _policy(one_learner(folder, seed))
 
-    def policy(obs: Any) -> np.ndarray:
-        obs = _fit(obs, spec.obs_shape, "obs", spec)
-        return spec.to_native(np.asarray(act(learner, obs)))
 
-    return policy
+def load_policies(folder: str | Path) -> list[Policy]:
+    """The policies of all seeds of a run, in their order; errors as for `load_policy`."""
+    agent, learners, stored = load_learners(folder)
+    first, count = stored["run"]["seed"], stored["run"]["seeds"]
+    return [_policy(Trained(agent, _at(learners, i), stored, first + i)) for i in range(count)]
+
+
+def _policy(trained: Trained) -> Policy:
+    act = jax.jit(trained.agent.act)
+    return Policy(trained.spec, trained.seed, lambda obs: act(trained.learner, obs))
 
 
 def load_critic(folder: str | Path, seed: int | None = None) -> Callable[[Any, Any], np.ndarray]:
@@ -84,15 +121,19 @@ def load_critic(folder: str | Path, seed: int | None = None) -> Callable[[Any, A
     return critic
 
 
-def one_learner(folder: str | Path, seed: int | None) -> tuple[Agent, Learner, dict[str, Any], int]:
-    """The agent, the learner of one seed, the configuration and the seed; arguments and errors as for `load_policy`."""
+def one_learner(folder: str | Path, seed: int | None = None) -> Trained:
+    """One seed of a run, with all that it learnt; arguments and errors as for `load_policy`."""
     agent, learners, stored = load_learners(folder)
     first, count = stored["run"]["seed"], stored["run"]["seeds"]
     if seed is None:
         seed = best_seed(folder)
     if not isinstance(seed, int | np.integer) or not first <= seed < first + count:
         raise SettingError(f"seed must be from {first} to {first + count - 1} in {folder}, not {seed!r}.")
-    return agent, jax.tree.map(lambda leaf: leaf[seed - first], learners), stored, int(seed)
+    return Trained(agent, _at(learners, seed - first), stored, int(seed))
+
+
+def _at(learners: Learner, place: int) -> Learner:
+    return jax.tree.map(lambda leaf: leaf[place], learners)
 
 
 def _fit(value: Any, shape: tuple[int, ...], what: str, spec: Spec) -> np.ndarray:

@@ -22,6 +22,7 @@ from ddpg_jax.types import Spec
 ENTRIES = {"config.json", "metrics.jsonl", "evaluation.json", "curve.png", "checkpoints", "tensorboard", "wandb"}
 ENTRIES |= {"metrics.jsonl.new", "config.json.new", "evaluation.json.new", "checkpoints-damaged"}  # of one interrupted
 LOCK = ".lock"
+ENTRIES |= {"policy.stablehlo", "policy.onnx", "policy.npz"}  # as `export` calls them
 ENTRIES |= {"sweep.csv", "curves.csv", "sweep.png", "best"}  # of a sweep
 PACKAGES = ("ddpg_jax", "jax", "flax", "optax", "gymnax", "brax")
 

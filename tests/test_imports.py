@@ -47,6 +47,8 @@ ALLOWED = {
     "rollout": {"types", "settings", "envs.door"},
     "drawing": {"types", "settings", "envs.pictures", "envs.quiet", "drawing"},
     "render": {"types", "settings", "envs", "drawing", "rollout", "plan", "policy", "run_folder"},
+    "policy": {"types", "settings", "algorithms", "checkpoint", "run_folder"},
+    "export": {"types", "settings", "networks", "normalise", "policy", "export"},
 }
 
 

@@ -1,0 +1,277 @@
+"""A policy taken away does what it did here: StableHLO, ONNX and plain arrays against `load_policy`."""
+
+import functools
+import json
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from trained import HIGH, LOW, PIXELS, make_run
+
+from ddpg_jax import SettingError, export, load_policy, run_folder
+from ddpg_jax.cli import main
+from ddpg_jax.export import loader
+from ddpg_jax.export.archive import encode as archived
+from ddpg_jax.export.onnx_model import convert
+from ddpg_jax.policy import one_learner
+
+onnx = pytest.importorskip("onnx")
+onnxruntime = pytest.importorskip("onnxruntime")
+
+CASES = {
+    "ddpg": {"norm": "batch", "activation": "leaky-relu", "normalise_obs": True},
+    "td3": {"norm": "layer", "activation": "leaky-relu", "normalise_obs": True},
+    "sac": {"norm": "batch", "activation": "elu", "normalise_obs": True},
+    "dpg-off-policy": {"norm": "layer", "activation": "swish"},
+    "copdac-q": {"norm": "layer", "activation": "tanh", "normalise_obs": True},
+}
+FLOAT = jax.ShapeDtypeStruct((4,), np.float32)
+
+
+@pytest.fixture(scope="module")
+def runs(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("runs")
+    return {name: make_run(folder / name, name, **settings) for name, settings in CASES.items()}
+
+
+@pytest.fixture(scope="module")
+def pixels(tmp_path_factory):
+    return make_run(tmp_path_factory.mktemp("pixels") / "run", "ddpg", PIXELS, norm="batch")
+
+
+@functools.cache
+def expected(folder):
+    """Observations, and what `load_policy` does with them."""
+    policy, rng = load_policy(folder), np.random.default_rng(1)
+    shape = (1000, *policy.spec.obs_shape)
+    noise = rng.integers(0, 256, (100, *shape[1:])) if policy.spec.image else rng.normal(size=shape, scale=2.0)
+    obs = noise.astype(policy.spec.obs_dtype)
+    return obs, policy(obs)
+
+
+def session(model):
+    run = onnxruntime.InferenceSession(model, providers=["CPUExecutionProvider"])
+    return lambda obs: run.run(["action"], {"obs": obs})[0]
+
+
+OPEN = {
+    "jax": lambda path: jax.export.deserialize(bytearray(path.read_bytes())).call,
+    "onnx": lambda path: session(path.read_bytes()),
+    "npz": loader.load,
+}
+
+
+@pytest.mark.parametrize("name", CASES)
+@pytest.mark.parametrize("format", OPEN)
+def test_every_format_is_the_policy(runs, name, format, tmp_path):
+    """On 1,000 observations, of every algorithm, with norms, activations and normalised observations."""
+    there = OPEN[format](export(runs[name], format, tmp_path / "p.npz"))
+    obs, action = expected(runs[name])
+    assert np.unique(action).size > 500
+    np.testing.assert_allclose(there(obs), action, atol=1e-5, rtol=0)
+    assert there(obs).shape == (1000, 2, 1)
+    assert (there(1e3 * obs) >= LOW).all()
+    assert (there(1e3 * obs) <= HIGH).all()
+
+
+@pytest.mark.parametrize("format", OPEN)
+def test_any_number_of_observations_will_do(runs, format, tmp_path):
+    there = OPEN[format](export(runs["td3"], format, tmp_path / "p.npz"))
+    obs, action = expected(runs["td3"])
+    for count in (1, 3):
+        np.testing.assert_allclose(there(obs[:count]), action[:count], atol=1e-5, rtol=0)
+
+
+@pytest.mark.parametrize("format", ["jax", "onnx"])
+def test_a_policy_of_images_is_taken_away_with_its_encoder(pixels, format, tmp_path):
+    there = OPEN[format](export(pixels, format, tmp_path / "p"))
+    obs, action = expected(pixels)
+    assert action.std(axis=0).min() > 1e-3
+    np.testing.assert_allclose(there(obs), action, atol=1e-5, rtol=0)
+
+
+def test_the_best_seed_is_taken_unless_one_is_named(runs, tmp_path):
+    obs, best = expected(runs["td3"])
+    best_there, first, second = (
+        OPEN["onnx"](export(runs["td3"], "onnx", tmp_path / f"{seed}", seed))(obs) for seed in (None, 3, 4)
+    )
+    np.testing.assert_allclose(best_there, best, atol=1e-5)
+    np.testing.assert_array_equal(best_there, second)
+    assert abs(first - second).max() > 0.1
+    with pytest.raises(SettingError, match="seed must be from 3 to 4"):
+        export(runs["td3"], "onnx", tmp_path / "5", 5)
+
+
+def test_stablehlo_is_for_every_platform_at_the_precision_of_the_run(runs, tmp_path):
+    there = jax.export.deserialize(bytearray(export(runs["sac"], "jax", tmp_path / "p").read_bytes()))
+    assert there.platforms == ("cpu", "cuda", "tpu")
+    assert there.in_avals[0].shape[1:] == (2, 2)
+    text = there.mlir_module()
+    assert text.count("stablehlo.dot_general") == text.count("precision = [HIGHEST, HIGHEST]") > 0
+
+
+def alone(code, *arguments, without=("ddpg_jax", "flax")):
+    """What a process prints that has none of these libraries."""
+    hide = f"import sys; sys.modules.update(dict.fromkeys({without!r})); "
+    done = subprocess.run([sys.executable, "-c", hide + code, *arguments], capture_output=True, text=True, check=True)
+    return np.array(json.loads(done.stdout))
+
+
+def test_stablehlo_needs_no_ddpg_jax(runs, tmp_path):
+    path, obs = export(runs["ddpg"], "jax", tmp_path / "p"), expected(runs["ddpg"])[0][:3]
+    code = (
+        "import json, numpy as np, jax.export\n"
+        "policy = jax.export.deserialize(bytearray(open(sys.argv[1], 'rb').read()))\n"
+        "print(json.dumps(policy.call(np.array(json.loads(sys.argv[2]))).tolist()))"
+    )
+    got = alone(code, str(path), json.dumps(obs.tolist()))
+    np.testing.assert_allclose(got, expected(runs["ddpg"])[1][:3], atol=1e-5)
+
+
+def test_the_loader_needs_numpy_alone(runs, tmp_path):
+    """Its text, as it stands in README, where one observation or many are given as lists."""
+    path, obs = export(runs["copdac-q"], "npz", tmp_path / "p.npz"), expected(runs["copdac-q"])[0][:3]
+    code = Path(loader.__file__).read_text() + (
+        "\nimport json, sys\npolicy, obs = load(sys.argv[1]), json.loads(sys.argv[2])\n"
+        "assert policy(obs[0]).shape == (2, 1)\n"
+        "print(json.dumps(policy(obs).tolist()))"
+    )
+    assert "import" in code
+    body = code.split('"""', 2)[2]
+    got = alone(body, str(path), json.dumps(obs.tolist()), without=("ddpg_jax", "jax", "flax", "onnx"))
+    np.testing.assert_allclose(got, expected(runs["copdac-q"])[1][:3], atol=1e-5)
+
+
+def test_readme_shows_the_loader_as_it_is():
+    readme = (Path(__file__).parents[1] / "README.md").read_text(encoding="utf-8")
+    if "--format npz" not in readme:
+        pytest.skip("README does not speak of the archive yet")
+    text = Path(loader.__file__).read_text().split('"""', 2)[2].strip()
+    assert text in re.sub(r"(?m)^```$", "", readme)
+
+
+def test_npz_refuses_what_is_no_perceptron(runs, pixels, tmp_path):
+    with pytest.raises(SettingError, match=r"ddpg's policy for pixels/toy is none \(it sees images\)"):
+        export(pixels, "npz", tmp_path / "p.npz")
+    trained = one_learner(runs["td3"])
+    act = trained.agent.act
+    more = trained._replace(agent=trained.agent._replace(act=lambda learner, obs: 0.9 * act(learner, obs)))
+    with pytest.raises(SettingError, match="does more than its layers say"):
+        archived(more)
+    other = trained._replace(learner=trained.learner.replace(params={"policy": trained.learner.params["actor"]}))
+    with pytest.raises(SettingError, match="built in another way"):
+        archived(other)
+    assert not list(tmp_path.iterdir())
+
+
+FUNCTIONS = {
+    "arithmetic": lambda x: (x + 2) * x - x / 3 - (-x) + x**2 + x**3 + jnp.square(x) + (x**2 + 1) ** 0.3,
+    "roots": lambda x: jnp.sqrt(x * x + 1) + jax.lax.rsqrt(x * x + 1) + jnp.log(x * x + 1) + jnp.log1p(x * x),
+    "curves": lambda x: jnp.exp(x) + jnp.expm1(x) + jax.nn.sigmoid(x) + jnp.sin(x) * jnp.cos(x) + jax.lax.erf(x),
+    "steps": lambda x: jnp.sign(x) + jnp.floor(x) - jnp.ceil(2 * x) + jnp.abs(x) + jnp.clip(x, -0.5, 0.3),
+    "clamp": lambda x: jax.lax.clamp(-0.5, x, 0.3),
+    "comparisons": lambda x: (x > 0) * 1.0 + (x >= 1) * 2 + (x < -1) * 3 + (x <= 0.5) * 4.0 + (x != 0) + (x == 1),
+    "choice": lambda x: jnp.where(x > 0.2, x, 3.0),
+    "reductions": lambda x: x.sum(-1) + x.max(axis=1) * x.min(axis=1) + x.mean(-1) + x.var(-1),
+    "activations": lambda x: jax.nn.gelu(x) + jax.nn.softplus(x) + jax.nn.silu(x) + jax.nn.relu6(x),
+    "softmax": lambda x: jax.nn.softmax(x),
+    "shapes": lambda x: x.reshape(-1, 2, 2).transpose(0, 2, 1)[:, None].squeeze(1),
+    "pieces": lambda x: jnp.concatenate([x[:, 1:3], x[:, ::2], x[:, :1], x[:, -1:], x[:, 0:1] * x[:, 3][:, None]], -1),
+    "picture": lambda x: x.reshape(-1, 2, 2, 1)[..., 0:1, 0:2:2, :],
+    "halves": lambda x: jnp.split(x, 2, axis=-1)[0] - jnp.split(x, [1, 3], axis=-1)[1],
+    "stretched": lambda x: jnp.broadcast_to(x[:, :, None], (*x.shape, 3)) + jnp.ones((3,)),
+    "product": lambda x: x @ jnp.arange(12.0).reshape(4, 3),
+    "vectors": lambda x: x @ jnp.arange(4.0),
+    "transposed": lambda x: x @ jnp.arange(12.0).reshape(3, 4).T,
+    "batched": lambda x: jnp.einsum("bi,bj->bij", x, x) @ jnp.arange(8.0).reshape(4, 2),
+    "left": lambda x: jnp.einsum("eij,bi->ebj", jnp.arange(24.0).reshape(2, 4, 3), x).sum(0),
+    "inner": lambda x: (x * x).sum(-1) + jnp.einsum("bi,bi->b", x, x),
+    "dtypes": lambda x: (x.astype(jnp.int32) + 1).astype(jnp.float32),
+    "constant": lambda x: jnp.zeros(x.shape) + jnp.linalg.norm(jnp.arange(4.0)),
+    "remembered": jax.checkpoint(lambda x: jnp.tanh(x)),
+}
+
+
+@pytest.mark.parametrize("name", FUNCTIONS)
+def test_every_translation_computes_the_same(name):
+    function = FUNCTIONS[name]
+    x = np.random.default_rng(2).normal(size=(50, 4)).astype(np.float32)
+    model = convert(lambda _, x: function(x), {}, FLOAT)
+    expected = np.asarray(function(jnp.asarray(x)))
+    got = session(model.SerializeToString())(x)
+    assert (got.shape, got.dtype) == (expected.shape, expected.dtype)
+    np.testing.assert_allclose(got, expected, rtol=1e-5, atol=1e-5)
+
+
+REFUSED = {
+    "'sort'": lambda x: jnp.sort(x),
+    "'cumsum'": lambda x: jnp.cumsum(x, -1),
+    "gather at places that depend on the observation": lambda x: jnp.arange(9.0)[(x > 0).astype(int)],
+    "arrays of size 2*batch": lambda x: jnp.concatenate([x, x]).reshape(2 * x.shape[0], 2, 2),
+}
+
+
+@pytest.mark.parametrize("what", REFUSED)
+def test_what_has_no_translation_is_refused_by_name(what):
+    with pytest.raises(SettingError, match=re.escape(what)) as refusal:
+        convert(lambda _, x: REFUSED[what](x), {}, FLOAT)
+    assert str(refusal.value).count(".") == 1
+
+
+def test_an_onnx_model_says_where_it_comes_from_and_holds_no_more_than_its_policy(runs, tmp_path):
+    """SAC's spread, the critics and the optimiser stay behind; parameters keep their names."""
+    model = onnx.load(export(runs["sac"], "onnx", tmp_path / "p.onnx"))
+    assert {p.key: p.value for p in model.metadata_props} == {"algorithm": "sac", "environment": "toy", "seed": "4"}
+    names = {array.name for array in model.graph.initializer}
+    assert "params/actor/params/Dense_0/Dense_0/kernel" in names
+    assert not [name for name in names if "Dense_3" in name or "critic" in name or "opt_state" in name]
+    assert [d.dim_param or d.dim_value for d in model.graph.input[0].type.tensor_type.shape.dim] == ["batch", 2, 2]
+    assert [d.dim_param or d.dim_value for d in model.graph.output[0].type.tensor_type.shape.dim] == ["batch", 2, 1]
+
+
+def test_nothing_is_overwritten_unasked(runs, tmp_path):
+    path = tmp_path / "deep" / "p.onnx"
+    export(runs["td3"], "onnx", path, 3)
+    before = path.read_bytes()
+    with pytest.raises(SettingError, match="--overwrite"):
+        export(runs["td3"], "onnx", path, 4)
+    assert path.read_bytes() == before
+    export(runs["td3"], "onnx", path, 4, overwrite=True)
+    assert path.read_bytes() != before
+    assert [file.name for file in path.parent.iterdir()] == ["p.onnx"]
+
+
+def test_what_cannot_be_exported_is_refused_in_a_sentence(runs, tmp_path, monkeypatch):
+    with pytest.raises(SettingError, match="format must be one of jax, onnx, npz, not 'pickle'"):
+        export(runs["td3"], "pickle")
+    with pytest.raises(SettingError, match="is a folder"):
+        export(runs["td3"], "npz", tmp_path)
+    (tmp_path / "file").write_text("")
+    with pytest.raises(SettingError, match=r"file that can be written.*\(File exists\)"):
+        export(runs["td3"], "npz", tmp_path / "file" / "p.npz")
+    with pytest.raises(SettingError, match="not a run folder"):
+        export(tmp_path / "none", "npz")
+    monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
+    with pytest.raises(SettingError, match="format onnx needs onnx; `pip install onnx`"):
+        export(runs["td3"], "onnx", tmp_path / "p.onnx")
+
+
+def test_the_command_line_exports_into_the_run_which_stays_a_run(tmp_path, capsys):
+    folder = make_run(tmp_path / "run", "ddpg")
+    for format, suffix in (("jax", "stablehlo"), ("onnx", "onnx"), ("npz", "npz")):
+        assert main(["export", str(folder), "--format", format]) == 0
+        said = capsys.readouterr().out
+        assert f"policy.{suffix}" in said
+        assert "obs [batch, 2, 2] float32 to action [batch, 2, 1] float32" in said
+    assert main(["export", str(folder), "--format", "npz", "--seed", "3"]) == 2
+    assert "exists already" in capsys.readouterr().err
+    assert main(["export", str(folder), "--format", "npz", "--seed", "3", "--overwrite"]) == 0
+    obs = np.ones((2, 2))
+    np.testing.assert_allclose(loader.load(folder / "policy.npz")(obs), load_policy(folder, 3)(obs), atol=1e-5)
+    with run_folder.created(folder, overwrite=True):
+        assert {path.name for path in folder.iterdir()} <= {run_folder.LOCK}
