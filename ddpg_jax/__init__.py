@@ -7,7 +7,7 @@ from ddpg_jax.algorithms.dpg import DPGConfig, dpg_off_policy, dpg_on_policy
 from ddpg_jax.algorithms.sac import SACConfig, sac
 from ddpg_jax.algorithms.td3 import TD3Config, td3
 from ddpg_jax.drawing import drawer
-from ddpg_jax.envs import make_env
+from ddpg_jax.envs import as_gymnasium, make_env
 from ddpg_jax.envs.pixels import pixels
 from ddpg_jax.envs.vet import check_env
 from ddpg_jax.evaluate import Evaluation, evaluate
@@ -15,6 +15,7 @@ from ddpg_jax.experiment import run_experiment
 from ddpg_jax.export import export
 from ddpg_jax.notebook import live_plot
 from ddpg_jax.plan import RunConfig
+from ddpg_jax.play import play_gymnasium
 from ddpg_jax.policy import Policy, load_critic, load_policy
 from ddpg_jax.presets import preset
 from ddpg_jax.recovery import resume_experiment as resume
@@ -45,6 +46,7 @@ __all__ = [
     "TD3Config",
     "TrainState",
     "Transition",
+    "as_gymnasium",
     "check_env",
     "copdac_gq",
     "copdac_q",
@@ -61,6 +63,7 @@ __all__ = [
     "load_policy",
     "make_env",
     "pixels",
+    "play_gymnasium",
     "preset",
     "render",
     "resume",

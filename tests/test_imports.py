@@ -49,6 +49,7 @@ ALLOWED = {
     "render": {"types", "settings", "envs", "drawing", "rollout", "plan", "policy", "run_folder"},
     "policy": {"types", "settings", "algorithms", "checkpoint", "run_folder"},
     "export": {"types", "settings", "networks", "normalise", "policy", "export"},
+    "play": {"settings", "envs", "evaluate", "plan", "policy", "run_folder", "experiment"},
 }
 
 

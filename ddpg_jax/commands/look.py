@@ -19,18 +19,25 @@ def evaluate(
     episodes: Annotated[int, Doc("whole episodes per seed")] = 32,
     seed: Annotated[int, Doc("seed of the initial states")] = 0,
     json: Annotated[bool, Doc("print one JSON object instead of a table")] = False,
+    gymnasium: Annotated[
+        str | None, Doc("id of a Gymnasium environment to play in, instead of the one that was trained in")
+    ] = None,
 ) -> Callable[[], None]:
     """`evaluate RUN`."""
-    return lambda: run_evaluate(folder, episodes, seed, json)
+    return lambda: run_evaluate(folder, episodes, seed, json, gymnasium)
 
 
-def run_evaluate(folder: Path, episodes: int, seed: int, as_json: bool) -> None:
+def run_evaluate(folder: Path, episodes: int, seed: int, as_json: bool, gymnasium: str | None = None) -> None:
     """Plays and prints."""
     from ddpg_jax.device import prepare
     from ddpg_jax.experiment import evaluate_run
+    from ddpg_jax.play import evaluate_gymnasium
 
     prepare()
-    report = evaluate_run(folder, episodes, seed)
+    if gymnasium is None:
+        report = evaluate_run(folder, episodes, seed)
+    else:
+        report = evaluate_gymnasium(folder, gymnasium, episodes, seed)
     if as_json:
         print(json.dumps(report))
     else:

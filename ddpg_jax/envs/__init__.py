@@ -3,12 +3,12 @@
 import difflib
 import importlib
 import inspect
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from types import ModuleType
 from typing import Any
 
 from ddpg_jax.settings import SettingError, count
-from ddpg_jax.types import Env
+from ddpg_jax.types import Env, EnvState
 
 # id prefix -> the module that knows the rest of the id; imported when first asked for
 SUITES = {"": "gymnax", "brax/": "brax", "playground/": "playground", "pixels/": "pixels", "lqr": "lqr"}
@@ -57,6 +57,26 @@ def make_env(env: Any, **options: Any) -> Env:
         f"{type(env).__name__} is neither an id nor an environment in the style of gymnax ({', '.join(STYLES[''])}) "
         f"or Brax ({', '.join(STYLES['brax/'])})."
     )
+
+
+def as_gymnasium(
+    env: Any, seed: int | None = None, render: Callable[[EnvState], Any] | None = None, **options: Any
+) -> Any:
+    """One of our environments as a `gymnasium.Env`, in its own units: what a Box-based agent of another library plays.
+
+    Observations have no bounds but those of their dtype. Where the environment repeats actions, a step is a decision.
+
+    Args:
+      env, options: as for `make_env`.
+      seed: of the first episodes, if the first `reset` brings none.
+      render: state -> picture [H, W, 3] in bytes, for `env.render()`, with render_mode "rgb_array"; else it is None.
+
+    Raises:
+      SettingError: as for `make_env`.
+    """
+    from ddpg_jax.envs.gymnasium import Adapter
+
+    return Adapter(make_env(env, **options), seed, render)
 
 
 def _by_name(name: str, options: dict[str, Any]) -> Env:

@@ -1,0 +1,212 @@
+"""Policies in Gymnasium's environments, and our environments behind its interface."""
+
+import json
+
+import gymnasium
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+import toys
+from gymnasium.utils.env_checker import check_env
+from trained import make_run
+
+from ddpg_jax import SettingError, Spec, as_gymnasium, load_policy, make_env, play_gymnasium
+from ddpg_jax.cli import main
+from ddpg_jax.envs.door import door
+from ddpg_jax.policy import Policy
+
+LOW, HIGH = np.array([[-2.0], [0.5]], np.float32), np.array([[2.0], [3.0]], np.float32)
+PENDULUM = Spec(
+    "Pendulum-v1", (3,), np.dtype(np.float32), np.full(1, -2, np.float32), np.full(1, 2, np.float32), episode_length=200
+)
+
+
+def echoing(length=5):
+    """Observes the action that it was given, in its own units; the reward is the step's key as a number."""
+
+    def reset(key):
+        return jax.random.uniform(key), jnp.zeros((2, 1))
+
+    def step(key, state, action):
+        return state, action, jax.random.uniform(key), False, False
+
+    return door(reset, step, Spec("echo", (2, 1), np.dtype(np.float32), LOW, HIGH, length))
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory):
+    return make_run(tmp_path_factory.mktemp("runs") / "run", "ddpg", PENDULUM)
+
+
+@pytest.fixture
+def world():
+    world = gymnasium.make("Pendulum-v1")
+    yield world
+    world.close()
+
+
+@pytest.mark.filterwarnings("ignore:.*WARN.*:UserWarning")  # of advice: symmetric and normalised spaces
+@pytest.mark.parametrize("env", ["lqr", echoing(), toys.counting(toys.pixels)], ids=["lqr", "boxes", "bytes"])
+def test_ours_pass_gymnasiums_check(env):
+    check_env(as_gymnasium(env))
+
+
+def test_spaces_are_in_the_environments_own_units():
+    ours = as_gymnasium(echoing())
+    assert ours.action_space == gymnasium.spaces.Box(LOW, HIGH, (2, 1), np.float32)
+    assert ours.observation_space == gymnasium.spaces.Box(-np.inf, np.inf, (2, 1), np.float32)
+    assert as_gymnasium(toys.counting(toys.pixels)).observation_space == gymnasium.spaces.Box(0, 255, (3,), np.uint8)
+    ours.reset(seed=0)
+    for action in (LOW, HIGH, [[0.5], [1.0]]):
+        np.testing.assert_allclose(ours.step(np.array(action, np.float32))[0], action, rtol=1e-6)
+    np.testing.assert_array_equal(ours.step(np.array([[-9.0], [9.0]]))[0], [[-2.0], [3.0]])
+
+
+@pytest.mark.parametrize("terminates", [True, False])
+def test_episodes_end_as_they_ended_here(terminates):
+    ours = as_gymnasium(toys.counting(toys.clock(3), 3, terminates))
+    for _ in range(2):
+        ours.reset()
+        ends = [ours.step(np.zeros(1))[1:4] for _ in range(3)]
+        assert ends == [(1.0, False, False), (1.0, False, False), (1.0, terminates, not terminates)]
+
+
+def test_randomness_comes_from_the_seed_of_reset():
+    """A seed begins anew, a reset without one goes on, and steps draw anew."""
+
+    def episode(env, seed):
+        env.reset(seed=seed)
+        return [env.step(LOW)[1] for _ in range(3)]
+
+    ours = as_gymnasium(echoing(), seed=7)
+    first, second = episode(ours, None), episode(ours, None)
+    assert len({*first, *second}) == 6
+    assert episode(as_gymnasium(echoing()), 7) == first
+    assert episode(ours, 7) == first
+    assert episode(ours, 8) != first
+
+
+def test_a_picture_is_drawn_by_what_is_given():
+    assert as_gymnasium("lqr").render_mode is None
+    assert as_gymnasium("lqr").render() is None
+    env = as_gymnasium(toys.counting(toys.clock()), render=lambda state: np.full((4, 4, 3), state.time, np.uint8))
+    assert env.render_mode == "rgb_array"
+    with pytest.raises(gymnasium.error.ResetNeeded):
+        env.step(np.zeros(1))
+    env.reset()
+    env.step(np.zeros(1))
+    np.testing.assert_array_equal(env.render(), np.ones((4, 4, 3), np.uint8))
+
+
+def same_state(world, state):
+    """Puts Gymnasium's pendulum where ours is; returns its observation."""
+    world.reset()
+    world.unwrapped.state = np.array([state.inner.theta, state.inner.theta_dot], float)
+    return world.unwrapped._get_obs()
+
+
+def test_our_pendulum_is_gymnasiums(world):
+    """Each of 200 steps from the same state: they differ by the rounding of float32, of speeds to 8 and costs to 16."""
+    env, rng = make_env("Pendulum-v1"), np.random.default_rng(0)
+    step, state = jax.jit(env.step), env.reset(jax.random.key(3))
+    speeds = []
+    for _ in range(200):
+        np.testing.assert_allclose(state.obs, same_state(world, state), atol=1e-6)
+        action = (np.sign(state.obs[2:]) * rng.uniform(0, 2, 1)).astype(np.float32)  # most of them swing it higher
+        state, ours = step(jax.random.key(0), state, env.spec.from_native(action))
+        obs, reward, *_ = world.step(action)
+        np.testing.assert_allclose(ours.next_obs, obs, atol=5e-6)
+        np.testing.assert_allclose(ours.reward, reward, atol=2e-5)
+        speeds.append(abs(obs[2]))
+    assert max(speeds) > 4
+
+
+def test_a_policy_scores_the_same_in_both(world, run):
+    """From the same states, uncorrected on the way; the brake makes the pendulum forget what rounding did."""
+    env, policy = make_env("Pendulum-v1"), load_policy(run)
+    braking = Policy(env.spec, 0, lambda obs: np.clip(policy.greedy(obs) / 8 - obs[..., 2:] / 2, -1, 1))
+    step = jax.jit(env.step)
+    for seed in range(3):
+        state = env.reset(jax.random.key(seed))
+        seen, ours, theirs, truncated = same_state(world, state), 0.0, 0.0, False
+        while not truncated:
+            state, transition = step(jax.random.key(0), state, env.spec.from_native(braking(state.obs)))
+            seen, reward, _, truncated, _ = world.step(braking(seen))
+            ours, theirs = ours + float(transition.reward), theirs + reward
+        assert transition.truncated
+        assert theirs < -100
+        np.testing.assert_allclose(ours, theirs, atol=0.01)
+
+
+def test_playing_there_counts_rewards_and_decisions():
+    ours = as_gymnasium(toys.counting(toys.clock(5), 5, reward=lambda time: 1.0 + time))
+    played = play_gymnasium(lambda obs: np.zeros(1), ours, episodes=3)
+    assert played.returns.tolist() == [15.0] * 3
+    assert played.lengths.tolist() == [5] * 3
+    spec = toys.spec((1,), 1)._replace(action_repeat=2)
+    played = play_gymnasium(Policy(spec, 0, lambda obs: np.zeros(1)), ours, episodes=2)
+    assert played.returns.tolist() == [15.0] * 2
+    assert played.lengths.tolist() == [3] * 2
+
+
+def test_the_seed_draws_the_episodes(run):
+    policy = load_policy(run)
+    first, again, other = (play_gymnasium(policy, "Pendulum-v1", 2, seed).returns for seed in (1, 1, 2))
+    np.testing.assert_array_equal(first, again)
+    assert len({*first, *other}) == 4
+
+
+def test_an_environment_that_was_passed_stays_open(run, world):
+    closed = []
+    world.unwrapped.close = lambda: closed.append(True)
+    play_gymnasium(load_policy(run), world, 1)
+    assert not closed
+
+
+@pytest.mark.parametrize(
+    ("env", "said"),
+    [
+        ("CartPole-v1", r"CartPole-v1 must observe a Box and act in one, not .* and Discrete\(2\)"),
+        ("MountainCarContinuous-v0", r"observations of shape \(3,\) and dtype float32, .* not \(2,\) and float32"),
+        ("Pendulums-v1", r"Gymnasium does not make 'Pendulums-v1' \(.*did you mean|Did you mean"),
+        ("no_such_package:Pendulum-v1", "does not make 'no_such_package:Pendulum-v1'"),
+        (3, "env must be a Gymnasium id or a gymnasium.Env, not a int"),
+        (as_gymnasium(echoing()), r"echo must give observations of shape \(3,\)"),
+    ],
+)
+def test_environments_that_do_not_fit_are_refused(run, env, said):
+    with pytest.raises(SettingError, match=said) as refusal:
+        play_gymnasium(load_policy(run), env, 1)
+    assert ". " not in str(refusal.value)
+
+
+def test_other_bounds_are_refused(run):
+    other = gymnasium.wrappers.RescaleAction(gymnasium.make("Pendulum-v1"), np.float32(-1), np.float32(1))
+    with pytest.raises(SettingError, match=r"actions from \[-2.0\] to \[2.0\].*not from \[-1.0\] to \[1.0\]"):
+        play_gymnasium(load_policy(run), other, 1)
+    floats = as_gymnasium(echoing())
+    bytes_wanted = Policy(toys.spec((2, 1), 1, np.uint8), 0, lambda obs: np.zeros(1))
+    with pytest.raises(SettingError, match="dtype uint8"):
+        play_gymnasium(bytes_wanted, floats, 1)
+
+
+@pytest.mark.parametrize("numbers", [{"episodes": 0}, {"seed": -1}, {"seed": 0.5}, {"episodes": 1.5}])
+def test_numbers_that_cannot_be_used_are_refused(run, numbers):
+    with pytest.raises(SettingError, match=f"{next(iter(numbers))} must be"):
+        play_gymnasium(load_policy(run), "Pendulum-v1", **numbers)
+
+
+def test_the_command_line_plays_every_seed_there(run, capsys):
+    command = ["evaluate", str(run), "--gymnasium", "Pendulum-v1", "--episodes", "2", "--seed", "1", "--json"]
+    assert main(command) == 0
+    said = json.loads(capsys.readouterr().out)
+    assert (said["environment"], said["episodes"]) == ("Gymnasium's Pendulum-v1", 2)
+    assert [row["seed"] for row in said["seeds"]] == [3, 4]
+    for row in said["seeds"]:
+        returns = play_gymnasium(load_policy(run, row["seed"]), "Pendulum-v1", 2, 1).returns
+        np.testing.assert_allclose(row["mean"], returns.mean(), rtol=1e-5)
+        assert row["length"] == 200
+    assert said["seeds"][0]["mean"] != said["seeds"][1]["mean"]
+    assert main(["evaluate", str(run), "--gymnasium", "CartPole-v1"]) == 2
+    assert "error: CartPole-v1 must observe a Box" in capsys.readouterr().err
