@@ -1,24 +1,27 @@
 """A policy taken away does what it did here: StableHLO, ONNX and plain arrays against `load_policy`."""
 
 import functools
+import io
 import json
 import re
 import subprocess
 import sys
+import types
 from pathlib import Path
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from trained import HIGH, LOW, PIXELS, make_run
+from trained import HIGH, LOW, PIXELS, SPEC, invented, make_run
 
 from ddpg_jax import SettingError, export, load_policy, run_folder
 from ddpg_jax.cli import main
 from ddpg_jax.export import loader
 from ddpg_jax.export.archive import encode as archived
 from ddpg_jax.export.onnx_model import convert
-from ddpg_jax.policy import one_learner
+from ddpg_jax.export.onnx_model import encode as model_of
+from ddpg_jax.policy import Trained, one_learner
 
 onnx = pytest.importorskip("onnx")
 onnxruntime = pytest.importorskip("onnxruntime")
@@ -35,8 +38,15 @@ FLOAT = jax.ShapeDtypeStruct((4,), np.float32)
 
 @pytest.fixture(scope="module")
 def runs(tmp_path_factory):
+    """A run of each of CASES, made when it is asked for."""
     folder = tmp_path_factory.mktemp("runs")
-    return {name: make_run(folder / name, name, **settings) for name, settings in CASES.items()}
+
+    class Runs(dict):
+        def __missing__(self, name):
+            self[name] = make_run(folder / name, name, **CASES[name])
+            return self[name]
+
+    return Runs()
 
 
 @pytest.fixture(scope="module")
@@ -51,6 +61,7 @@ def expected(folder):
     shape = (1000, *policy.spec.obs_shape)
     noise = rng.integers(0, 256, (100, *shape[1:])) if policy.spec.image else rng.normal(size=shape, scale=2.0)
     obs = noise.astype(policy.spec.obs_dtype)
+    obs[::10] *= 1 if policy.spec.image else 20  # beyond the bound of normalised observations
     return obs, policy(obs)
 
 
@@ -167,6 +178,20 @@ def test_npz_refuses_what_is_no_perceptron(runs, pixels, tmp_path):
     with pytest.raises(SettingError, match="built in another way"):
         archived(other)
     assert not list(tmp_path.iterdir())
+
+
+def test_an_algorithm_of_a_users_own_is_taken_away_too(monkeypatch):
+    """That of CONTRIBUTING.md, which this package does not know."""
+    text = (Path(__file__).parents[1] / "CONTRIBUTING.md").read_text(encoding="utf-8")
+    monkeypatch.setitem(sys.modules, "gentle", gentle := types.ModuleType("gentle"))
+    exec(re.search(r"```python\n(.*?)```", text, re.DOTALL)[1], vars(gentle))
+    config = gentle.GentleConfig(hidden=(4,), norm="batch", optimiser="sgd")
+    agent = gentle.gentle(config, SPEC)
+    learner = invented(jax.eval_shape(agent.init, jax.random.key(0)))
+    trained = Trained(agent, learner, {"spec": SPEC, "config": config, "algorithm": "gentle"}, 0)
+    obs = np.random.default_rng(3).normal(size=(50, 2, 2)).astype(np.float32)
+    for there in (session(model_of(trained)), loader.load(io.BytesIO(archived(trained)))):
+        np.testing.assert_allclose(there(obs), trained.act(obs), atol=1e-5)
 
 
 FUNCTIONS = {

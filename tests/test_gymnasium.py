@@ -87,6 +87,7 @@ def test_randomness_comes_from_the_seed_of_reset():
     assert episode(ours, 8) != first
 
 
+@pytest.mark.filterwarnings("ignore:.*WARN.*:UserWarning")
 def test_a_picture_is_drawn_by_what_is_given():
     assert as_gymnasium("lqr").render_mode is None
     assert as_gymnasium("lqr").render() is None
@@ -97,6 +98,7 @@ def test_a_picture_is_drawn_by_what_is_given():
     env.reset()
     env.step(np.zeros(1))
     np.testing.assert_array_equal(env.render(), np.ones((4, 4, 3), np.uint8))
+    check_env(env)
 
 
 def same_state(world, state):

@@ -30,7 +30,7 @@ def invented(shapes, seed=0):
 def make_run(folder, algorithm, spec=SPEC, seeds=2, best=4, **settings):
     """A folder that `load_policy` reads: seeds from 3, of which `best` did best."""
     made = algorithms()[algorithm]
-    config = made.config(**{"hidden": (4, 4)} | settings)
+    config = made.config(**{"hidden": (4, 4), "optimiser": "sgd"} | settings)
     agent = made.make(config, spec)
     keys = jax.random.split(jax.random.key(0), seeds)
     learner = invented(jax.eval_shape(jax.vmap(agent.init), keys))

@@ -17,6 +17,7 @@ def node(op: str) -> Rule:
 
 
 def reduction(op: str) -> Rule:
+    """One node that reduces over axes."""
     return lambda graph, equation, x: graph.add(op, x, np.array(equation.params["axes"], np.int64), keepdims=0)
 
 
@@ -31,10 +32,12 @@ def _shapes(equation: Any) -> tuple[tuple[Any, ...], tuple[Any, ...]]:
 
 
 def reshape(graph: Graph, equation: Any, x: Value) -> Value:
+    """The same elements in the shape of the output."""
     return graph.reshape(x, *_shapes(equation))
 
 
 def broadcast(graph: Graph, equation: Any, x: Value) -> Value:
+    """Reshaped so that its axes lie where they belong, then repeated."""
     old, new = _shapes(equation)
     aligned = [1] * len(new)
     for size, axis in zip(old, equation.params["broadcast_dimensions"], strict=True):
@@ -64,12 +67,14 @@ def dot(graph: Graph, equation: Any, x: Value, y: Value) -> Value:
 
 
 def select(graph: Graph, equation: Any, which: Value, *cases: Value) -> Value:
+    """One of two, by a condition."""
     if len(cases) != 2 or equation.invars[0].aval.dtype != bool:
         raise untranslated(f"{equation.primitive.name} of {len(cases)} cases")
     return graph.add("Where", which, cases[1], cases[0])
 
 
 def slice(graph: Graph, equation: Any, x: Value) -> Value:
+    """Ranges with steps; axes taken whole are not named."""
     old, _ = _shapes(equation)
     begin, end, stride = (equation.params[name] for name in ("start_indices", "limit_indices", "strides"))
     stride = stride or (1,) * len(old)
@@ -79,6 +84,7 @@ def slice(graph: Graph, equation: Any, x: Value) -> Value:
 
 
 def split(graph: Graph, equation: Any, x: Value) -> list[Value]:
+    """Consecutive pieces along an axis."""
     axis, ends = np.array([equation.params["axis"]]), np.cumsum(equation.params["sizes"])
     begins = ends - np.array(equation.params["sizes"])
     return [graph.add("Slice", x, np.array([a]), np.array([b]), axis) for a, b in zip(begins, ends, strict=True)]
