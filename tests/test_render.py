@@ -8,6 +8,7 @@ from types import SimpleNamespace as State
 
 import jax
 import jax.numpy as jnp
+import learning_gif
 import numpy as np
 import pytest
 import toys
@@ -22,7 +23,7 @@ from ddpg_jax.envs import ids
 from ddpg_jax.envs.door import door
 from ddpg_jax.experiment import evaluate_run
 from ddpg_jax.render import frames, moments, render, times
-from ddpg_jax.rollout import rollout
+from ddpg_jax.rollout import Played, rollout
 
 SIZE = 96
 BLUE, ORANGE, GREEN = (52, 92, 150), (235, 125, 40), (66, 150, 94)
@@ -413,3 +414,20 @@ def test_braxs_own_viewer_is_given_every_state():
 
 def test_what_is_drawn_passes_the_check_of_environments():
     check_env(Walk(), steps=5)
+
+
+def test_the_film_of_learning_begins_each_panel_where_the_curve_has_come_to_it():
+    angles = np.linspace(3.0, 0.0, learning_gif.EPISODE + 1)[None]
+    states = {"theta": angles, "last_u": 0 * angles}
+    played = Played(states, np.ones((1, learning_gif.EPISODE)), np.array([learning_gif.EPISODE]))
+    learnt = learning_gif.Learnt([0, 10_000, 20_000], [-1500.0, -400.0, -150.0], [played] * 4)
+    picture = lambda state: classic.pendulum(learning_gif.PANEL)(State(**state))  # noqa: E731
+    begun = []
+    for time in (0, 20, 250):
+        shown = learning_gif.frame(learnt, picture, [0, 16, 33, 110], time)[: learning_gif.LABEL + learning_gif.PANEL]
+        bobs = np.abs(shown.astype(int) - ORANGE).max(axis=-1) < 12
+        begun.append([bool(bobs[:, 200 * panel : 200 * (panel + 1)].any()) for panel in range(4)])
+    assert begun == [[True, False, False, False], [True, True, False, False], [True] * 4]
+    early, late = (np.asarray(learning_gif.curve(learnt, until)).astype(int) for until in (5_000, 20_000))
+    lines = [(np.abs(sheet - BLUE).max(axis=-1) < 12).any(axis=0).nonzero()[0].max() for sheet in (early, late)]
+    assert lines[0] < 270 < 700 < lines[1]
