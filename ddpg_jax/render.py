@@ -20,6 +20,7 @@ from ddpg_jax.settings import INT32, SettingError, check, count
 from ddpg_jax.types import EnvState
 
 FPS, FRAMES = 25.0, 500  # frames a second at most, and in a film at most, where none are asked for
+OWN_PACE = 0.05  # s for which a state stays that somebody's own function draws
 PAUSE = 1.0  # s for which an episode's last state stays
 
 
@@ -65,7 +66,7 @@ def render(
       size: of a picture in pixels.
       fps: frames a second at most; by default 25, or fewer where the film would have more than 500 frames.
       max_steps: decisions of an episode to show at most.
-      draw: state -> picture [H, W, 3], in place of the environment's own drawing.
+      draw: state -> picture [H, W, 3], in place of the environment's own drawing, for 0.05 s each.
       overwrite: replace the file.
       announce: told in words what happens next.
 
@@ -73,34 +74,33 @@ def render(
       SettingError: the folder holds no run of ours, a number cannot be used, the file may not be written, a library is
         missing, or there is no way to draw the environment.
     """
-    out = _target(Path(folder), out)
+    out = Path(out) if out is not None else _beside(Path(folder).resolve())
     check_target(out, overwrite)
     _check(seed, start_seed, episodes, fps)
     agent, learner, stored, seed = one_learner(folder, seed)
     run = check(rebuilt(RunConfig, stored["run"], Path(folder)))
     env = make_env(run.env, **options_of(run))
-    drawing = drawer(run.env, size, **options_of(run)) if draw is None else Drawing(whole, draw, 0.05)
-    keys = jax.random.split(evaluation_keys(jax.random.key(start_seed)[None], 0)[0], run.seeds)
+    drawing = drawer(run.env, size, **options_of(run)) if draw is None else Drawing(whole, draw, OWN_PACE)
     announce(f"playing {episodes} episode(s) of {env.spec.name}")
-    key = keys[seed - run.seed]
-    played = rollout(key, env, lambda obs: agent.act(learner, obs), episodes, max_steps, drawing.keep)
+    keys = jax.random.split(evaluation_keys(jax.random.key(start_seed)[None], 0)[0], run.seeds)  # of `evaluate_run`
+    policy = lambda obs: agent.act(learner, obs)  # noqa: E731
+    played = rollout(keys[seed - run.seed], env, policy, episodes, max_steps, drawing.keep)
     pace = drawing.seconds * env.spec.action_repeat
     every = _every(fps, pace, int(played.lengths.sum()))
-    title = f"{stored['algorithm']} on {env.spec.name}, seed {seed}"
     seconds = times(played, every, pace)
     announce(f"drawing {len(seconds):,} frames")
     viewer = drawing.viewer if out.suffix.lower() == ".html" else None
     if viewer:
-        parts = [at(played, *moment) for moment in moments(played, every)]
-        write_page(out, viewer(parts, every * pace))
+        write_page(out, viewer([at(played, *moment) for moment in moments(played, every)], every * pace))
     else:
+        title = f"{stored['algorithm']} on {env.spec.name}, seed {seed}"
         write_film(out, frames(played, drawing.picture, every), seconds, title)
-    returns = [float(rewards.sum(dtype=float)) for rewards in played.rewards]
+    returns = played.rewards.sum(axis=1, dtype=float).tolist()
     return Rendered(out, seed, len(seconds), sum(seconds), returns, played.lengths.tolist(), viewer is not None)
 
 
-def _target(folder: Path, out: str | Path | None) -> Path:
-    return Path(out) if out is not None else folder.resolve().with_name(f"{folder.resolve().name}.gif")
+def _beside(folder: Path) -> Path:
+    return folder.with_name(f"{folder.name}.gif")
 
 
 def _check(seed: int | None, start_seed: int, episodes: int, fps: float | None) -> None:

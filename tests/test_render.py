@@ -269,6 +269,15 @@ def test_frames_are_left_out_for_the_pace_asked_for(run):
     assert short.lengths == [3]
 
 
+def test_ones_own_pictures_of_a_run(run):
+    out = run.parent / "own.gif"
+    film = render(run, out, draw=lambda state: np.full((64, 64), state.time / 7))
+    with Image.open(out) as image:
+        last = [frame.convert("L").getpixel((60, 70)) for frame in ImageSequence.Iterator(image)]
+    assert film.frames == len(last) == 8
+    assert last == pytest.approx(np.linspace(0, 255, 8), abs=2)
+
+
 def test_a_page_holds_its_film(run):
     out = run.parent / "page.html"
     film = render(run, out, size=80)
