@@ -16,10 +16,12 @@ from ddpg_jax.export import export
 from ddpg_jax.notebook import live_plot
 from ddpg_jax.plan import RunConfig
 from ddpg_jax.play import play_gymnasium
+from ddpg_jax.plotting import plot
 from ddpg_jax.policy import Policy, load_critic, load_policy
 from ddpg_jax.presets import preset
 from ddpg_jax.recovery import resume_experiment as resume
 from ddpg_jax.render import frames, render
+from ddpg_jax.report import report
 from ddpg_jax.rollout import rollout
 from ddpg_jax.settings import SettingError
 from ddpg_jax.space import Range, grid, sampled
@@ -64,8 +66,10 @@ __all__ = [
     "make_env",
     "pixels",
     "play_gymnasium",
+    "plot",
     "preset",
     "render",
+    "report",
     "resume",
     "rollout",
     "run_experiment",

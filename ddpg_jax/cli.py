@@ -1,4 +1,4 @@
-"""The command line: `ddpg-jax train` and `sweep ALGORITHM`, `evaluate`, `render` and `export RUN`, `envs`, `bench`."""
+"""The command line: `train`, `sweep`, `resume`, `evaluate`, `plot`, `report`, `render`, `export`, `envs`, `bench`."""
 
 import contextlib
 import difflib
@@ -13,6 +13,7 @@ from typing_extensions import Doc
 
 from ddpg_jax.algorithms import algorithms
 from ddpg_jax.commands.bench import bench
+from ddpg_jax.commands.explain import plot, report
 from ddpg_jax.commands.export import export
 from ddpg_jax.commands.look import envs, evaluate
 from ddpg_jax.commands.render import render
@@ -22,7 +23,7 @@ from ddpg_jax.presets import PRESETS, Preset
 from ddpg_jax.settings import SettingError
 from ddpg_jax.train import LoopConfig
 
-COMMANDS = ("train", "sweep", "resume", "evaluate", "render", "export", "envs", "bench")
+COMMANDS = ("train", "sweep", "resume", "evaluate", "plot", "report", "render", "export", "envs", "bench")
 
 
 def main(args: Sequence[str] | None = None) -> int:
@@ -57,6 +58,8 @@ def _parse(args: Sequence[str]) -> Callable[[], int | None]:
     app.command(name="evaluate", help="Play whole episodes with the policies of a run.")(evaluate)
     app.command(name="render", help="Write a film of the policy of a run: .gif, .mp4 or .html.")(render)
     app.command(name="export", help="Write the policy of a run as one file that needs no ddpg_jax.")(export)
+    app.command(name="plot", help="Draw learning curves of runs beside each other, for a paper.")(plot)
+    app.command(name="report", help="Write one HTML page about a run.")(report)
     app.command(name="envs", help="List the environments.")(envs)
     app.command(name="bench", help="Measure this machine beside the limit of its matrix products.")(bench)
     errors = io.StringIO()

@@ -50,6 +50,15 @@ ALLOWED = {
     "policy": {"types", "settings", "algorithms", "checkpoint", "run_folder"},
     "export": {"types", "settings", "networks", "normalise", "policy", "export"},
     "play": {"settings", "envs", "evaluate", "plan", "policy", "run_folder", "experiment"},
+    "statistics": set(),
+    "outputs": {"settings"},
+    "history": {"metrics", "plan", "run_folder", "settings", "train"},
+    "groups": {"history", "settings", "statistics"},
+    "compare": {"groups", "history", "settings", "statistics"},
+    "figures": {"compare", "groups", "settings"},
+    "plotting": {"compare", "outputs", "figures"},
+    "page": {"figures", "groups"},
+    "report": {"checkpoint", "figures", "groups", "history", "outputs", "page", "run_folder", "settings", "statistics"},
 }
 
 

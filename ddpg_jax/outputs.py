@@ -1,0 +1,43 @@
+"""Files that a command is asked for: refused before any work is done, and written whole or not at all."""
+
+import os
+from pathlib import Path
+
+from ddpg_jax.settings import SettingError
+
+
+def vacant(out: str | Path, kinds: tuple[str, ...], overwrite: bool) -> Path:
+    """The file to write.
+
+    Args:
+      out: its path.
+      kinds: the endings that it may have, as ".png".
+      overwrite: whether it may exist.
+
+    Raises:
+      SettingError: it has another ending, or it exists and is not to be overwritten, or is a folder.
+    """
+    path = Path(out)
+    if path.suffix.lower() not in kinds:
+        raise SettingError(f"out must end in {' or '.join(kinds)}, not {str(out)!r}.")
+    if path.is_dir():
+        raise SettingError(f"out must be a file, and {path} is a folder.")
+    if path.exists() and not overwrite:
+        raise SettingError(f"out must be a new file, and {path} exists already; --overwrite replaces it.")
+    return path
+
+
+def put(path: Path, content: bytes) -> None:
+    """Writes beside the file and renames, so that an end at any instant leaves the old one or the new one.
+
+    Raises:
+      SettingError: it cannot be written.
+    """
+    beside = path.with_name(f".{path.name}.{os.getpid()}")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        beside.write_bytes(content)
+        beside.replace(path)
+    except OSError as error:
+        beside.unlink(missing_ok=True) if beside.parent.is_dir() else None
+        raise SettingError(f"out must be a file that can be written, and {path} is not ({error.strerror}).") from None

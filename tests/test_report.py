@@ -1,0 +1,100 @@
+"""`report`: what the page says, that it is well-formed and whole in itself."""
+
+import json
+import re
+from html.parser import HTMLParser
+
+import pytest
+from test_plot import FOUR, run
+
+from ddpg_jax import report
+from ddpg_jax.cli import main
+from ddpg_jax.history import read_history
+from ddpg_jax.report import command
+
+VOID = {"meta", "img", "br", "link"}
+
+
+class Page(HTMLParser):
+    """Checks that what is opened is closed, and gathers tags, ids and addresses."""
+
+    def __init__(self, page):
+        super().__init__()
+        self.open, self.tags, self.ids, self.addresses = [], [], [], []
+        self.feed(page)
+        assert not self.open
+
+    def handle_starttag(self, tag, attrs):
+        self.handle_startendtag(tag, attrs)
+        if tag not in VOID:
+            self.open.append(tag)
+
+    def handle_startendtag(self, tag, attrs):
+        self.tags.append(tag)
+        self.ids += [value for name, value in attrs if name == "id"]
+        self.addresses += [value for name, value in attrs if name in {"src", "href", "xlink:href", "data"}]
+
+    def handle_endtag(self, tag):
+        assert self.open.pop() == tag
+
+
+def test_the_page_is_whole_in_itself(tmp_path):
+    folder = run(tmp_path / "a", FOUR, tau=0.125)
+    means = [{"seed": seed, "mean": value} for seed, value in enumerate((3.0, 5.0, 6.0, -7.0))]
+    (folder / "evaluation.json").write_text(json.dumps({"episodes": 2, "best_seed": 2, "seeds": means}))
+    path = report(folder, pictures=False)
+    text = path.read_text(encoding="utf-8")
+    page = Page(text)
+    assert path == tmp_path / "report-a.html"
+    assert not re.search(r"https?://", text)
+    assert all(address.startswith(("#", "data:")) for address in page.addresses)
+    assert len(page.ids) == len(set(page.ids))
+    assert {address[1:] for address in page.addresses if address.startswith("#")} <= set(page.ids)
+    assert page.tags.count("svg") == 2
+    assert "4.00 (" in text  # the mean of 3 and 5
+    assert "<td>tau</td><td>0.125</td><td>0.005</td>" in text
+    assert "currentColor" in text
+    assert "#010203" not in text
+
+
+def test_unfinished_runs_say_so(tmp_path):
+    folder = run(tmp_path / "a", [[1.0, 2.0], [3.0, None]], steps=(10, 20))
+    with (folder / "metrics.jsonl").open("a") as file:
+        file.write('{"steps": 30, "upd')
+    text = report(folder, tmp_path / "r.html", pictures=False).read_text()
+    assert "evaluation.json is missing" in text
+    assert "20 of 100,000 steps" in text
+    assert "seed 1 diverged by 20 steps" in text
+    (folder / "metrics.jsonl").unlink()
+    Page(text := report(folder, tmp_path / "r.html", pictures=False, overwrite=True).read_text())
+    assert "there is no curve" in text
+
+
+def test_text_of_a_run_cannot_be_markup(tmp_path):
+    evil = "<script>alert('x')</script>"
+    folder = run(tmp_path / "a", FOUR, env=evil)
+    said = json.loads((folder / "config.json").read_text())
+    (folder / "config.json").write_text(json.dumps(said | {"device": evil, "versions": {evil: evil}}))
+    metrics = (folder / "metrics.jsonl").read_text().replace("critic/q", "<script>q")
+    (folder / "metrics.jsonl").write_text(metrics)
+    text = report(folder, pictures=False).read_text()
+    assert "script" not in Page(text).tags
+    assert text.count("&lt;script&gt;alert") >= 4
+
+
+def test_the_command_has_the_settings_that_are_not_defaults(tmp_path):
+    folder = run(tmp_path / "a", FOUR, env="an env", tau=0.5, hidden=[4, 5], target_actor=False)
+    words = command(read_history(folder))
+    assert words[:5] == ["ddpg-jax", "train", "ddpg", "--env", "an env"]
+    assert " ".join(words[5:]) == "--seeds 4 --tau 0.5 --hidden 4 5 --no-target-actor"
+
+
+@pytest.mark.parametrize("words", ["none", "a --out r.txt", "a --out there.html"])
+def test_refusals_write_nothing(tmp_path, monkeypatch, capsys, words):
+    run(tmp_path / "a", FOUR)
+    (tmp_path / "there.html").write_text("mine")
+    monkeypatch.chdir(tmp_path)
+    assert main(["report", *words.split()]) == 2
+    assert capsys.readouterr().err.count("\n") == 1
+    assert {path.name for path in tmp_path.iterdir()} == {"a", "there.html"}
+    assert (tmp_path / "there.html").read_text() == "mine"
