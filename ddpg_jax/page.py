@@ -6,7 +6,8 @@ import re
 from collections.abc import Iterable, Sequence
 from typing import Any
 
-from ddpg_jax.figures import STYLE, curve, named, saved, shorten
+from ddpg_jax.captions import named
+from ddpg_jax.figures import STYLE, curve, saved, shorten
 from ddpg_jax.groups import Group
 
 INK, LINE = "#010203", "#040506"  # colours that stand for the page's own, in light and in dark

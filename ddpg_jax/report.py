@@ -1,21 +1,18 @@
 """`report`: one page about a run, whole in itself, from what its folder holds, finished or not."""
 
 import dataclasses
-import importlib
-import importlib.util
 import json
 import shlex
-import tempfile
 from pathlib import Path
 from typing import Any
 
+from ddpg_jax.captions import named
 from ddpg_jax.checkpoint import DAMAGED, Damaged, about, clocks
-from ddpg_jax.figures import named
+from ddpg_jax.film import episodes
 from ddpg_jax.groups import group
 from ddpg_jax.history import History, deaths, quantities, read_history, traces
 from ddpg_jax.outputs import put, vacant
-from ddpg_jax.page import document, embedded, section, small_figure, table, text
-from ddpg_jax.settings import SettingError
+from ddpg_jax.page import document, section, small_figure, table, text
 from ddpg_jax.statistics import interval
 
 
@@ -39,7 +36,7 @@ def report(folder: str | Path, out: str | Path | None = None, pictures: bool = T
     history = read_history(folder)
     title = f"{history.algorithm} on {history.spec.name}"
     parts = [_summary(history), _settings(history), _curves(history), _final(history), _checkpoints(history)]
-    parts.append(section("Episodes", _episodes(history.folder, pictures)))
+    parts.append(section("Episodes", episodes(history.folder, pictures)))
     put(path, document(title, *parts).encode("utf-8"))
     return path
 
@@ -146,20 +143,3 @@ def _checkpoints(history: History) -> str:
         table(("steps", "size", "replay", f"mean {named('eval_return')}"), rows) if rows else "<p>There is none.</p>"
     )
     return section("Checkpoints", shown, note)
-
-
-def _episodes(folder: Path, pictures: bool) -> str:
-    """A film of the policy, or one sentence that says why there is none."""
-    if not pictures:
-        return "<p>Pictures were not asked for.</p>"
-    if importlib.util.find_spec("ddpg_jax.render") is None:
-        return "<p>This version of ddpg_jax cannot draw episodes, so there is no picture.</p>"
-    with tempfile.TemporaryDirectory() as place:
-        film = Path(place) / "episodes.gif"
-        try:
-            importlib.import_module("ddpg_jax.render").render(folder, film)
-            return embedded(film.read_bytes(), "image/gif", "episodes of the policy")
-        except SettingError as error:
-            return f"<p>There is no picture: {text(error)}</p>"
-        except Exception as error:  # a driver, a codec: the page is worth having without its film
-            return f"<p>There is no picture: {text(type(error).__name__)}: {text(error)}</p>"

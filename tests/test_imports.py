@@ -55,10 +55,23 @@ ALLOWED = {
     "history": {"metrics", "plan", "run_folder", "settings", "train"},
     "groups": {"history", "settings", "statistics"},
     "compare": {"groups", "history", "settings", "statistics"},
-    "figures": {"compare", "groups", "settings"},
+    "captions": {"compare"},
+    "figures": {"captions", "compare", "groups", "settings"},
     "plotting": {"compare", "outputs", "figures"},
-    "page": {"figures", "groups"},
-    "report": {"checkpoint", "figures", "groups", "history", "outputs", "page", "run_folder", "settings", "statistics"},
+    "page": {"captions", "figures", "groups"},
+    "film": {"page", "settings"},
+    "report": {
+        "captions",
+        "checkpoint",
+        "film",
+        "groups",
+        "history",
+        "outputs",
+        "page",
+        "run_folder",
+        "settings",
+        "statistics",
+    },
 }
 
 

@@ -6,9 +6,10 @@ import numpy as np
 import pytest
 
 from ddpg_jax import SettingError, plot
+from ddpg_jax.captions import labelled, short
 from ddpg_jax.cli import main
 from ddpg_jax.compare import compare, improvement, profile
-from ddpg_jax.figures import drawn, labelled, short
+from ddpg_jax.figures import drawn
 
 LOOP = {"num_envs": 1}
 

@@ -1,14 +1,18 @@
 """`report`: what the page says, that it is well-formed and whole in itself."""
 
+import importlib.machinery
 import json
 import re
+import sys
+import types
 from html.parser import HTMLParser
 
 import pytest
 from test_plot import FOUR, run
 
-from ddpg_jax import report
+from ddpg_jax import SettingError, report
 from ddpg_jax.cli import main
+from ddpg_jax.compare import compare
 from ddpg_jax.history import read_history
 from ddpg_jax.report import command
 
@@ -98,3 +102,35 @@ def test_refusals_write_nothing(tmp_path, monkeypatch, capsys, words):
     assert capsys.readouterr().err.count("\n") == 1
     assert {path.name for path in tmp_path.iterdir()} == {"a", "there.html"}
     assert (tmp_path / "there.html").read_text() == "mine"
+
+
+def test_a_film_is_within_the_page_and_its_absence_is_explained(tmp_path, monkeypatch):
+    folder = run(tmp_path / "a", FOUR)
+    fake = types.ModuleType("ddpg_jax.render")
+    fake.render = lambda folder, out: out.write_bytes(b"GIF89a")
+    fake.__spec__ = importlib.machinery.ModuleSpec("ddpg_jax.render", None)
+    monkeypatch.setitem(sys.modules, "ddpg_jax.render", fake)
+    assert "data:image/gif;base64,R0lGODlh" in report(folder).read_text()
+
+    def refuse(folder, out):
+        raise SettingError("lqr cannot be drawn <here>.")
+
+    fake.render = refuse
+    assert "There is no picture: lqr cannot be drawn &lt;here&gt;." in report(folder, overwrite=True).read_text()
+
+
+def test_the_best_of_a_sweep_has_its_curves(tmp_path):
+    """They are in the sweep's curves.csv, under the settings of best/config.json."""
+    run(tmp_path / "sweep", [[0.0]], steps=(1,))
+    best = run(tmp_path / "sweep" / "best", [[0.0]], steps=(1,), tau=0.5)
+    for folder in (tmp_path / "sweep", best):
+        (folder / "metrics.jsonl").unlink()
+    points = ((0, 0.5), (1, 0.1))
+    head = "setting,tau,seed,steps,updates,seconds,eval_return,eval_length\n"
+    lines = [
+        f"{at},{tau},0,{steps},{steps},1,{steps * tau},7\n" for steps in (10, 20) for at, tau in ((0, 0.5), (1, 0.1))
+    ]
+    (tmp_path / "sweep" / "curves.csv").write_text(head + "".join(lines))
+    assert [row["eval_return"] for row in read_history(best).rows] == [[5.0], [10.0]]
+    assert [group.method for group in compare([tmp_path / "sweep"]).groups] == ["ddpg, tau 0.5", "ddpg, tau 0.1"]
+    assert Page(report(best, pictures=False).read_text()).tags.count("svg") == 2

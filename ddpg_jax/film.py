@@ -1,0 +1,26 @@
+"""The pictures of a report, where this version of the package can draw episodes."""
+
+import importlib
+import importlib.util
+import tempfile
+from pathlib import Path
+
+from ddpg_jax.page import embedded, text
+from ddpg_jax.settings import SettingError
+
+
+def episodes(folder: Path, pictures: bool) -> str:
+    """A film of the policy, or one sentence that says why there is none."""
+    if not pictures:
+        return "<p>Pictures were not asked for.</p>"
+    if importlib.util.find_spec("ddpg_jax.render") is None:
+        return "<p>This version of ddpg_jax cannot draw episodes, so there is no picture.</p>"
+    with tempfile.TemporaryDirectory() as place:
+        film = Path(place) / "episodes.gif"
+        try:
+            importlib.import_module("ddpg_jax.render").render(folder, film)
+            return embedded(film.read_bytes(), "image/gif", "episodes of the policy")
+        except SettingError as error:
+            return f"<p>There is no picture: {text(error)}</p>"
+        except Exception as error:  # a driver, a codec: the page is worth having without its film
+            return f"<p>There is no picture: {text(type(error).__name__)}: {text(error)}</p>"
