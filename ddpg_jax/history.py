@@ -142,7 +142,9 @@ def _value(word: str) -> Any:
 def quantities(rows: list[Row]) -> list[str]:
     """What was measured: the returns first, then by name."""
     names = {name for row in rows for name, value in row.items() if isinstance(value, list)}
-    return sorted(names, key=lambda name: ("return" not in name, "length" not in name, name))
+    return sorted(
+        names, key=lambda name: ("return" not in name, not name.startswith("eval"), "length" not in name, name)
+    )
 
 
 def deaths(history: History) -> dict[int, float]:

@@ -42,7 +42,7 @@ def report(folder: str | Path, out: str | Path | None = None, pictures: bool = T
 
 
 def command(history: History) -> list[str]:
-    """The words of a command with the run's settings, those that are defaults left out."""
+    """The words of a command with the settings of config.json, which does not keep the one typed; no defaults."""
     words = ["ddpg-jax", "train", history.algorithm]
     for name, value, default in settings_of(history):
         if value == default or name == "overwrite":

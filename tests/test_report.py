@@ -125,7 +125,6 @@ def test_the_best_of_a_sweep_has_its_curves(tmp_path):
     best = run(tmp_path / "sweep" / "best", [[0.0]], steps=(1,), tau=0.5)
     for folder in (tmp_path / "sweep", best):
         (folder / "metrics.jsonl").unlink()
-    points = ((0, 0.5), (1, 0.1))
     head = "setting,tau,seed,steps,updates,seconds,eval_return,eval_length\n"
     lines = [
         f"{at},{tau},0,{steps},{steps},1,{steps * tau},7\n" for steps in (10, 20) for at, tau in ((0, 0.5), (1, 0.1))
