@@ -73,10 +73,8 @@ def _summary(history: History) -> str:
     took = f"; {rows[-1]['seconds']:,.1f} seconds, {rows[-1]['updates']:,.0f} updates per seed" if rows else ""
     fate = "; ".join(dead) if dead else "no seed diverged" if rows else ""
     said = f"<p>{text(history.folder)}: {text(state + took)}.</p><p>{text(fate)}</p>"
-    return (
-        said
-        + f"<p>A command with its settings, put together from config.json:</p><pre>{text(shlex.join(command(history)))}</pre>"
-    )
+    words = f"<pre>{text(shlex.join(command(history)))}</pre>"
+    return f"{said}<p>A command with its settings, put together from config.json:</p>{words}"
 
 
 def _settings(history: History) -> str:
