@@ -1,7 +1,5 @@
-"""The pictures of a report, where this version of the package can draw episodes."""
+"""The pictures of a report."""
 
-import importlib
-import importlib.util
 import tempfile
 from pathlib import Path
 
@@ -13,12 +11,12 @@ def episodes(folder: Path, pictures: bool) -> str:
     """A film of the policy, or one sentence that says why there is none."""
     if not pictures:
         return "<p>Pictures were not asked for.</p>"
-    if importlib.util.find_spec("ddpg_jax.render") is None:
-        return "<p>This version of ddpg_jax cannot draw episodes, so there is no picture.</p>"
+    from ddpg_jax.render import render
+
     with tempfile.TemporaryDirectory() as place:
         film = Path(place) / "episodes.gif"
         try:
-            importlib.import_module("ddpg_jax.render").render(folder, film)
+            render(folder, film)
             return embedded(film.read_bytes(), "image/gif", "episodes of the policy")
         except SettingError as error:
             return f"<p>There is no picture: {text(error)}</p>"

@@ -1,6 +1,8 @@
 """Files that a command is asked for: refused before any work is done, and written whole or not at all."""
 
+import contextlib
 import os
+from collections.abc import Iterator
 from pathlib import Path
 
 from ddpg_jax.settings import SettingError
@@ -11,14 +13,14 @@ def vacant(out: str | Path, kinds: tuple[str, ...], overwrite: bool) -> Path:
 
     Args:
       out: its path.
-      kinds: the endings that it may have, as ".png".
+      kinds: the endings that it may have, as ".png"; any, if there are none.
       overwrite: whether it may exist.
 
     Raises:
       SettingError: it has another ending, or it exists and is not to be overwritten, or is a folder.
     """
     path = Path(out)
-    if path.suffix.lower() not in kinds:
+    if kinds and path.suffix.lower() not in kinds:
         raise SettingError(f"out must end in {' or '.join(kinds)}, not {str(out)!r}.")
     if path.is_dir():
         raise SettingError(f"out must be a file, and {path} is a folder.")
@@ -27,17 +29,30 @@ def vacant(out: str | Path, kinds: tuple[str, ...], overwrite: bool) -> Path:
     return path
 
 
-def put(path: Path, content: bytes) -> None:
-    """Writes beside the file and renames, so that an end at any instant leaves the old one or the new one.
+@contextlib.contextmanager
+def whole(path: Path) -> Iterator[Path]:
+    """A file beside `path` that takes its place when it is whole; its folder is made.
+
+    So an end at any instant leaves the old one or the new one.
 
     Raises:
       SettingError: it cannot be written.
     """
-    beside = path.with_name(f".{path.name}.{os.getpid()}")
+    beside = path.with_name(f".{path.stem}.{os.getpid()}{path.suffix}")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        beside.write_bytes(content)
-        beside.replace(path)
+        try:
+            yield beside
+            beside.replace(path)
+        finally:
+            beside.unlink(missing_ok=True)
     except OSError as error:
-        beside.unlink(missing_ok=True) if beside.parent.is_dir() else None
-        raise SettingError(f"out must be a file that can be written, and {path} is not ({error.strerror}).") from None
+        raise SettingError(
+            f"out must be a file that can be written, and {path} is not ({error.strerror or error})."
+        ) from None
+
+
+def put(path: Path, content: bytes) -> None:
+    """Writes a file, whole; errors as for `whole`."""
+    with whole(path) as beside:
+        beside.write_bytes(content)

@@ -1,16 +1,16 @@
 """Frames as a file: GIF, MP4, or a page of HTML."""
 
 import base64
-import contextlib
 import html
 import io
 import warnings
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from ddpg_jax.outputs import vacant, whole
 from ddpg_jax.settings import SettingError
 
 COLOURS, SAMPLED = 128, 12  # of a GIF's palette, and the frames that it is chosen from
@@ -20,14 +20,9 @@ def check_target(out: Path, overwrite: bool) -> None:
     """Passes a file that can be written.
 
     Raises:
-      SettingError: another kind of file, one that exists, no such folder, or a library is missing.
+      SettingError: another kind of file, one that exists, or a library is missing.
     """
-    if out.suffix.lower() not in WRITERS:
-        raise SettingError(f"out must end with one of {', '.join(WRITERS)}, and {out} does not.")
-    if out.is_dir() or not out.resolve().parent.is_dir():
-        raise SettingError(f"out must be a file in a folder that exists, and {out} is not.")
-    if out.exists() and not overwrite:
-        raise SettingError(f"out must be a new file, and {out} exists; --overwrite replaces it.")
+    vacant(out, tuple(WRITERS), overwrite)
     if out.suffix.lower() == ".mp4":
         _ffmpeg()
 
@@ -39,25 +34,14 @@ def write_film(out: Path, frames: np.ndarray, seconds: Sequence[float], title: s
       SettingError: another kind of file, or a library is missing.
     """
     check_target(out, True)
-    with _whole(out) as beside:
+    with whole(out) as beside:
         WRITERS[out.suffix.lower()](beside, frames, seconds, title)
 
 
 def write_page(out: Path, page: str) -> None:
     """Writes a page of HTML; all of it, or nothing."""
-    with _whole(out) as beside:
+    with whole(out) as beside:
         beside.write_text(page, encoding="utf-8")
-
-
-@contextlib.contextmanager
-def _whole(out: Path) -> Iterator[Path]:
-    """A file beside `out` that takes its place when it is whole."""
-    beside = out.with_name(f".{out.stem}.new{out.suffix}")
-    try:
-        yield beside
-        beside.replace(out)
-    finally:
-        beside.unlink(missing_ok=True)
 
 
 def _gif(out: Path | io.BytesIO, frames: np.ndarray, seconds: Sequence[float], title: str) -> None:

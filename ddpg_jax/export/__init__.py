@@ -4,12 +4,11 @@ Every format holds the same function, obs [B, *O] -> action [B, *A] in the envir
 normalisation of observations and the bounds of actions are inside.
 """
 
-import contextlib
 import importlib.util
-import os
 from pathlib import Path
 from typing import NamedTuple
 
+from ddpg_jax.outputs import put, vacant
 from ddpg_jax.policy import one_learner
 from ddpg_jax.settings import SettingError
 
@@ -53,30 +52,9 @@ def export(
     if format not in FORMATS:
         raise SettingError(f"format must be one of {', '.join(FORMATS)}, not {format!r}.")
     module, suffix, needs = FORMATS[format]
-    path = Path(folder, f"policy.{suffix}") if out is None else Path(out)
-    _free(path, overwrite)
+    path = vacant(Path(folder, f"policy.{suffix}") if out is None else out, (), overwrite)
     for library in needs:
         if importlib.util.find_spec(library) is None:
             raise SettingError(f"format {format} needs {library}; `pip install {library}` installs it.")
-    _write(path, importlib.import_module(module).encode(one_learner(folder, seed)))
+    put(path, importlib.import_module(module).encode(one_learner(folder, seed)))
     return path
-
-
-def _free(path: Path, overwrite: bool) -> None:
-    if path.is_dir():
-        raise SettingError(f"out must be a file, and {path} is a folder.")
-    if path.exists() and not overwrite:
-        raise SettingError(f"out must be a new file, and {path} exists already; --overwrite replaces it.")
-
-
-def _write(path: Path, content: bytes) -> None:
-    """Beside the file and renamed, so that an end at any instant leaves the old one or the new one."""
-    beside = path.with_name(f"{path.name}.{os.getpid()}.new")
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        beside.write_bytes(content)
-        beside.replace(path)
-    except OSError as error:
-        with contextlib.suppress(OSError):
-            beside.unlink()
-        raise SettingError(f"out must be a file that can be written, and {path} is not ({error.strerror}).") from None
