@@ -275,7 +275,7 @@ def test_ones_own_pictures_of_a_run(run):
     with Image.open(out) as image:
         last = [frame.convert("L").getpixel((60, 70)) for frame in ImageSequence.Iterator(image)]
     assert film.frames == len(last) == 8
-    assert last == pytest.approx(np.linspace(0, 255, 8), abs=2)
+    assert last == pytest.approx(np.linspace(0, 255, 8), abs=4)  # a palette is chosen in 64 shades of each colour
 
 
 def test_a_page_holds_its_film(run):
