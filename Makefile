@@ -19,10 +19,11 @@ check: $(VENV)/.dev
 	$(MAKE) docs
 
 MODULES = types losses roles recipe networks noise replay envs.door diagnose
+HIDDEN = train evaluate sweep export render rollout report  # by functions of the same name
 
 docs: $(VENV)/.dev
-	$(BIN)/python -W error::UserWarning -m pdoc -d google --math -o build/docs ddpg_jax $(MODULES:%=ddpg_jax.%) \
-		'!ddpg_jax.train' '!ddpg_jax.evaluate' '!ddpg_jax.sweep'  # functions that hide modules of the same name
+	$(BIN)/python -W error::UserWarning -m pdoc -d google --math -o build/docs ddpg_jax \
+		$(MODULES:%=ddpg_jax.%) $(HIDDEN:%='!ddpg_jax.%')
 
 wheel: $(VENV)/.dev
 	$(BIN)/python -m build --wheel

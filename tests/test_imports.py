@@ -59,7 +59,7 @@ ALLOWED = {
     "figures": {"captions", "compare", "groups", "settings"},
     "plotting": {"compare", "outputs", "figures"},
     "page": {"captions", "figures", "groups"},
-    "film": {"page", "settings"},
+    "film": {"page", "settings", "render"},
     "report": {
         "captions",
         "checkpoint",

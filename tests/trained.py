@@ -5,8 +5,8 @@ import numpy as np
 
 from ddpg_jax import LoopConfig, RunConfig, Spec
 from ddpg_jax.algorithms import algorithms
-from ddpg_jax.checkpoint import save_state
 from ddpg_jax.run_folder import described, write_config, write_evaluation
+from ddpg_jax.saving import save_state
 from ddpg_jax.types import TrainState
 
 LOW, HIGH = np.array([[-2.0], [0.5]], np.float32), np.array([[2.0], [3.0]], np.float32)  # no symmetry, two dimensions
