@@ -305,7 +305,7 @@ def faults() -> str:
     kills, files, disk = (result[name] for name in ("kills", "damaged files", "full disk"))
     at_most = max(map(int, kills["chunks lost"]), default=0)
     early, late = soak["after a tenth"], soak["at the end"]
-    used = "".join(f", {sample['MiB in use']:,.0f} of it in use" for sample in (late,) if "MiB in use" in sample)
+    note = f" ({soak['note']})" if "note" in soak else ""
     rows = [
         [
             f"killed {kills['kills']} times at random, {kills['while saving']} of them while saving",
@@ -324,9 +324,10 @@ def faults() -> str:
         ],
         [
             f"{soak['minutes']:.0f} minutes with logging, evaluation and a checkpoint a minute",
-            f"memory {early['MiB']:,.0f} MiB after a tenth of it, {late['MiB']:,.0f} MiB at the end{used}; open files "
+            f"memory in use {early['MiB in use']:,.0f} MiB after a tenth, {late['MiB in use']:,.0f} MiB at the end "
+            f"(with what the C library keeps for later {early['MiB']:,.0f} and {late['MiB']:,.0f}); open files "
             f"{early['files']} and {late['files']}; compilations {early['compiled']} and {late['compiled']}; "
-            f"checkpoints took {soak['waited for them']} of the time",
+            f"checkpoints took {soak['waited for them']} of the time{note}",
         ],
     ]
     return table(["what happened to it", "what came of it"], rows) + (

@@ -83,7 +83,7 @@ def main() -> None:
     late = lambda: time.monotonic() - began > 60 * minutes  # noqa: E731
     result = run_experiment("ddpg", config, loop, run.replace(out=folder / "run"), report=watch, stop=late)
     seconds = 60 * samples[-1]["minutes"]
-    tenth = samples[len(samples) // 10]
+    tenth = next(sample for sample in samples if sample["minutes"] >= samples[-1]["minutes"] / 10)
     figures = {
         "minutes": samples[-1]["minutes"],
         "chunks": len(samples),
