@@ -30,7 +30,7 @@ def run_plot(folders: tuple[Path, ...], out: Path, x: str, y: str, overwrite: bo
     for head in ("task", "method", "seeds", "diverged", x, "iqm", "low", "high"):
         table.add_column(head)
     for group in comparison.groups:
-        ends = (f"{value[-1]:,.6g}" for value in (group.x, group.iqm, group.low, group.high))
+        ends = (f"{value[-1]:,.4g}" for value in (group.x, group.iqm, group.low, group.high))
         table.add_row(group.task, group.method, str(len(group.seeds)), str(len(group.diverged)), *ends)
     console = Console()
     console.print(table)
