@@ -100,9 +100,10 @@ def table(row: Mapping[str, Any]) -> Table:
         shown.add_column(head, justify="right" if head else "left")
     for name, values in quantities(row):
         spread = [values.min(), values.max()] if len(values) > 1 else []
-        shown.add_row(name, *(_short(value) for value in (values.mean(), *spread)))
+        shown.add_row(name, *(short(value) for value in (values.mean(), *spread)))
     return shown
 
 
-def _short(value: float) -> str:
+def short(value: float) -> str:
+    """A number with as many digits as a table needs."""
     return f"{value:,.1f}" if abs(value) >= 10 else f"{value:.3g}"

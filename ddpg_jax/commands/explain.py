@@ -9,6 +9,8 @@ from rich.console import Console
 from rich.table import Table
 from typing_extensions import Doc
 
+from ddpg_jax.display import short
+
 
 def plot(
     folders: Annotated[tyro.conf.Positional[tuple[Path, ...]], Doc("run folders; seeds of equal settings are joined")],
@@ -30,7 +32,7 @@ def run_plot(folders: tuple[Path, ...], out: Path, x: str, y: str, overwrite: bo
     for head in ("task", "method", "seeds", "diverged", x, "iqm", "low", "high"):
         table.add_column(head)
     for group in comparison.groups:
-        ends = (f"{value[-1]:,.4g}" for value in (group.x, group.iqm, group.low, group.high))
+        ends = (short(value[-1]) for value in (group.x, group.iqm, group.low, group.high))
         table.add_row(group.task, group.method, str(len(group.seeds)), str(len(group.diverged)), *ends)
     console = Console()
     console.print(table)

@@ -11,6 +11,7 @@ from rich.table import Table
 from typing_extensions import Doc
 
 from ddpg_jax.commands.train import Hosts, prepare_for, together
+from ddpg_jax.display import short
 from ddpg_jax.settings import SettingError, check, count
 from ddpg_jax.space import Point, Range, grid, read, sampled
 
@@ -88,4 +89,4 @@ def _cell(value: Any) -> str:
         return f"{value:,}" if isinstance(value, int) and not isinstance(value, bool) else str(value)
     if not math.isfinite(value):
         return "not finite"
-    return f"{value:,.1f}" if abs(value) >= 10 else f"{value:.3g}"
+    return short(value)
