@@ -7,6 +7,7 @@ import shlex
 import jax
 import numpy as np
 import pytest
+from toys import slow_but_for
 
 from ddpg_jax import LoopConfig, load_critic, load_policy, make_env, preset
 from ddpg_jax.algorithms import OWN
@@ -38,7 +39,7 @@ def note(event, seconds, **about):
         COMPILED.append(about.get("fun_name"))
 
 
-@pytest.mark.parametrize("name", OWN)
+@pytest.mark.parametrize("name", slow_but_for(OWN, "ddpg", "sac", "copdac-gq", "dpg-on-policy"))
 def test_a_run_compiles_each_phase_once_and_its_policy_can_be_taken_away(name, tmp_path):
     """Chunks of two lengths, two seeds; and config.json holds what it takes to build the agent again."""
     COMPILED.clear()

@@ -66,7 +66,7 @@ def lines_of(folder):
 
 @pytest.mark.parametrize(
     ("count", "seeds", "devices"),
-    [(2, 2, None), (2, 1, 2), (4, 2, 4)],
+    [pytest.param(2, 2, None, marks=pytest.mark.slow), (2, 1, 2), (4, 2, 4)],
     ids=["seeds dealt to two processes", "an agent shared by two", "two agents shared by two each"],
 )
 def test_processes_train_what_devices_of_one_would(count, seeds, devices, tmp_path):
@@ -170,6 +170,7 @@ def test_what_a_launcher_says_is_believed(monkeypatch):
     assert hosts.launched()
 
 
+@pytest.mark.slow
 def test_a_sweep_over_two_processes_is_the_sweep_of_one(tmp_path):
     """Halving, table, picture and the best setting's policies included."""
     words = f"sweep ddpg {FLAGS} --steps 160 --seeds 2 --halving 1 --grid actor_lr 1e-4 1e-2 --grid tau 0.01 0.5 --out"

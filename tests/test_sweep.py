@@ -164,6 +164,7 @@ def test_replacing_needs_halving():
         sweep("ddpg", POINTS, CONFIG, LOOP, RUN, replace=True)
 
 
+@pytest.mark.slow
 def test_shapes_take_programs_of_their_own_and_small_memory_more(swept, tmp_path, monkeypatch):
     """Two programs of two settings; with room for one setting, four parts; the numbers do not change."""
     points = [point | {"batch_size": size} for size in (8, 4) for point in POINTS[:2]]

@@ -3,6 +3,7 @@
 import jax
 import jax.numpy as jnp
 import numpy as np
+import pytest
 
 from ddpg_jax.envs.door import door
 from ddpg_jax.types import Env, Spec
@@ -57,3 +58,8 @@ def wandering(length=7) -> Env:
         return x, x, 1.0, False, False
 
     return door(reset, step, spec((2,), 2, episode_length=length))
+
+
+def slow_but_for(names, *quick):
+    """Parameters of a test that cost the time of a training each: all but `quick` are marked slow."""
+    return [pytest.param(name, marks=() if name in quick else pytest.mark.slow) for name in names]
