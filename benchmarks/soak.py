@@ -48,7 +48,9 @@ def main() -> None:
     """Runs, watches and writes the figures."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--minutes", type=float, default=60.0)
-    minutes = parser.parse_args().minutes
+    parser.add_argument("--note", help="what else went on meanwhile, kept with the figures")
+    options = parser.parse_args()
+    minutes = options.minutes
     prepare(4)
     seen: Counter[str] = Counter()
     jax.monitoring.register_event_duration_secs_listener(lambda name, seconds, **_: seen.update([name]))
@@ -96,6 +98,7 @@ def main() -> None:
         "waited for them": f"{sum(waited) / seconds:.2%}",
         "device": f"{platform.machine()}, {os.cpu_count()} virtual cores, no accelerator",
         "command": f"python benchmarks/soak.py --minutes {minutes:g}",
+        **({"note": options.note} if options.note else {}),
         "samples": samples[:: max(1, len(samples) // 60)],
     }
     print({name: value for name, value in figures.items() if name != "samples"})

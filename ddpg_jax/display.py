@@ -66,7 +66,8 @@ class Display:
             console=console,
         )
         self._task = self._progress.add_task("training", total=None, rates="", visible=False)
-        self._live = Live(self._progress, console=console, refresh_per_second=4) if console.is_terminal else None
+        # Drawing takes milliseconds of a core that trains: at most the time left moves between two rows
+        self._live = Live(self._progress, console=console, refresh_per_second=1) if console.is_terminal else None
         self._previous: Mapping[str, Any] | None = None
 
     def __enter__(self) -> "Display":

@@ -13,7 +13,7 @@ from ddpg_jax import hosts, metrics, plots, run_folder
 from ddpg_jax.envs import make_env
 from ddpg_jax.evaluate import Evaluation, evaluate
 from ddpg_jax.job import Job, planned
-from ddpg_jax.plan import Plan, RunConfig, evaluation_keys, options_of
+from ddpg_jax.plan import Plan, RunConfig, episode_keys, options_of
 from ddpg_jax.policy import load_learners
 from ddpg_jax.saving import Checkpoints
 from ddpg_jax.settings import INT32, SettingError, check
@@ -203,7 +203,7 @@ def evaluate_run(folder: Path, episodes: int, seed: int = 0) -> dict[str, Any]:
     asked = stored["run"] | {"eval_episodes": episodes, "out": folder}
     run = check(run_folder.rebuilt(RunConfig, asked, folder))
     env = make_env(run.env, **options_of(run))
-    keys = jax.random.split(evaluation_keys(jax.random.key(seed)[None], 0)[0], run.seeds)
+    keys = episode_keys(seed, run.seeds)
 
     def play(key, learner):
         return evaluate(key, env, lambda obs: agent.act(learner, obs), episodes)

@@ -29,6 +29,11 @@ def vacant(out: str | Path, kinds: tuple[str, ...], overwrite: bool) -> Path:
     return path
 
 
+def unfinished(path: Path) -> Path:
+    """Where a file is written before it is whole; with its ending, by which libraries tell its format."""
+    return path.with_name(f"{path.stem}.new{path.suffix}")
+
+
 @contextlib.contextmanager
 def whole(path: Path) -> Iterator[Path]:
     """A file beside `path` that takes its place when it is whole; its folder is made.
@@ -38,11 +43,13 @@ def whole(path: Path) -> Iterator[Path]:
     Raises:
       SettingError: it cannot be written.
     """
-    beside = path.with_name(f".{path.stem}.{os.getpid()}{path.suffix}")
+    beside = unfinished(path)
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         try:
             yield beside
+            with beside.open("rb") as file:
+                os.fsync(file.fileno())
             beside.replace(path)
         finally:
             beside.unlink(missing_ok=True)

@@ -239,6 +239,11 @@ def evaluation_keys(keys: jax.Array, clock: int) -> jax.Array:
     return _fold_in(keys, np.int32(~clock))
 
 
+def episode_keys(seed: int, seeds: int) -> jax.Array:
+    """[S] keys of fresh episodes for the seeds of a finished run, by the number that a user gives for their starts."""
+    return jax.random.split(evaluation_keys(jax.random.key(seed)[None], 0)[0], seeds)
+
+
 _fold_in = jax.jit(jax.vmap(jax.random.fold_in, in_axes=(0, None)))
 
 

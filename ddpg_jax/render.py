@@ -4,7 +4,6 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
 
-import jax
 import numpy as np
 
 from ddpg_jax.drawing import drawer
@@ -12,7 +11,7 @@ from ddpg_jax.drawing.caption import captioned
 from ddpg_jax.drawing.drawing import Drawing, as_picture
 from ddpg_jax.drawing.film import check_target, write_film, write_page
 from ddpg_jax.envs import make_env
-from ddpg_jax.plan import RunConfig, evaluation_keys, options_of
+from ddpg_jax.plan import RunConfig, episode_keys, options_of
 from ddpg_jax.policy import one_learner
 from ddpg_jax.rollout import Played, at, rollout, whole
 from ddpg_jax.run_folder import rebuilt
@@ -82,7 +81,7 @@ def render(
     env = make_env(run.env, **options_of(run))
     drawing = drawer(run.env, size, **options_of(run)) if draw is None else Drawing(whole, draw, OWN_PACE)
     announce(f"playing {episodes} episode(s) of {env.spec.name}")
-    keys = jax.random.split(evaluation_keys(jax.random.key(start_seed)[None], 0)[0], run.seeds)  # of `evaluate_run`
+    keys = episode_keys(start_seed, run.seeds)
     policy = lambda obs: agent.act(learner, obs)  # noqa: E731
     played = rollout(keys[seed - run.seed], env, policy, episodes, max_steps, drawing.keep)
     pace = drawing.seconds * env.spec.action_repeat

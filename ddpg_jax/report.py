@@ -22,7 +22,7 @@ def report(folder: str | Path, out: str | Path | None = None, pictures: bool = T
     Args:
       folder: a run folder, also one whose run is going on or was cut off, or the `best/` of a sweep.
       out: the page; by default report-NAME.html beside the folder.
-      pictures: film episodes, where `ddpg_jax.render` exists and the environment can be drawn.
+      pictures: film episodes, if the environment can be drawn.
       overwrite: replace the page.
 
     Returns:

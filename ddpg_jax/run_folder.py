@@ -5,7 +5,6 @@ import dataclasses
 import importlib.metadata
 import json
 import math
-import os
 import shutil
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -16,14 +15,16 @@ import jax
 import numpy as np
 
 from ddpg_jax.algorithms import Algorithm, algorithms
+from ddpg_jax.outputs import put, unfinished
 from ddpg_jax.settings import SettingError
 from ddpg_jax.types import Spec
 
-ENTRIES = {"config.json", "metrics.jsonl", "evaluation.json", "curve.png", "checkpoints", "tensorboard", "wandb"}
-ENTRIES |= {"metrics.jsonl.new", "config.json.new", "evaluation.json.new", "checkpoints-damaged"}  # of one interrupted
 LOCK = ".lock"
-ENTRIES |= {"policy.stablehlo", "policy.onnx", "policy.npz"}  # as `export` calls them
-ENTRIES |= {"sweep.csv", "curves.csv", "sweep.png", "best"}  # of a sweep
+FILES = {"config.json", "metrics.jsonl", "evaluation.json", "curve.png"}
+FILES |= {"policy.stablehlo", "policy.onnx", "policy.npz"}  # as `export` calls them
+FILES |= {"sweep.csv", "curves.csv", "sweep.png"}  # of a sweep
+ENTRIES = FILES | {unfinished(Path(name)).name for name in FILES}
+ENTRIES |= {"checkpoints", "checkpoints-damaged", "tensorboard", "wandb", "best"}
 PACKAGES = ("ddpg_jax", "jax", "flax", "optax", "gymnax", "brax")
 
 
@@ -111,17 +112,11 @@ def described(algorithm: str, run: Any, loop: Any, config: Any, spec: Spec) -> d
 
 def write_config(folder: Path, said: dict[str, Any]) -> None:
     """Writes config.json, as `described` says it."""
-    _write(folder / "config.json", said)
+    _put(folder / "config.json", said)
 
 
-def _write(path: Path, said: dict[str, Any]) -> None:
-    """Writes beside the file and renames, so that an end at any instant leaves the old one or the new one."""
-    beside = path.with_name(path.name + ".new")
-    with beside.open("w", encoding="utf-8") as file:
-        file.write(json.dumps(said, indent=2))
-        file.flush()
-        os.fsync(file.fileno())
-    beside.replace(path)
+def _put(path: Path, said: dict[str, Any]) -> None:
+    put(path, json.dumps(said, indent=2).encode("utf-8"))
 
 
 def differences(
@@ -198,7 +193,7 @@ def write_evaluation(folder: Path, episodes: int, table: list[dict[str, Any]]) -
     """Writes evaluation.json: a row per seed, and which of them did best, if any was finite."""
     best = max(table, key=lambda row: -math.inf if row["mean"] is None else row["mean"])
     seed = None if best["mean"] is None else best["seed"]
-    _write(folder / "evaluation.json", {"episodes": episodes, "best_seed": seed, "seeds": table})
+    _put(folder / "evaluation.json", {"episodes": episodes, "best_seed": seed, "seeds": table})
 
 
 def best_seed(folder: str | Path) -> int:

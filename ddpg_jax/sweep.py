@@ -74,6 +74,8 @@ def sweep(
         raise SettingError(f"halving must be from 0 to one less than evaluations ({run.evaluations}), not {halving}.")
     if replace and not halving:
         raise SettingError("replace must be given with halving, which says how often settings are replaced.")
+    if run.wandb is not None:
+        raise SettingError(f"wandb must be None for a sweep, which keeps its curves in curves.csv, not {run.wandb!r}.")
     env = make_env(run.env, **options_of(run))
     folder = Path(run.out or f"runs/sweep-{algorithm}-{run.env.replace('/', '-')}")
     parts = [part for family in families(points, config, loop) for part in planned(algorithm, family, run, env)]

@@ -21,6 +21,7 @@ from ddpg_jax.export import loader
 from ddpg_jax.export.archive import encode as archived
 from ddpg_jax.export.onnx_model import convert
 from ddpg_jax.export.onnx_model import encode as model_of
+from ddpg_jax.outputs import unfinished
 from ddpg_jax.policy import Trained, one_learner
 
 onnx = pytest.importorskip("onnx")
@@ -298,5 +299,6 @@ def test_the_command_line_exports_into_the_run_which_stays_a_run(tmp_path, capsy
     assert main(["export", str(folder), "--format", "npz", "--seed", "3", "--overwrite"]) == 0
     obs = np.ones((2, 2))
     np.testing.assert_allclose(loader.load(folder / "policy.npz")(obs), load_policy(folder, 3)(obs), atol=1e-5)
+    unfinished(folder / "policy.npz").touch()  # of a process that was killed while it exported
     with run_folder.created(folder, overwrite=True):
         assert {path.name for path in folder.iterdir()} <= {run_folder.LOCK}

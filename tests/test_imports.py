@@ -52,6 +52,8 @@ ALLOWED = {
     "play": {"settings", "envs", "evaluate", "plan", "policy", "run_folder", "experiment"},
     "statistics": set(),
     "outputs": {"settings"},
+    "metrics": {"settings", "outputs"},
+    "run_folder": {"types", "settings", "algorithms", "outputs"},
     "history": {"metrics", "plan", "run_folder", "settings", "train"},
     "groups": {"history", "settings", "statistics"},
     "compare": {"groups", "history", "settings", "statistics"},

@@ -223,6 +223,13 @@ def test_nothing_to_try_is_refused():
         sweep("ddpg", [], CONFIG, LOOP, RUN)
 
 
+def test_what_a_sweep_does_not_do_is_refused(tmp_path):
+    """It has no run of Weights & Biases per seed."""
+    with pytest.raises(SettingError, match="wandb must be None for a sweep"):
+        sweep("ddpg", POINTS, CONFIG, LOOP, RUN.replace(wandb="project", out=tmp_path / "sweep"))
+    assert not (tmp_path / "sweep").exists()
+
+
 @pytest.mark.parametrize(
     "axes",
     [

@@ -42,7 +42,7 @@ def run_plot(folders: tuple[Path, ...], out: Path, x: str, y: str, overwrite: bo
 def report(
     folder: Annotated[tyro.conf.Positional[Path], Doc("run folder")],
     out: Annotated[Path | None, Doc("page to make; by default report-RUN.html beside the folder")] = None,
-    pictures: Annotated[bool, Doc("play and film episodes, where this version and the environment can")] = True,
+    pictures: Annotated[bool, Doc("play and film episodes, if the environment can be drawn")] = True,
     overwrite: Annotated[bool, Doc("replace the page")] = False,
 ) -> Callable[[], None]:
     """`report RUN`."""
