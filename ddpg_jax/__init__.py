@@ -2,6 +2,7 @@
 
 from ddpg_jax.algorithms import Algorithm
 from ddpg_jax.algorithms.copdac import COPDACConfig, copdac_gq, copdac_q
+from ddpg_jax.algorithms.d4pg import D4PGConfig, d4pg
 from ddpg_jax.algorithms.ddpg import DDPGConfig, ddpg
 from ddpg_jax.algorithms.dpg import DPGConfig, dpg_off_policy, dpg_on_policy
 from ddpg_jax.algorithms.sac import SACConfig, sac
@@ -33,6 +34,7 @@ __all__ = [
     "Agent",
     "Algorithm",
     "COPDACConfig",
+    "D4PGConfig",
     "DDPGConfig",
     "DPGConfig",
     "Env",
@@ -52,6 +54,7 @@ __all__ = [
     "check_env",
     "copdac_gq",
     "copdac_q",
+    "d4pg",
     "ddpg",
     "dpg_off_policy",
     "dpg_on_policy",

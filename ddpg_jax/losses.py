@@ -1,4 +1,4 @@
-"""The equations, without networks: the critic's target, its loss, and the squashing of actions."""
+"""The equations, without networks: the critic's target and its losses, and the squashing of actions."""
 
 import jax
 import jax.numpy as jnp
@@ -31,6 +31,37 @@ def td_loss(q: Array, target: Array) -> Array:
       [] the loss.
     """
     return jnp.square(q - target).mean(axis=-1).sum()
+
+
+def projected(atoms: Array, probability: Array, support: Array) -> Array:
+    """Φ: a distribution on any atoms as one on those of `support` (Bellemare et al. 2017, equation 7).
+
+    An atom gives its probability to its two neighbours in the support, the nearer one having the greater share; beyond
+    the support, all of it to the end.
+
+    Args:
+      atoms, probability: [B, K] where the mass is, and how much.
+      support: [K] ascending, evenly spaced.
+
+    Returns:
+      [B, K] the probability of each atom of the support.
+    """
+    gap = support[1] - support[0]
+    distance = jnp.abs(jnp.clip(atoms, support[0], support[-1])[:, None, :] - support[:, None]) / gap  # [B, to, from]
+    return (jnp.maximum(1 - distance, 0) * probability[:, None, :]).sum(axis=-1)
+
+
+def cross_entropy(logits: Array, probability: Array) -> Array:
+    """H = -mean over the minibatch of Σ p log q: what a categorical critic descends (Bellemare et al. 2017, Alg. 1).
+
+    Args:
+      logits: [B, K] of the prediction q.
+      probability: [B, K] p, a constant.
+
+    Returns:
+      [] the loss.
+    """
+    return -(probability * jax.nn.log_softmax(logits)).sum(axis=-1).mean()
 
 
 def squash(key: Key, mean: Array, log_std: Array) -> tuple[Array, Array]:

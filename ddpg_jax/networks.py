@@ -141,11 +141,13 @@ class GaussianActor(nn.Module):
 
 
 class Critic(nn.Module):
-    """Q(s, a) = MLP(s, a): [..., *O], [..., A] -> [...]; without an action V(s)."""
+    """Q(s, a) = MLP(s, a): [..., *O], [..., A] -> [...]; without an action V(s); with atoms K, logits [..., K]."""
 
     shape: Shape = Shape()
+    atoms: int | None = None
 
     @nn.compact
     def __call__(self, obs: Array, action: Array | None = None) -> Array:
         x = torso(self.shape, obs, action)
-        return Dense(1, self.shape.final_scale)(x).squeeze(-1)
+        x = Dense(self.atoms or 1, self.shape.final_scale)(x)
+        return x if self.atoms else x.squeeze(-1)

@@ -32,6 +32,7 @@ SETTINGS = {
     "ddpg with batch norm": {"norm": "batch", "optimiser": "sgd"},
     "td3": {"target_noise": 0.0},
     "sac": {},
+    "d4pg": {},
     "dpg-off-policy": {"optimiser": "sgd"},
     "copdac-q": {},
     "copdac-gq": {"optimiser": "sgd"},

@@ -11,6 +11,7 @@ from importlib.metadata import entry_points
 from typing import Any, NamedTuple
 
 from ddpg_jax.algorithms.copdac import COPDACConfig, copdac_gq, copdac_q
+from ddpg_jax.algorithms.d4pg import D4PGConfig, d4pg
 from ddpg_jax.algorithms.ddpg import DDPGConfig, ddpg
 from ddpg_jax.algorithms.dpg import DPGConfig, dpg_off_policy, dpg_on_policy
 from ddpg_jax.algorithms.sac import SACConfig, sac
@@ -31,6 +32,7 @@ OWN = {
     "copdac-q": Algorithm(COPDACConfig, copdac_q),
     "copdac-gq": Algorithm(COPDACConfig, copdac_gq),
     "ddpg": Algorithm(DDPGConfig, ddpg),
+    "d4pg": Algorithm(D4PGConfig, d4pg),
     "td3": Algorithm(TD3Config, td3),
     "sac": Algorithm(SACConfig, sac),
 }
