@@ -3,6 +3,10 @@
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
+from ddpg_jax.statistics import iqm, iqm_bounds
+
 
 def bandit(rows: list[dict[str, Any]], path: Path) -> None:
     """Cost of the mean action against steps, a panel per dimension; the band is the range of the runs."""
@@ -25,3 +29,46 @@ def bandit(rows: list[dict[str, Any]], path: Path) -> None:
     panels[sizes[0]].set_ylabel("cost of the mean action")
     panels[sizes[-1]].legend(frameon=False, loc="lower left")
     figure.savefig(path)
+
+
+def league(tasks: dict[str, dict[str, dict[str, Any]]], path: Path) -> None:
+    """Learning curves, a panel per task: interquartile means over seeds in their 95% bootstrap intervals.
+
+    Args:
+      tasks: title -> method -> a curve of benchmarks/results/learning/; a method whose name ends in "-best" is tuned
+        and drawn solid, its default settings dashed.
+    """
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
+
+    across = 4
+    down = -(-len(tasks) // across)
+    figure = Figure(figsize=(3.1 * across, 2.5 * down + 0.4), dpi=130, layout="constrained")
+    FigureCanvasAgg(figure)
+    panels = figure.subplots(down, across, squeeze=False).flatten()
+    seen: dict[str, Any] = {}
+    for axes, (title, methods) in zip(panels, tasks.items(), strict=False):
+        for method, curve in methods.items():
+            returns, steps = filled(curve["eval_return"]), curve["steps"]
+            algorithm, _, tuned = method.partition("-")
+            colour = {"ddpg": "tab:blue", "td3": "tab:orange", "sac": "tab:red"}[algorithm]
+            solid = tuned or f"{method}-best" not in methods
+            (line,) = axes.plot(steps, iqm(returns), color=colour, linestyle="-" if solid else "--", linewidth=1.3)
+            axes.fill_between(steps, *iqm_bounds(returns), color=colour, alpha=0.15, linewidth=0)
+            if solid:
+                seen.setdefault(algorithm, line)
+        axes.set_title(title, fontsize=9)
+        axes.tick_params(labelsize=7)
+        axes.xaxis.set_major_formatter(lambda steps, _: f"{steps / 1000:g}k")
+        axes.grid(alpha=0.3)
+        axes.spines[["top", "right"]].set_visible(False)
+    for axes in panels[len(tasks) :]:
+        axes.set_axis_off()
+    figure.legend(seen.values(), seen, loc="outside lower center", ncols=len(seen), frameon=False)
+    figure.savefig(path)
+
+
+def filled(returns: Any) -> np.ndarray:
+    """[T, S] with the worst return in place of those of a seed that diverged."""
+    values = np.array(returns, float)
+    return np.where(np.isfinite(values), values, np.nanmin(values))

@@ -20,12 +20,14 @@ from ddpg_jax.algorithms import OWN
 from ddpg_jax.networks import NetworkConfig
 from ddpg_jax.noise import NoiseConfig
 from ddpg_jax.plan import RunConfig
-from ddpg_jax.plots import learning_curve
 from ddpg_jax.presets import PRESETS
 from ddpg_jax.recipe import LearningConfig, TargetConfig
+from ddpg_jax.statistics import stratified, superiority
+from ddpg_jax.tuned import TUNED
 
 sys.path.insert(0, str(Path(__file__).parent))
-from learning import METHODS, RECIPES, TASKS
+import figures
+from tasks import CPU_TASKS, EVEN_TASKS, FAMILY, FAMILY_TASKS, LEAGUE, PEERS, RECIPES, TASKS
 from throughput import CASES
 
 ROOT = Path(__file__).parent.parent
@@ -46,7 +48,7 @@ def settings() -> str:
         users.setdefault(algorithm.config, []).append(f"`{name}`")
     shared = {
         "All algorithms": LearningConfig,
-        "Targets: `ddpg`, `td3`, `sac`": TargetConfig,
+        "Targets: `ddpg`, `d4pg`, `td3`, `sac`": TargetConfig,
         "Networks": NetworkConfig,
         "Exploration, all but `sac`": NoiseConfig,
     }
@@ -77,24 +79,64 @@ def shown(value: Any) -> str:
 
 
 def results() -> str:
-    """A row per task and a column per method: final return with its interval, best on the way."""
-    paths = sorted((RESULTS / "learning").glob("*--*.json"))
-    cells = {tuple(path.stem.split("--")): json.loads(path.read_text(encoding="utf-8")) for path in paths}
-    methods = [method for method in METHODS if any(method == key[1] for key in cells)]
+    """The league: a row per task and a column per algorithm, by default and with tuned settings."""
     rows = []
-    for task in TASKS:
-        here = [cells.get((task, method)) for method in methods]
-        steps = {f"{result['curve']['steps'][-1]:,}" for result in here if result}
-        rows.append([f"`{environment(task)}`", ", ".join(sorted(steps)), *(cell(result) for result in here)])
-    head = ["environment", "steps per seed", *(f"`{method}`" for method in methods)]
+    for task in CPU_TASKS:
+        both = [(learnt(task, method), learnt(task, f"{method}-best")) for method in LEAGUE]
+        cells = [cell(default) + (f"<br>tuned: {cell(tuned)}" if tuned else "") for default, tuned in both]
+        rows.append([*place(task), *cells])
+    return table(["environment", "steps per seed", *(f"`{method}`" for method in LEAGUE)], rows)
+
+
+def family() -> str:
+    """The same of the older methods."""
+    rows = [[*place(task), *(cell(learnt(task, method)) for method in FAMILY)] for task in FAMILY_TASKS]
+    return table(["environment", "steps per seed", *(f"`{method}`" for method in FAMILY)], rows)
+
+
+def beside() -> str:
+    """A row per task and algorithm: ours, another library's, and how probable it is that a run of ours ends higher."""
+    rows = []
+    for task in EVEN_TASKS:
+        for algorithm in LEAGUE:
+            ours = learnt(task, f"{algorithm}-even")
+            for peer in PEERS.get(task, ()):
+                theirs = learnt(task, f"{peer.name}-{algorithm}")
+                if ours and theirs:
+                    a, b = ([row["mean"] for row in result["seeds"]] for result in (ours, theirs))
+                    low, high = stratified([a, b], superiority)
+                    better = f"{superiority(a, b):.0%} ({low:.0%} to {high:.0%})"
+                    name = f"{NAMES[peer.name]}, `{peer.env}`"
+                    rows.append([*place(task), f"`{algorithm}`", cell(ours), name, cell(theirs), better])
+    head = ["environment", "steps per seed", "algorithm", "ddpg_jax", "beside it", "there", "P(ours ends higher)"]
     return table(head, rows)
 
 
-def environment(task: str) -> str:
-    """The id of a task's environment."""
-    found = re.search(r"--env (\S+)", TASKS[task])
+NAMES = {"rejax": "rejax", "sbx": "SBX", "brax": "Brax"}
+
+
+def tuned() -> str:
+    """What the searches found."""
+    rows = []
+    for algorithm, tasks in TUNED.items():
+        for env, changes in tasks.items():
+            flags = " ".join(flag(name.replace("_", "-"), value) for name, value in changes.items())
+            rows.append([f"`{algorithm}`", f"`{env}`", f"`{flags}`"])
+    return table(["algorithm", "environment", "`--preset best` sets"], rows)
+
+
+def learnt(task: str, method: str) -> dict[str, Any] | None:
+    """The result of a pair, if it was run."""
+    path = RESULTS / "learning" / f"{task}--{method}.json"
+    return json.loads(path.read_text(encoding="utf-8")) if path.exists() else None
+
+
+def place(task: str) -> list[str]:
+    """Where it was learnt, and for how long."""
+    found = re.search(r"--env (\S+).* --steps (\d+)", TASKS[task])
     assert found
-    return found.group(1)
+    backend = re.search(r"--backend (\S+)", TASKS[task])
+    return [f"`{found[1]}`" + (f" ({backend[1]})" if backend else ""), f"{int(found[2]):,}"]
 
 
 def cell(result: dict[str, Any] | None) -> str:
@@ -195,12 +237,12 @@ def throughput() -> str:
             # One agent over two cores overlaps products that the limit runs in turn: no limit then.
             bound = result["cores"] == 1 or "seeds" in result["config"]
             of_limit = f"{rate / limit[1]['median']:.0%}" if bound else ""
-            peers = "; ".join(beside(name, member, rate) for name, member in others)
+            peers = "; ".join(ratio(name, member, rate) for name, member in others)
             rows.append([result["case"], str(result["cores"]), f"**{per_second(rate)}**", of_limit, peers])
     return table(["case", "cores", "ddpg_jax, updates/s", "of the limit", "beside it in the same run"], rows)
 
 
-def beside(name: str, member: dict[str, Any], rate: float) -> str:
+def ratio(name: str, member: dict[str, Any], rate: float) -> str:
     """A member's rate, and how many times as fast ours is."""
     if "median" not in member:
         return f"{name}: {member.get('error', 'no figure')}"
@@ -242,14 +284,14 @@ def starts() -> str:
 
 
 def solve() -> str:
-    """Seconds from the command line to a solved task: the first seed compiles, the others find its programs."""
+    """Seconds from the command line to a solved task: our first seed compiles, the others find its programs."""
     rows = []
-    for task, result in json.loads((RESULTS / "solve.json").read_text(encoding="utf-8"))["tasks"].items():
+    for name, result in json.loads((RESULTS / "solve.json").read_text(encoding="utf-8"))["contenders"].items():
         first, *later = [row["seconds"] for row in result["seeds"]]
         times = ", ".join("not solved" if seconds is None else f"{seconds:.1f} s" for seconds in later)
         start = "not solved" if first is None else f"{first:.1f} s"
-        rows.append([f"`{task}`", f"{result['goal']:,.0f}", start, times, f"`{result['command']}`"])
-    return table(["task", "goal", "first run", "later runs, other seeds", "command"], rows)
+        rows.append([f"`{result['task']}`", f"{result['goal']:,.0f}", name, start, times])
+    return table(["task", "goal", "", "first run", "later runs, other seeds"], rows)
 
 
 def mappings() -> str:
@@ -283,6 +325,17 @@ def sweep() -> str:
         f"On {result['device']}, 2 cores: {result['agents']} agents in {result['first_s']:.0f} s, in "
         f"{result['again_s']:.0f} s with the program in the cache; one `train` command for each setting takes "
         f"{result['one_command_each_s']:.0f} s in all, compiled programs at hand (`python benchmarks/sweep.py`)."
+    )
+
+
+def overhead() -> str:
+    """What watching costs: the middle over rounds, and the spread of what it is compared with."""
+    result = json.loads((RESULTS / "overhead.json").read_text(encoding="utf-8"))
+    bare = result["seconds"]["bare"]
+    return (
+        f"Watching changes the time of a run by {result['overhead']:+.1%}; without, rounds differ by up to "
+        f"{max(bare) / min(bare) - 1:.1%} ({result['chunks']} chunks of {result['steps'] // result['chunks']:,} steps "
+        f"of 64-64, one core; `{result['command']}`)."
     )
 
 
@@ -336,17 +389,31 @@ def faults() -> str:
 
 
 def picture() -> None:
-    """The learning curve at the top."""
-    result = json.loads((RESULTS / "learning" / "pendulum--ddpg.json").read_text(encoding="utf-8"))["curve"]
-    rows = [
-        {"steps": steps, "eval_return": returns}
-        for steps, returns in zip(result["steps"], result["eval_return"], strict=True)
-    ]
-    learning_curve(rows, "ddpg on Pendulum-v1", RESULTS / "pendulum.png")
+    """The learning curves."""
+    methods = [method for name in LEAGUE for method in (name, f"{name}-best")]
+    curves = {
+        place(task)[0].strip("`"): {method: result["curve"] for method in methods if (result := learnt(task, method))}
+        for task in CPU_TASKS
+    }
+    figures.league(curves, RESULTS / "league.png")
 
 
 DOCUMENTS = {
-    "README.md": (settings, presets, results, recipes, bandit, sizes, throughput, sweep, faults),
+    "README.md": (
+        settings,
+        presets,
+        tuned,
+        results,
+        family,
+        beside,
+        recipes,
+        bandit,
+        sizes,
+        throughput,
+        overhead,
+        sweep,
+        faults,
+    ),
     "benchmarks/README.md": (profile, physics, starts, solve, memory, mappings, loop),
 }
 

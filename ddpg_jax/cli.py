@@ -19,7 +19,7 @@ from ddpg_jax.commands.look import envs, evaluate
 from ddpg_jax.commands.render import render
 from ddpg_jax.commands.sweep import Search, run_sweep
 from ddpg_jax.commands.train import Hosts, resume, run_train
-from ddpg_jax.presets import PRESETS, Preset
+from ddpg_jax.presets import BEST, Preset, recipes, searched
 from ddpg_jax.settings import SettingError
 from ddpg_jax.train import LoopConfig
 
@@ -102,13 +102,12 @@ def _command(
     """
     from ddpg_jax.plan import RunConfig
 
-    recipes = {name_of: recipe for name_of, recipe in PRESETS.items() if recipe.algorithm == name}
-    asked = [after for flag, after in pairwise(args) if flag == "--preset"]
-    asked += [arg.removeprefix("--preset=") for arg in args if arg.startswith("--preset=")]
-    chosen = recipes.get(asked[-1]) if asked else None
+    asked, envs = _given("--preset", args), _given("--env", args)
+    named = recipes(name, envs[-1] if envs else RunConfig.env)
+    chosen = named.get(asked[-1]) if asked else None
     chosen = chosen or Preset("", name, {}, {}, {})
     kind = algorithms()[name].config
-    known = ", ".join(recipes) or "none yet"
+    known = ", ".join(named) or "none yet"
 
     def bound(
         preset: str | None = None,
@@ -120,16 +119,24 @@ def _command(
         def command():
             if len(asked) > 1:
                 raise SettingError(f"preset must be given once, not {len(asked)} times.")
-            if preset not in {None, *recipes}:
+            if preset == BEST and BEST not in named:
+                raise SettingError(f"preset {BEST} of {name} needs a task that was searched ({searched(name)}).")
+            if preset not in {None, *named}:
                 raise SettingError(f"preset must be one of those of {name} ({known}), not {preset!r}.")
             return run_it(name, extra, run, loop, config)
 
         return command
 
-    about = Doc(f"a recipe of the literature, setting the defaults below: {known}")
+    about = Doc(f"a recipe that sets the defaults below: {known}")
     hints = {"run": RunConfig, "loop": LoopConfig, "config": kind, "extra": extra_kind}
     bound.__annotations__ = {"preset": Annotated[str | None, about], **hints}
     return bound
+
+
+def _given(flag: str, args: Sequence[str]) -> list[str]:
+    """Every value that the arguments give a flag, in either form; those after `=` last."""
+    after = [value for word, value in pairwise(args) if word == flag]
+    return after + [arg.removeprefix(f"{flag}=") for arg in args if arg.startswith(f"{flag}=")]
 
 
 def _one_line(panel: str) -> str:

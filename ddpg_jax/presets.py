@@ -5,6 +5,7 @@ from typing import Any, NamedTuple
 from ddpg_jax.algorithms import algorithms
 from ddpg_jax.settings import SettingError
 from ddpg_jax.train import LoopConfig
+from ddpg_jax.tuned import TUNED
 
 
 class Preset(NamedTuple):
@@ -17,6 +18,7 @@ class Preset(NamedTuple):
     run: dict[str, Any]
 
 
+BEST = "best"
 PAPER = {
     "norm": "batch",
     "action_layer": 2,
@@ -65,16 +67,57 @@ PRESETS = {
         {},
         {},
     ),
+    "parallel": Preset(
+        "thousands of environments on one device, as Li et al. 2023 and Seo et al. 2025: large minibatches, noise "
+        "spread over the environments, returns over three steps, a categorical critic, layer norm, fast targets",
+        "d4pg",
+        {
+            "atoms": 101,
+            "norm": "layer",
+            "tau": 0.05,
+            "actor_lr": 5e-4,
+            "critic_lr": 5e-4,
+            "noise_scale": 0.05,
+            "noise_spread": 0.8,
+        },
+        {"num_envs": 1024, "batch_size": 8192, "updates_per_step": 4, "n_step": 3, "warmup_steps": 10_240},
+        {},
+    ),
 }
 
 
-def preset(name: str) -> tuple[Any, LoopConfig]:
+def tuned(algorithm: str, env: str) -> Preset | None:
+    """What a search has found for this algorithm on this task, if there was one."""
+    found = TUNED.get(algorithm, {}).get(env)
+    return Preset(f"found by a search on {env}", algorithm, found, {}, {"env": env}) if found else None
+
+
+def recipes(algorithm: str, env: str) -> dict[str, Preset]:
+    """The presets of an algorithm by name; "best" is what a search has found for the task."""
+    named = {name: recipe for name, recipe in PRESETS.items() if recipe.algorithm == algorithm}
+    best = tuned(algorithm, env)
+    return named | ({BEST: best} if best else {})
+
+
+def preset(name: str, algorithm: str | None = None, env: str | None = None) -> tuple[Any, LoopConfig]:
     """The settings of a recipe: the algorithm's, and the loop's.
 
+    Args:
+      name: of the recipe; "best" is what a search has found for an algorithm on a task.
+      algorithm, env: for "best" alone, their names.
+
     Raises:
-      SettingError: there is no such recipe.
+      SettingError: there is no such recipe, or no search was made for them.
     """
-    if name not in PRESETS:
-        raise SettingError(f"preset must be one of {', '.join(PRESETS)}, not {name!r}.")
-    chosen = PRESETS[name]
+    chosen = tuned(algorithm or "", env or "") if name == BEST else PRESETS.get(name)
+    if chosen is None and name == BEST:
+        raise SettingError(f"preset {BEST} needs a task that was searched ({searched(algorithm)}), not {env!r}.")
+    if chosen is None:
+        raise SettingError(f"preset must be one of {', '.join(PRESETS)} or {BEST}, not {name!r}.")
     return algorithms()[chosen.algorithm].config(**chosen.config), LoopConfig(**chosen.loop)
+
+
+def searched(algorithm: str | None) -> str:
+    """The tasks for which an algorithm has a preset "best", in words."""
+    names = TUNED.get(algorithm, {}) if algorithm else {f"{name} on {env}": 0 for name in TUNED for env in TUNED[name]}
+    return ", ".join(names) or "none yet"

@@ -16,6 +16,7 @@ from ddpg_jax.experiment import run_experiment
 from ddpg_jax.plan import RunConfig
 from ddpg_jax.presets import PRESETS
 from ddpg_jax.settings import check
+from ddpg_jax.tuned import TUNED
 
 SHARED = {
     "hidden": (4, 4),
@@ -105,7 +106,8 @@ def test_a_preset_sets_defaults_and_flags_beside_it_win(tmp_path):
             "preset must be one of those of ddpg (lillicrap2016, ",
         ),
         ("train ddpg --preset=nope", "not 'nope'."),
-        ("train td3 --preset lecture", "preset must be one of those of td3 (none yet), not 'lecture'."),
+        ("train copdac-q --preset lecture", "preset must be one of those of copdac-q (none yet), not 'lecture'."),
+        ("train copdac-q --preset best", "preset best of copdac-q needs a task that was searched (none yet)."),
         ("train ddpg --preset tutorial --preset=lecture", "preset must be given once, not 2 times."),
         ("train dpg-on-policy --norm batch", "norm must be one of none, layer for an on-policy method, not 'batch'."),
         ("train ddpg --noise-spread 0.5", "noise_spread must be None where num_envs is 1"),
@@ -132,6 +134,29 @@ def test_a_recipes_name_elsewhere_is_no_preset(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     assert main(shlex.split(f"train ddpg {FAST} --hidden 4 --out lecture")) == 0
     assert json.loads((tmp_path / "lecture" / "config.json").read_text())["config"]["activation"] == "relu"
+
+
+def test_best_is_what_a_search_found_for_the_task(tmp_path, monkeypatch, capsys):
+    """From both doors; a flag beside it wins; on a task that was not searched it is refused."""
+    monkeypatch.setitem(TUNED, "copdac-q", {"lqr": {"actor_lr": 0.25, "discount": 0.5, "norm": "none"}})
+    command = f"train copdac-q --preset best {FAST} --hidden 4 --discount 0.75 --out {tmp_path / 'run'}"
+    assert main(shlex.split(command)) == 0
+    config = json.loads((tmp_path / "run" / "config.json").read_text())["config"]
+    assert (config["actor_lr"], config["discount"], config["norm"]) == (0.25, 0.75, "none")
+    assert preset("best", "copdac-q", "lqr")[0].discount == 0.5
+    capsys.readouterr()
+    assert main(shlex.split("train copdac-q --preset best --env brax/ant")) == 2
+    assert "preset best of copdac-q needs a task that was searched (lqr)." in capsys.readouterr().err
+    for words in (("copdac-q", "brax/ant"), (None, "lqr"), ("copdac-q", None)):
+        with pytest.raises(ValueError, match=r"preset best needs a task that was searched \(.*lqr.*\), not"):
+            preset("best", *words)
+
+
+@pytest.mark.parametrize("name", [(algorithm, env) for algorithm, tasks in TUNED.items() for env in tasks])
+def test_what_was_tuned_are_settings_that_exist(name):
+    algorithm, env = name
+    config, _ = preset("best", algorithm, env)
+    assert {field: getattr(config, field) for field in TUNED[algorithm][env]} == TUNED[algorithm][env]
 
 
 def test_an_unknown_preset_is_refused_in_python():

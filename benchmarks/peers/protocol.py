@@ -3,6 +3,8 @@
 A worker calls `serve(main)`. `main` gets a `Line`, imports its library inside `line.importing()`, calls
 `line.stepped()` once the first training update is done, `line.ready(...)` once everything is compiled, and then
 `line.measure(chunk)`.
+A worker that learns calls `serve(main, LEARNING)`; its `main` calls `line.evaluated(...)` after each chunk of the run
+and `line.learned(...)` at the end, and nothing is asked of it.
 Whatever the library prints goes to standard error.
 """
 
@@ -16,6 +18,9 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
+MEASURING = {"algorithm": "ddpg", "env": "Pendulum-v1", "num_envs": 1, "updates_per_step": 1, "seeds": 1}
+LEARNING = {"num_envs": 1, "updates_per_step": None, "noise": 0.1}
+
 
 def started_at() -> float:
     """When this process began, in seconds since the epoch: the driver's own note of it, else what the kernel says."""
@@ -25,6 +30,10 @@ def started_at() -> float:
         ticks = int(stat.read().rpartition(")")[2].split()[19])  # field 22, counted from the one after the name
         age = float(uptime.read().split()[0]) - ticks / os.sysconf("SC_CLK_TCK")
     return time.time() - age
+
+
+def versions(packages: tuple[str, ...]) -> dict[str, str]:
+    return {name: importlib.metadata.version(name) for name in packages} | {"python": platform.python_version()}
 
 
 class Line:
@@ -51,9 +60,23 @@ class Line:
             self.first_step_s = time.time() - started_at()
 
     def ready(self, settings: dict[str, Any], packages: tuple[str, ...]) -> None:
-        versions = {name: importlib.metadata.version(name) for name in packages} | {"python": platform.python_version()}
         times = {"imports_s": round(self.imports_s, 3), "first_step_s": round(self.first_step_s or 0.0, 3)}
-        self.say(ready=True, versions=versions, settings=settings, **times)
+        self.say(ready=True, versions=versions(packages), settings=settings, **times)
+
+    @property
+    def updates_per_step(self) -> int:
+        """Updates for each step of all environments: one for each environment, unless the configuration has it."""
+        return self.config["updates_per_step"] or self.config["num_envs"]
+
+    def evaluated(self, steps: int, returns: list[float]) -> None:
+        """The mean return of each seed after so many environment steps of its own."""
+        self.say(steps=steps, seconds=round(time.time() - started_at(), 3), eval_return=returns)
+
+    def learned(self, final: list[float], settings: dict[str, Any], packages: tuple[str, ...]) -> None:
+        """The mean return of each seed over the `final_episodes`, and what the run was made with; the last message."""
+        seconds, episodes = round(time.time() - started_at(), 3), self.config["final_episodes"]
+        done = {"done": True, "seconds": seconds, "final": final, "episodes": episodes}
+        self.say(**done, versions=versions(packages), settings=settings)
 
     def requests(self) -> Iterator[float]:
         """The seconds the driver asks for, one request after another, until it hangs up."""
@@ -71,11 +94,10 @@ class Line:
             self.say(updates=updates, env_steps=env_steps, seconds=elapsed)
 
 
-def serve(main: Callable[[Line], None]) -> None:
+def serve(main: Callable[[Line], None], defaults: dict[str, Any] = MEASURING) -> None:
     """Run a worker: its configuration is the first argument, its last line an answer or the error that ended it."""
     out = os.fdopen(os.dup(1), "w")
     os.dup2(2, 1)
-    defaults = {"algorithm": "ddpg", "env": "Pendulum-v1", "num_envs": 1, "updates_per_step": 1, "seeds": 1}
     line = Line(defaults, out)
     try:
         line.config = defaults | json.loads(sys.argv[1])

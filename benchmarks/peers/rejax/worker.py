@@ -2,9 +2,10 @@
 
 What is measured: rejax's `train_iteration` in the loop its own `train` puts around it, under one jit and one vmap over
 the seeds, with the evaluations left out. Its specialties: whole training runs vmapped over seeds and hyper-parameters.
-It dropped its own DDPG in 2024, so the one-critic update is written here. Both algorithms run with a policy delay of 1
-unless the configuration says otherwise. rejax averages the targets once per vector step, also where that step makes
-more than one update, and draws minibatches without replacement, at a cost that grows with the replay's capacity.
+It dropped its own DDPG in 2024, so the one-critic update is ours (`one_critic.py`). Both algorithms run with a policy
+delay of 1 unless the configuration says otherwise. rejax averages the targets once per vector step, also where that
+step makes more than one update, and draws minibatches without replacement, at a cost that grows with the replay's
+capacity.
 """
 
 import sys
@@ -21,20 +22,8 @@ def main(line: Line) -> None:
     config = line.config
     with line.importing():
         import jax
-        import jax.numpy as jnp
+        from one_critic import DDPG
         from rejax.algos.td3 import TD3
-
-    class DDPG(TD3):
-        def update_critic(self, ts: Any, minibatch: Any) -> Any:
-            next_action = self.actor.apply(ts.actor_target_params, minibatch.next_obs)
-            next_q = self.vmap_critic(ts.critic_target_params, minibatch.next_obs, next_action)[0]
-            target = minibatch.reward + self.gamma * (1.0 - minibatch.done) * next_q
-
-            def loss(params: Any) -> Any:
-                q = self.vmap_critic(params, minibatch.obs, minibatch.action)[0]
-                return 0.5 * jnp.square(q - target).mean()
-
-            return ts.replace(critic_ts=ts.critic_ts.apply_gradients(grads=jax.grad(loss)(ts.critic_ts.params)))
 
     require(config["algorithm"] in ("ddpg", "td3"), "rejax is measured with ddpg and td3")
     require(config["env"] == "Pendulum-v1", "this worker drives gymnax's Pendulum-v1 only")

@@ -1,0 +1,104 @@
+"""Brax's SAC trained and evaluated on Brax's own environments, by one call of `sac.train` with its own evaluator.
+
+One process trains one seed. The evaluator draws a new key for every evaluation, plays one episode in each of its
+environments and counts the reward up to the first end; the final episodes are played by another one of the same kind
+with a key of its own. What may matter for learning: an environment that is done goes back to the state it began with,
+so that training sees `num_envs` initial states (and, in reacher, as many targets) while the evaluation draws new ones.
+The warm-up is by the untrained policy, the temperature learns at 3e-4 whatever is asked for, the target entropy is half
+of the usual, and transitions at the time limit are left out of the critic's loss. `sac.train` counts the warm-up apart,
+so the equal chunks are of what comes after it, and the last step is rounded up.
+"""
+
+import sys
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+from protocol import LEARNING, Line, require, serve
+
+TIME_LIMIT = 1000
+
+
+def main(line: Line) -> None:
+    config = line.config
+    require(config["algorithm"] == "sac", "Brax has SAC and no DDPG or TD3")
+    require(len(config["seeds"]) == 1, "one process trains one seed")
+    require(config["actor_lr"] == config["critic_lr"], "sac.train has one learning rate for actor and critics")
+    import jax
+    from brax import envs as brax_envs
+    from brax.training import acting
+    from brax.training.agents.sac import networks, train
+
+    (seed,) = config["seeds"]
+    envs, backend = config["num_envs"], config.get("backend", "spring")
+    normalise_obs = config.get("normalise_obs", False)
+    env = brax_envs.get_environment(config["env"], backend=backend)
+
+    def after_epoch(steps: int, metrics: dict[str, Any]) -> None:
+        if steps > 0:  # it is called once before any training
+            line.evaluated(int(steps), [float(metrics["eval/episode_reward"])])
+
+    make_policy, params, _ = train.train(
+        env,
+        num_timesteps=config["steps"],
+        num_evals=config["evaluations"] + 1,
+        episode_length=TIME_LIMIT,
+        action_repeat=1,
+        num_envs=envs,
+        num_eval_envs=config["episodes"],
+        deterministic_eval=True,
+        learning_rate=config["actor_lr"],
+        discounting=config["discount"],
+        tau=config["tau"],
+        batch_size=config["batch_size"],
+        min_replay_size=config["warmup_steps"],
+        max_replay_size=config["replay_capacity"],
+        grad_updates_per_step=line.updates_per_step,
+        normalize_observations=normalise_obs,
+        reward_scaling=1.0,
+        network_factory=partial(networks.make_sac_networks, hidden_layer_sizes=tuple(config["hidden"])),
+        progress_fn=after_epoch,
+        seed=seed,
+    )
+    arena = acting.Evaluator(
+        brax_envs.training.wrap(env, episode_length=TIME_LIMIT, action_repeat=1),
+        partial(make_policy, deterministic=True),
+        num_eval_envs=config["final_episodes"],
+        episode_length=TIME_LIMIT,
+        action_repeat=1,
+        key=jax.random.PRNGKey(1_000_000 + seed),
+    )
+    final = float(arena.run_evaluation(params, training_metrics={})["eval/episode_reward"])
+    settings = {
+        "algorithm": "sac",
+        "seeds": config["seeds"],
+        "num_envs": envs,
+        "backend": backend,
+        "updates_per_step": line.updates_per_step,
+        "critics": 2,
+        "learning_rate": config["actor_lr"],
+        "temperature": "learned from 1.0 at 3e-4",
+        "target_entropy": -0.5 * env.action_size,
+        "tau": config["tau"],
+        "discount": config["discount"],
+        "hidden": config["hidden"],
+        "batch_size": config["batch_size"],
+        "warmup_steps": -(-config["warmup_steps"] // envs) * envs,
+        "replay_rows": config["replay_capacity"],
+        "normalise_obs": normalise_obs,
+        "reward_scaling": 1.0,
+        "time_limit": TIME_LIMIT,
+        "differs": [
+            f"training restarts in the same {envs} initial state(s); the evaluation draws new ones",
+            "warm-up by the untrained policy, not uniform",
+            "transitions at the time limit are left out of the critic's loss",
+            "the first chunk holds the warm-up besides its share of the rest",
+            "weights start LeCun uniform, the last layers too",
+        ],
+    }
+    line.learned([final], settings, ("brax", "jax", "flax", "optax", "mujoco", "mujoco-mjx"))
+
+
+if __name__ == "__main__":
+    serve(main, LEARNING)

@@ -1,0 +1,125 @@
+"""What learning.py trains: tasks, methods, what a pair of them needs, other libraries, and suites of pairs."""
+
+from typing import NamedTuple
+
+SMALL = "--hidden 64 64 --batch-size 64"
+BRAX = "--evaluations 10 --eval-episodes 16"  # episodes of 1000 steps: evaluation would take most of the time
+FEW = "--evaluations 5 --eval-episodes 8"
+EIGHT = "--num-envs 8 --updates-per-step 8"  # an update per transition, as with one environment
+MANY = "--num-envs 128 --updates-per-step 64 --batch-size 512 --evaluations 20 --eval-episodes 64"
+
+CPU_TASKS = {  # what every method is given alike
+    "pendulum": f"--env Pendulum-v1 --steps 30000 {SMALL}",
+    "reacher-misc": f"--env Reacher-misc --steps 50000 {SMALL}",
+    "mountain-car": f"--env MountainCarContinuous-v0 --steps 100000 {SMALL}",
+    "inverted-pendulum": f"--env brax/inverted_pendulum --steps 50000 {BRAX} {SMALL}",
+    "inverted-double-pendulum": f"--env brax/inverted_double_pendulum --steps 50000 {BRAX} {SMALL}",
+    "reacher": f"--env brax/reacher --backend spring --steps 50000 {BRAX} {SMALL} {EIGHT}",
+    "pusher": f"--env brax/pusher --backend spring --steps 50000 {FEW} {SMALL} {EIGHT}",
+    "swimmer": f"--env brax/swimmer --steps 50000 {BRAX} {SMALL} {EIGHT}",
+    "halfcheetah": f"--env brax/halfcheetah --backend spring --steps 100000 {BRAX} {SMALL} {EIGHT}",
+    "lqr": f"--env lqr --episode-length 20 --steps 20000 {SMALL}",
+}
+GPU_BRAX = {  # 10^6 to 10^7 steps, as the tasks need
+    "ant": 5,
+    "halfcheetah": 5,
+    "hopper": 5,
+    "humanoid": 10,
+    "humanoidstandup": 5,
+    "inverted_double_pendulum": 1,
+    "inverted_pendulum": 1,
+    "pusher": 5,
+    "reacher": 1,
+    "swimmer": 2,
+    "walker2d": 5,
+}
+GPU_PLAYGROUND = ("CartpoleSwingup", "CheetahRun", "FingerSpin", "HopperHop", "ReacherEasy", "WalkerWalk")
+GPU_TASKS = {
+    **{f"gpu-{name}": f"--env brax/{name} --steps {steps}000000 {MANY}" for name, steps in GPU_BRAX.items()},
+    "gpu-ant-mjx": f"--env brax/ant --backend mjx --steps 5000000 {MANY}",
+    **{f"gpu-{name}": f"--env playground/{name} --steps 5000000 {MANY}" for name in GPU_PLAYGROUND},
+}
+SMOKE_TASKS = {
+    "smoke-pendulum": f"--env Pendulum-v1 --steps 6000 --evaluations 4 {SMALL}",
+    "smoke-inverted-pendulum": f"--env brax/inverted_pendulum --steps 3000 --evaluations 2 --eval-episodes 4 {SMALL}",
+}
+EVEN_TASKS = {  # beside other libraries: the same budget, network and step sizes
+    "even-pendulum": f"--env Pendulum-v1 --steps 20000 {SMALL} --replay-capacity 100000",
+    "even-reacher-misc": f"--env Reacher-misc --steps 30000 {SMALL} --replay-capacity 100000",
+    # Brax restarts an environment where it began, so that one environment would be one start
+    "even-double-pendulum": f"--env brax/inverted_double_pendulum --backend spring --steps 50000 {BRAX} {SMALL} "
+    f"{EIGHT} --replay-capacity 100000",
+    "even-reacher": f"--env brax/reacher --backend spring --steps 50000 {BRAX} {SMALL} {EIGHT} "
+    "--replay-capacity 100000",
+    "even-reacher-mjx": f"--env brax/reacher --backend mjx --episode-length 50 --steps 30000 {SMALL} {EIGHT} "
+    "--replay-capacity 100000",
+}
+TASKS = CPU_TASKS | GPU_TASKS | SMOKE_TASKS | EVEN_TASKS
+
+FAMILY_TASKS = ("pendulum", "reacher-misc", "mountain-car", "inverted-pendulum", "inverted-double-pendulum", "lqr")
+LEAGUE = ("ddpg", "td3", "sac")
+FAMILY = ("dpg-off-policy", "dpg-on-policy", "copdac-q", "copdac-gq")
+METHODS = {  # what a method is given on every task; after a colon, a variant of it
+    **dict.fromkeys((*LEAGUE, "dpg-off-policy", "dpg-on-policy"), ""),
+    **dict.fromkeys(("copdac-q", "copdac-gq"), "--reward-scale 0.1"),
+    **{f"{method}:best": "--preset best" for method in LEAGUE},
+    "ddpg:even": "",
+    "td3:even": "",
+    "sac:even": "--actor-lr 1e-3 --temperature-lr 1e-3",
+}
+PAIRS: dict[tuple[str, str], str] = {  # what a pair needs beside that
+    (method, "mountain-car"): "--noise ou --noise-scale 0.3" for method in FAMILY
+}
+RECIPES = {  # the published forms, and DDPG from pixels
+    "lillicrap2016": "ddpg --preset lillicrap2016 --env Pendulum-v1 --steps 30000 --replay-capacity 100000",
+    "tutorial": "ddpg --preset tutorial --env Pendulum-v1 --steps 20000 --replay-capacity 100000",
+    "lecture": "ddpg --preset lecture --env Pendulum-v1 --steps 20000 --batch-size 64 --replay-capacity 100000",
+    # Before the critic knows what an action does, its drift alone drives the actor into saturation: hence a slow actor,
+    # values that settle soon (a short horizon, fast targets) and noise that is wide at first.
+    "pixels": "ddpg --preset lillicrap2016-pixels --steps 5000 --evaluations 10 --eval-episodes 8 --norm layer "
+    "--batch-size 32 --final-scale 3e-3 --replay-capacity 5000 --warmup-steps 1000 --discount 0.9 --tau 0.05 "
+    "--reward-scale 0.1 --actor-lr 3e-5 --weight-decay None --noise gaussian --noise-scale 1.0 --noise-final 0.1 "
+    "--noise-steps 3000",
+}
+APART = {"pixels"}  # seeds one after another: under vmap, these convolutions take twice as long on a CPU
+
+
+class Peer(NamedTuple):
+    """Another library on a task: its folder under benchmarks/peers, and what the task is called there."""
+
+    name: str
+    env: str
+    algorithms: tuple[str, ...]
+    backend: str | None = None
+    together: bool = False  # all seeds in one process
+
+
+PEERS = {
+    "even-pendulum": (
+        Peer("rejax", "Pendulum-v1", LEAGUE, together=True),
+        Peer("sbx", "Pendulum-v1", LEAGUE),
+    ),
+    "even-reacher-misc": (Peer("rejax", "Reacher-misc", LEAGUE, together=True),),
+    "even-double-pendulum": (Peer("brax", "inverted_double_pendulum", ("sac",), "spring"),),
+    "even-reacher": (Peer("brax", "reacher", ("sac",), "spring"),),
+    "even-reacher-mjx": (Peer("sbx", "Reacher-v5", ("ddpg", "td3")),),
+}
+EVEN = {"hidden": [64, 64], "batch_size": 64, "replay_capacity": 100_000, "warmup_steps": 1000}
+EVEN |= {"actor_lr": 1e-3, "critic_lr": 1e-3, "tau": 0.005, "discount": 0.99, "noise": 0.1}
+
+
+class Suite(NamedTuple):
+    """Pairs of tasks and methods, and how many seeds of each."""
+
+    tasks: tuple[str, ...]
+    methods: tuple[str, ...]
+    seeds: int = 6  # which two devices can share
+
+
+SUITES = {
+    "smoke": Suite(tuple(SMOKE_TASKS), ("ddpg",), 2),
+    "cpu": Suite(tuple(CPU_TASKS), (*LEAGUE, *(f"{method}:best" for method in LEAGUE))),
+    "family": Suite(FAMILY_TASKS, FAMILY),
+    "even": Suite(tuple(EVEN_TASKS), tuple(f"{method}:even" for method in LEAGUE)),
+    "gpu": Suite(tuple(GPU_TASKS), LEAGUE, 10),
+}

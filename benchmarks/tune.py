@@ -1,0 +1,106 @@
+"""Searches settings of an algorithm on a task, by our own sweep: benchmarks/results/tuning/TASK--ALGORITHM.json.
+
+    python benchmarks/tune.py --tasks pendulum --methods ddpg td3 sac
+
+Settings are drawn at random from SPACE, the first one being the defaults. Half of them end in the middle of the run
+(successive halving). The best is chosen by the interquartile mean of its last evaluations over three seeds that
+`learning.py` does not use; what it is worth is then told by `learning.py --methods METHOD:best`, on seeds of its own.
+"""
+
+import argparse
+import json
+import shlex
+import sys
+import tempfile
+import time
+from pathlib import Path
+from typing import Any
+
+from ddpg_jax import LoopConfig, Range, RunConfig, sampled, sweep
+from ddpg_jax.algorithms import algorithms
+from ddpg_jax.device import prepare
+
+sys.path.insert(0, str(Path(__file__).parent))
+from tasks import CPU_TASKS, LEAGUE
+
+RESULTS = Path(__file__).parent / "results" / "tuning"
+SEEDS, FIRST_SEED = 3, 1000
+NOISE = {"noise_scale": Range("log", 0.05, 0.8)}
+SPACE = {
+    "actor_lr": Range("log", 1e-4, 3e-3),
+    "critic_lr": Range("log", 1e-4, 3e-3),
+    "tau": Range("log", 2e-3, 5e-2),
+    "discount": Range("uniform", 0.95, 0.995),
+    "reward_scale": Range("log", 0.03, 3.0),
+}
+OF = {
+    "ddpg": NOISE,
+    "td3": NOISE | {"target_noise": Range("uniform", 0.0, 0.4)},
+    "sac": {"temperature_lr": Range("log", 1e-4, 3e-3), "target_entropy": Range("uniform", -3.0, 0.0)},
+}
+FIXED = {"mountain-car": {"noise": "ou"}}  # noise of steps that forget each other never climbs the hill
+
+
+def flags_of(task: str) -> dict[str, str]:
+    """The flags of a task, name -> value; widths as they are written."""
+    words = shlex.split(CPU_TASKS[task].replace("--hidden 64 64", "--hidden 64,64"))
+    return {
+        flag.removeprefix("--").replace("-", "_"): value for flag, value in zip(words[::2], words[1::2], strict=True)
+    }
+
+
+def search(task: str, method: str, draws: int) -> dict[str, Any]:
+    """Sweeps, and says what was tried, from the best on."""
+    flags, kind = flags_of(task), algorithms()[method].config
+    fixed = FIXED.get(task, {}) if method != "sac" else {}
+    config = kind(hidden=(64, 64), **fixed)
+    envs = {name: int(flags[name]) for name in ("num_envs", "updates_per_step") if name in flags}
+    loop = LoopConfig(batch_size=64, replay_capacity=100_000, **envs)
+    space = SPACE | OF[method]
+    points = [{name: getattr(config, name) for name in space}, *sampled(draws - 1, space, seed=0)]
+    length = {"episode_length": int(flags["episode_length"])} if "episode_length" in flags else {}
+    run = RunConfig(
+        env=flags["env"],
+        steps=int(flags["steps"]),
+        seeds=SEEDS,
+        seed=FIRST_SEED,
+        evaluations=10,
+        eval_episodes=16,
+        out=Path(tempfile.mkdtemp()) / "sweep",
+        **length,
+    )
+    began = time.perf_counter()
+    swept = sweep(method, points, config, loop, run, halving=1)
+    return {
+        "command": f"python benchmarks/tune.py --tasks {task} --methods {method} --draws {draws}",
+        "env": run.env,
+        "steps": run.steps,
+        "seeds": SEEDS,
+        "fixed": fixed,
+        "seconds": round(time.perf_counter() - began, 1),
+        "best": {name: float(f"{value:.2g}") for name, value in swept.best.items()} | fixed,
+        "table": swept.table,
+    }
+
+
+def main() -> None:
+    """Searches every pair that the command line names."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--tasks", nargs="+", choices=CPU_TASKS, default=list(CPU_TASKS), metavar="TASK")
+    parser.add_argument("--methods", nargs="+", choices=LEAGUE, default=list(LEAGUE), metavar="METHOD")
+    parser.add_argument("--draws", type=int, default=12, help="settings to try, the defaults among them")
+    parser.add_argument("--again", action="store_true", help="also what has a file")
+    chosen = parser.parse_args()
+    RESULTS.mkdir(parents=True, exist_ok=True)
+    prepare(SEEDS * chosen.draws)
+    for task in chosen.tasks:
+        for method in chosen.methods:
+            path = RESULTS / f"{task}--{method}.json"
+            if chosen.again or not path.exists():
+                found = search(task, method, chosen.draws)
+                path.write_text(json.dumps(found, indent=1) + "\n", encoding="utf-8")
+                print(path.stem, found["best"], found["table"][0]["iqm"], file=sys.stderr, flush=True)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,150 @@
+"""benchmarks/learning.py and solve.py: a pair from the table to its file, going on, other libraries, and the table."""
+
+import json
+import sys
+from pathlib import Path
+
+import learning
+import pytest
+import solve
+import tasks
+import tune
+
+from ddpg_jax import make_env
+from ddpg_jax.algorithms import OWN
+from ddpg_jax.presets import tuned
+
+TOY = "--env lqr --episode-length 5 --steps 60 --warmup-steps 20 --hidden 4 --batch-size 4 --evaluations 2"
+TOY += " --replay-capacity 100"
+PEER = """
+import json, sys
+config = json.loads(sys.argv[1])
+seeds = config["seeds"]
+print("something that a library says")
+for steps in (30, 60):
+    print(json.dumps({"steps": steps, "seconds": 1.0, "eval_return": [float(steps + seed) for seed in seeds]}))
+if config["algorithm"] == "sac":
+    print(json.dumps({"error": "no such thing"}))
+    sys.exit(1)
+final = [100.0 * seed for seed in seeds]
+print(json.dumps({"done": True, "seconds": 2.0, "final": final, "episodes": 3, "versions": {}, "settings": config}))
+"""
+
+
+@pytest.fixture
+def out(tmp_path, monkeypatch):
+    monkeypatch.setitem(tasks.TASKS, "smoke-pendulum", TOY)
+    monkeypatch.setattr(learning, "UNFINISHED", tmp_path / "unfinished")
+    monkeypatch.setattr(learning, "EPISODES", 3)
+    return tmp_path / "out"
+
+
+def run(out, *words):
+    learning.main(["--suite", "smoke", "--tasks", "smoke-pendulum", "--out", str(out), *words])
+
+
+def test_a_pair_is_trained_once_and_its_file_says_how(out):
+    run(out)
+    path = out / "smoke-pendulum--ddpg.json"
+    found = json.loads(path.read_text())
+    assert found["command"] == f"ddpg-jax train ddpg {TOY} --seeds 2"
+    assert found["curve"]["steps"] == [20, 40, 60]
+    assert [row["seed"] for row in found["seeds"]] == [0, 1]
+    assert found["final"]["seeds"] == 2
+    assert found["final"]["low"] <= found["final"]["iqm"] <= found["final"]["high"]
+    assert found["best"]["iqm"] >= max(map(min, found["curve"]["eval_return"]))
+    assert not list((out.parent / "unfinished").iterdir())
+    path.write_text("{}")
+    run(out)
+    assert path.read_text() == "{}"
+    run(out, "--again")
+    assert json.loads(path.read_text())["seeds"] == found["seeds"]
+
+
+def test_a_run_that_was_asked_to_stop_goes_on(out, monkeypatch):
+    """Its folder stays, the next call resumes it, and one that only lacks its evaluation is not trained again."""
+    asked = []
+    monkeypatch.setattr(learning, "ddpg_jax", lambda words: asked.append(words) or 75)
+    with pytest.raises(SystemExit, match="75"):
+        run(out)
+    folder = learning.UNFINISHED / "smoke-pendulum--ddpg"
+    (folder / "checkpoints").mkdir(parents=True)
+    with pytest.raises(SystemExit, match="75"):
+        run(out)
+    assert [words[:2] for words in asked] == [["train", "ddpg"], ["train", "--resume"]]
+    assert asked[1][2] == str(folder)
+    assert not list(out.iterdir())
+    (folder / "evaluation.json").touch()
+    with pytest.raises(Exception, match=r"config.json"):
+        run(out)
+    assert len(asked) == 2
+
+
+def peer(tmp_path, monkeypatch, module):
+    """A library of that protocol, under the interpreter of the tests."""
+    (tmp_path / "peers" / "toy").mkdir(parents=True)
+    (tmp_path / "peers" / "toy" / "learn.py").write_text(PEER)
+    interpreter = tmp_path / "peers" / ".venv" / "toy" / "bin" / "python"
+    interpreter.parent.mkdir(parents=True)
+    interpreter.symlink_to(sys.executable)
+    monkeypatch.setattr(module, "HERE", tmp_path)
+
+
+@pytest.mark.parametrize("together", [True, False])
+def test_another_library_is_given_the_same_and_joined_over_seeds(out, tmp_path, monkeypatch, together):
+    peer(tmp_path, monkeypatch, learning)
+    toy = tasks.Peer("toy", "Toy-v1", ("ddpg", "sac"), together=together)
+    found = learning.measure_peer(toy, "ddpg", "smoke-pendulum", 3)
+    assert [row["mean"] for row in found["seeds"]] == [0.0, 100.0, 200.0]
+    assert found["curve"]["eval_return"] == [[30.0, 31.0, 32.0], [60.0, 61.0, 62.0]]
+    given = found["settings"]
+    assert (given["steps"], given["evaluations"], given["episodes"]) == (60, 2, 32)
+    assert (given["final_episodes"], given["env"]) == (3, "Toy-v1")
+    assert found["final"]["iqm"] == 100.0
+    with pytest.raises(SystemExit, match="no such thing"):
+        learning.measure_peer(toy, "sac", "smoke-pendulum", 3)
+
+
+def test_seeds_that_diverged_count_with_the_worst():
+    rows = [{"mean": 1.0}, {"mean": None}]
+    found = learning.summaries(rows, [[0.0, -3.0], [2.0, None]])
+    assert found["final"]["low"] == -3.0
+    assert found["best"]["low"] == -3.0
+    assert found["best"]["high"] == 2.0
+
+
+def test_solving_is_seen_in_the_lines_of_anybody(tmp_path, monkeypatch):
+    peer(tmp_path, monkeypatch, solve)
+    config = {"algorithm": "ddpg"}
+    solved = solve.solve(solve.Contender("toy", "Toy-v1", 55.0, peer="toy", config=config), 0, str(tmp_path))
+    assert solved["steps"] == 60
+    assert solved["seconds"] < 60
+    never = solve.solve(solve.Contender("toy", "Toy-v1", 65.0, peer="toy", config=config), 0, str(tmp_path))
+    assert never == {"seed": 0, "seconds": None, "steps": None}
+
+
+def test_the_table_names_what_there_is():
+    """Every task opens or is of a package that is not installed, every pair is a command line that parses."""
+    for suite in tasks.SUITES.values():
+        assert set(suite.tasks) <= tasks.TASKS.keys()
+        assert set(suite.methods) <= tasks.METHODS.keys()
+        assert {method.split(":")[0] for method in suite.methods} <= OWN.keys()
+    for task in tasks.CPU_TASKS:
+        env = make_env(learning.option(task, "--env"))
+        assert env.spec.action_size
+    pairs = set(learning.pairs_of("cpu", None, None))
+    assert ("lqr", "ddpg") in pairs
+    assert all(
+        tuned(method.split(":")[0], learning.option(task, "--env")) for task, method in pairs if ":best" in method
+    )
+    assert len(tasks.SUITES["gpu"].tasks) == 18
+    assert all(set(tune.SPACE | tune.OF[name]) <= OWN[name].config.__dataclass_fields__.keys() for name in tune.OF)
+
+
+@pytest.mark.slow
+def test_the_smoke_suite_learns(tmp_path, monkeypatch):
+    monkeypatch.setattr(learning, "UNFINISHED", tmp_path / "unfinished")
+    learning.main(["--suite", "smoke", "--out", str(tmp_path)])
+    results = {path.stem: json.loads(path.read_text()) for path in Path(tmp_path).glob("*.json")}
+    assert results["smoke-pendulum--ddpg"]["final"]["iqm"] > -400
+    assert set(results) == {"smoke-pendulum--ddpg", "smoke-inverted-pendulum--ddpg"}
