@@ -2,9 +2,10 @@
 
     python benchmarks/tune.py --tasks pendulum --methods ddpg td3 sac
 
-Settings are drawn at random from SPACE, the first one being the defaults. Half of them end in the middle of the run
-(successive halving). The best is chosen by the interquartile mean of its last evaluations over three seeds that
-`learning.py` does not use; what it is worth is then told by `learning.py --methods METHOD:best`, on seeds of its own.
+Settings are drawn at random from SPACE, the first one being the defaults; every other one has layer norm. Half of
+them end in the middle of the run (successive halving). The best is chosen by the interquartile mean of its last
+evaluations over three seeds that `learning.py` does not use; what it is worth is then told by `learning.py --methods
+METHOD:best`, on seeds of its own.
 """
 
 import argparse
@@ -38,6 +39,7 @@ OF = {
     "td3": NOISE | {"target_noise": Range("uniform", 0.0, 0.4)},
     "sac": {"temperature_lr": Range("log", 1e-4, 3e-3), "target_entropy": Range("uniform", -3.0, 0.0)},
 }
+NORMS = ("none", "layer")  # by turns
 FIXED = {"mountain-car": {"noise": "ou"}}  # noise of steps that forget each other never climbs the hill
 
 
@@ -49,6 +51,11 @@ def flags_of(task: str) -> dict[str, str]:
     }
 
 
+def brief(value: Any) -> Any:
+    """A number with the digits that a search among a dozen can tell apart."""
+    return float(f"{value:.3g}") if isinstance(value, float) else value
+
+
 def search(task: str, method: str, draws: int) -> dict[str, Any]:
     """Sweeps, and says what was tried, from the best on."""
     flags, kind = flags_of(task), algorithms()[method].config
@@ -58,6 +65,7 @@ def search(task: str, method: str, draws: int) -> dict[str, Any]:
     loop = LoopConfig(batch_size=64, replay_capacity=100_000, **envs)
     space = SPACE | OF[method]
     points = [{name: getattr(config, name) for name in space}, *sampled(draws - 1, space, seed=0)]
+    points = [point | {"norm": NORMS[at % 2]} for at, point in enumerate(points)]
     length = {"episode_length": int(flags["episode_length"])} if "episode_length" in flags else {}
     run = RunConfig(
         env=flags["env"],
@@ -78,7 +86,7 @@ def search(task: str, method: str, draws: int) -> dict[str, Any]:
         "seeds": SEEDS,
         "fixed": fixed,
         "seconds": round(time.perf_counter() - began, 1),
-        "best": {name: float(f"{value:.2g}") for name, value in swept.best.items()} | fixed,
+        "best": {name: brief(value) for name, value in swept.best.items()} | fixed,
         "table": swept.table,
     }
 

@@ -5,4 +5,28 @@ The searches themselves, every setting that was tried with its returns, are unde
 
 from typing import Any
 
-TUNED: dict[str, dict[str, dict[str, Any]]] = {}
+TUNED: dict[str, dict[str, dict[str, Any]]] = {
+    "ddpg": {
+        "brax/inverted_double_pendulum": {
+            "actor_lr": 0.000787,
+            "critic_lr": 0.000631,
+            "tau": 0.0182,
+            "discount": 0.966,
+            "reward_scale": 1.13,
+            "noise_scale": 0.0867,
+            "norm": "layer",
+        }
+    },
+    "td3": {
+        "brax/inverted_double_pendulum": {
+            "actor_lr": 0.00159,
+            "critic_lr": 0.000182,
+            "tau": 0.0496,
+            "discount": 0.99,
+            "reward_scale": 0.0442,
+            "noise_scale": 0.0578,
+            "target_noise": 0.252,
+            "norm": "layer",
+        }
+    },
+}

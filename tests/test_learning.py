@@ -13,6 +13,7 @@ import tune
 from ddpg_jax import make_env
 from ddpg_jax.algorithms import OWN
 from ddpg_jax.presets import tuned
+from ddpg_jax.tuned import TUNED
 
 TOY = "--env lqr --episode-length 5 --steps 60 --warmup-steps 20 --hidden 4 --batch-size 4 --evaluations 2"
 TOY += " --replay-capacity 100"
@@ -139,6 +140,15 @@ def test_the_table_names_what_there_is():
     )
     assert len(tasks.SUITES["gpu"].tasks) == 18
     assert all(set(tune.SPACE | tune.OF[name]) <= OWN[name].config.__dataclass_fields__.keys() for name in tune.OF)
+
+
+def test_tuned_presets_are_what_the_searches_found():
+    """And every search that is kept is a preset."""
+    found = {tuple(path.stem.split("--")): json.loads(path.read_text()) for path in tune.RESULTS.glob("*.json")}
+    kept: dict[str, dict[str, dict]] = {}
+    for (_, method), result in found.items():
+        kept.setdefault(method, {})[result["env"]] = result["best"]
+    assert kept == TUNED
 
 
 @pytest.mark.slow
