@@ -80,12 +80,16 @@ def shown(value: Any) -> str:
 
 def results() -> str:
     """The league: a row per task and a column per algorithm, by default and with tuned settings."""
-    rows = []
+    rows, missing = [], []
     for task in CPU_TASKS:
         both = [(learnt(task, method), learnt(task, f"{method}-best")) for method in LEAGUE]
         cells = [cell(default) + (f"<br>tuned: {cell(tuned)}" if tuned else "") for default, tuned in both]
-        rows.append([*place(task), *cells])
-    return table(["environment", "steps per seed", *(f"`{method}`" for method in LEAGUE)], rows)
+        if any(default for default, _ in both):
+            rows.append([*place(task), *cells])
+        else:
+            missing.append(place(task)[0])
+    shown = table(["environment", "steps per seed", *(f"`{method}`" for method in LEAGUE)], rows)
+    return shown + (f"\n\nIn the suite, and not run yet: {', '.join(missing)}." if missing else "")
 
 
 def family() -> str:
@@ -392,10 +396,12 @@ def picture() -> None:
     """The learning curves."""
     methods = [method for name in LEAGUE for method in (name, f"{name}-best")]
     curves = {
-        place(task)[0].strip("`"): {method: result["curve"] for method in methods if (result := learnt(task, method))}
+        place(task)[0].replace("`", ""): {
+            method: result["curve"] for method in methods if (result := learnt(task, method))
+        }
         for task in CPU_TASKS
     }
-    figures.league(curves, RESULTS / "league.png")
+    figures.league({title: found for title, found in curves.items() if found}, RESULTS / "league.png")
 
 
 DOCUMENTS = {

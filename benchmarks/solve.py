@@ -31,7 +31,7 @@ RESULTS = HERE / "results" / "solve.json"
 PENDULUM, CART = ("Pendulum-v1", -200.0), ("brax/inverted_pendulum", 900.0)
 SWING = "--env Pendulum-v1 --hidden 64 64 --batch-size 64 --steps 20000 --evaluations 38 --replay-capacity 100000"
 BALANCE = "--env brax/inverted_pendulum --hidden 64 64 --batch-size 64 --steps 51000 --evaluations 25"
-BALANCE += " --backend spring --eval-episodes 16 --replay-capacity 100000 --actor-lr 3e-4 --critic-lr 3e-4"
+BALANCE += " --backend generalized --eval-episodes 16 --replay-capacity 100000 --actor-lr 3e-4 --critic-lr 3e-4"
 THERE = EVEN | {"num_envs": 1, "env": "Pendulum-v1", "steps": 20_000, "evaluations": 38}
 THERE |= {"episodes": 32, "final_episodes": 1}
 SLOWER = {"actor_lr": 3e-4, "critic_lr": 3e-4, "steps": 51_000, "evaluations": 25, "episodes": 16}
@@ -64,7 +64,7 @@ CONTENDERS = (
         "Brax sac",
         *CART,
         peer="brax",
-        config=THERE | SLOWER | {"algorithm": "sac", "env": "inverted_pendulum", "backend": "spring"},
+        config=THERE | SLOWER | {"algorithm": "sac", "env": "inverted_pendulum", "backend": "generalized"},
     ),
 )
 

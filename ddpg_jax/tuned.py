@@ -15,7 +15,17 @@ TUNED: dict[str, dict[str, dict[str, Any]]] = {
             "reward_scale": 1.13,
             "noise_scale": 0.0867,
             "norm": "layer",
-        }
+        },
+        "MountainCarContinuous-v0": {
+            "actor_lr": 0.000106,
+            "critic_lr": 0.0016,
+            "tau": 0.0114,
+            "discount": 0.978,
+            "reward_scale": 0.18,
+            "noise_scale": 0.666,
+            "norm": "none",
+            "noise": "ou",
+        },
     },
     "td3": {
         "brax/inverted_double_pendulum": {
@@ -27,6 +37,17 @@ TUNED: dict[str, dict[str, dict[str, Any]]] = {
             "noise_scale": 0.0578,
             "target_noise": 0.252,
             "norm": "layer",
-        }
+        },
+        "MountainCarContinuous-v0": {
+            "actor_lr": 0.00159,
+            "critic_lr": 0.000101,
+            "tau": 0.00525,
+            "discount": 0.967,
+            "reward_scale": 0.0559,
+            "noise_scale": 0.135,
+            "target_noise": 0.0909,
+            "norm": "layer",
+            "noise": "ou",
+        },
     },
 }
