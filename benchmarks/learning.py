@@ -31,6 +31,7 @@ from typing import Any
 import numpy as np
 
 from ddpg_jax import metrics
+from ddpg_jax.checkpoint import clocks
 from ddpg_jax.cli import main as ddpg_jax
 from ddpg_jax.experiment import evaluate_run
 from ddpg_jax.presets import tuned
@@ -77,10 +78,10 @@ def flags_of(method: str, task: str) -> str:
 def measure(flags: str, seeds: int, name: str) -> dict[str, Any] | None:
     """Trains through the command line and evaluates on fresh episodes; None if it was asked to stop on the way."""
     folder = UNFINISHED / name
-    if not (folder / "evaluation.json").exists():
+    begun = bool(clocks(folder))
+    if not (begun and finished(folder)):  # one that is was cut off while it was evaluated
         begin = f"train {flags} --seeds {seeds} --overwrite --no-tensorboard --out {folder}"
-        go_on = ["train", "--resume", str(folder)]
-        code = ddpg_jax(go_on if (folder / "checkpoints").exists() else shlex.split(begin))
+        code = ddpg_jax(["train", "--resume", str(folder)] if begun else shlex.split(begin))
         if code == AGAIN_LATER:
             return None
         if code:
@@ -98,6 +99,12 @@ def measure(flags: str, seeds: int, name: str) -> dict[str, Any] | None:
         "device": stored["device"],
         "versions": stored["versions"],
     }
+
+
+def finished(folder: Path) -> bool:
+    """Whether the newest checkpoint of a run is its end."""
+    stored = read_config(folder)
+    return clocks(folder)[-1] * stored["loop"]["num_envs"] >= stored["run"]["steps"]
 
 
 def measure_apart(flags: str, seeds: int, name: str) -> dict[str, Any]:

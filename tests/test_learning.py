@@ -10,7 +10,7 @@ import solve
 import tasks
 import tune
 
-from ddpg_jax import make_env
+from ddpg_jax import DDPGConfig, LoopConfig, RunConfig, make_env, run_experiment
 from ddpg_jax.algorithms import OWN
 from ddpg_jax.presets import tuned
 from ddpg_jax.tuned import TUNED
@@ -63,22 +63,35 @@ def test_a_pair_is_trained_once_and_its_file_says_how(out):
 
 
 def test_a_run_that_was_asked_to_stop_goes_on(out, monkeypatch):
-    """Its folder stays, the next call resumes it, and one that only lacks its evaluation is not trained again."""
-    asked = []
-    monkeypatch.setattr(learning, "ddpg_jax", lambda words: asked.append(words) or 75)
+    """It leaves no result but its folder, where an evaluation lies already; the next call trains what is left."""
+    train, asked = learning.ddpg_jax, []
+
+    def told(words):
+        asked.append(words[1])
+        if words[1] == "--resume":
+            return train(words)
+        config, loop = DDPGConfig(hidden=(4,)), LoopConfig(batch_size=4, warmup_steps=20, replay_capacity=100)
+        limits = {"env": "lqr", "episode_length": 5, "steps": 60, "evaluations": 2, "seeds": 2}
+        asked_to = RunConfig(**limits, tensorboard=False, out=words[-1])
+        return {"stopped": 75}[run_experiment("ddpg", config, loop, asked_to, stop=lambda: True).outcome]
+
+    monkeypatch.setattr(learning, "ddpg_jax", told)
     with pytest.raises(SystemExit, match="75"):
         run(out)
-    folder = learning.UNFINISHED / "smoke-pendulum--ddpg"
-    (folder / "checkpoints").mkdir(parents=True)
-    with pytest.raises(SystemExit, match="75"):
-        run(out)
-    assert [words[:2] for words in asked] == [["train", "ddpg"], ["train", "--resume"]]
-    assert asked[1][2] == str(folder)
     assert not list(out.iterdir())
-    (folder / "evaluation.json").touch()
-    with pytest.raises(Exception, match=r"config.json"):
-        run(out)
-    assert len(asked) == 2
+    assert (learning.UNFINISHED / "smoke-pendulum--ddpg" / "evaluation.json").exists()
+
+    def cut_off(*args):
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(learning, "evaluate_run", cut_off)
+        with pytest.raises(KeyboardInterrupt):
+            run(out)
+    assert asked == ["ddpg", "--resume"]
+    run(out)
+    assert asked == ["ddpg", "--resume"]
+    assert json.loads((out / "smoke-pendulum--ddpg.json").read_text())["curve"]["steps"] == [20, 40, 60]
 
 
 def peer(tmp_path, monkeypatch, module):
