@@ -66,7 +66,7 @@ def lines_of(folder):
 
 @pytest.mark.parametrize(
     ("count", "seeds", "devices"),
-    [pytest.param(2, 2, None, marks=pytest.mark.slow), (2, 1, 2), (4, 2, 4)],
+    [pytest.param(2, 2, None, marks=pytest.mark.slow), pytest.param(2, 1, 2, marks=pytest.mark.slow), (4, 2, 4)],
     ids=["seeds dealt to two processes", "an agent shared by two", "two agents shared by two each"],
 )
 def test_processes_train_what_devices_of_one_would(count, seeds, devices, tmp_path):

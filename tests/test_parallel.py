@@ -8,7 +8,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 from jax.sharding import AxisType, PartitionSpec
-from toys import spec, wandering
+from toys import slow_but_for, spec, wandering
 
 from ddpg_jax import DDPGConfig, LoopConfig, load_policy, make_env, metrics
 from ddpg_jax.algorithms import algorithms
@@ -76,7 +76,7 @@ def updates(agent):
     return run
 
 
-@pytest.mark.parametrize("name", SETTINGS)
+@pytest.mark.parametrize("name", slow_but_for(SETTINGS, "ddpg", "ddpg with batch norm", "sac", "copdac-gq"))
 def test_devices_update_as_one_would_with_all_their_data(name):
     """Parameters, targets, optimisers and statistics; all devices alike to the last bit.
 
