@@ -107,10 +107,15 @@ def finished(folder: Path) -> bool:
     return clocks(folder)[-1] * stored["loop"]["num_envs"] >= stored["run"]["steps"]
 
 
-def measure_apart(flags: str, seeds: int, name: str) -> dict[str, Any]:
+def measure_apart(flags: str, seeds: int, name: str) -> dict[str, Any] | None:
     """The same, a run per seed; the file holds them together."""
-    runs = [measure(f"{flags} --seed {seed}", 1, name) for seed in range(seeds)]
-    return joined(list(filter(None, runs)), f"ddpg-jax train {flags} --seed N")
+    runs = []
+    for seed in range(seeds):
+        run = measure(f"{flags} --seed {seed}", 1, f"{name}-{seed}")
+        if run is None:
+            return None
+        runs.append(run)
+    return joined(runs, f"ddpg-jax train {flags} --seed N")
 
 
 def joined(runs: list[dict[str, Any]], command: str) -> dict[str, Any]:

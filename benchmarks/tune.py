@@ -66,7 +66,6 @@ def search(task: str, method: str, draws: int) -> dict[str, Any]:
     space = SPACE | OF[method]
     points = [{name: getattr(config, name) for name in space}, *sampled(draws - 1, space, seed=0)]
     points = [point | {"norm": NORMS[at % 2]} for at, point in enumerate(points)]
-    length = {"episode_length": int(flags["episode_length"])} if "episode_length" in flags else {}
     run = RunConfig(
         env=flags["env"],
         steps=int(flags["steps"]),
@@ -75,7 +74,8 @@ def search(task: str, method: str, draws: int) -> dict[str, Any]:
         evaluations=10,
         eval_episodes=16,
         out=Path(tempfile.mkdtemp()) / "sweep",
-        **length,
+        backend=flags.get("backend"),
+        episode_length=int(flags["episode_length"]) if "episode_length" in flags else None,
     )
     began = time.perf_counter()
     swept = sweep(method, points, config, loop, run, halving=1)

@@ -119,5 +119,5 @@ def preset(name: str, algorithm: str | None = None, env: str | None = None) -> t
 
 def searched(algorithm: str | None) -> str:
     """The tasks for which an algorithm has a preset "best", in words."""
-    names = TUNED.get(algorithm, {}) if algorithm else {f"{name} on {env}": 0 for name in TUNED for env in TUNED[name]}
-    return ", ".join(names) or "none yet"
+    everything = [f"{name} on {env}" for name in TUNED for env in TUNED[name]]
+    return ", ".join(TUNED.get(algorithm, {}) if algorithm else everything) or "none yet"

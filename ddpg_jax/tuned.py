@@ -1,4 +1,4 @@
-"""What `benchmarks/tune.py` has found: algorithm -> environment -> settings that differ from the defaults.
+"""What `benchmarks/tune.py` has found: algorithm -> environment -> settings.
 
 The searches themselves, every setting that was tried with its returns, are under benchmarks/results/tuning/.
 """

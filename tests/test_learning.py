@@ -3,6 +3,7 @@
 import json
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 
 import learning
 import pytest
@@ -92,6 +93,38 @@ def test_a_run_that_was_asked_to_stop_goes_on(out, monkeypatch):
     run(out)
     assert asked == ["ddpg", "--resume"]
     assert json.loads((out / "smoke-pendulum--ddpg.json").read_text())["curve"]["steps"] == [20, 40, 60]
+
+
+def test_seeds_apart_stop_together_and_keep_folders_of_their_own(monkeypatch):
+    """Otherwise a seed would be left out of the result, or the next one go on with its run."""
+    asked = []
+    monkeypatch.setattr(learning, "measure", lambda flags, seeds, name: asked.append((flags, name)) or None)
+    assert learning.measure_apart("ddpg", 3, "toy") is None
+    assert asked == [("ddpg --seed 0", "toy-0")]
+    one = {"seconds": 1.0, "seeds": [{"mean": 1.0}], "curve": {"eval_return": [[1.0]]}}
+    monkeypatch.setattr(learning, "measure", lambda flags, seeds, name: asked.append((flags, name)) or one)
+    assert learning.measure_apart("ddpg", 2, "toy")["final"]["seeds"] == 2
+    assert asked[1:] == [("ddpg --seed 0", "toy-0"), ("ddpg --seed 1", "toy-1")]
+
+
+def test_a_search_is_of_the_task_as_it_is_learnt(tmp_path, monkeypatch):
+    """Its physics, environments and time limit; the first setting is the defaults."""
+    given = []
+    swept = SimpleNamespace(best={"actor_lr": 0.123456, "norm": "none"}, table=[])
+    monkeypatch.setattr(tune, "sweep", lambda *args, **options: given.append(args) or swept)
+    assert tune.search("reacher", "td3", 4)["best"] == {"actor_lr": 0.123, "norm": "none"}
+    _, points, config, loop, run = given[0]
+    assert (run.env, run.backend, run.steps, loop.num_envs, loop.updates_per_step) == (
+        "brax/reacher",
+        "spring",
+        50_000,
+        8,
+        8,
+    )
+    assert len(points) == 4
+    assert all(points[0][name] == getattr(config, name) for name in points[0])
+    tune.search("lqr", "sac", 2)
+    assert given[1][4].episode_length == 20
 
 
 def peer(tmp_path, monkeypatch, module):
