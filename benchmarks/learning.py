@@ -23,6 +23,7 @@ import subprocess
 import sys
 import threading
 import time
+import zlib
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -77,7 +78,7 @@ def flags_of(method: str, task: str) -> str:
 
 def measure(flags: str, seeds: int, name: str) -> dict[str, Any] | None:
     """Trains through the command line and evaluates on fresh episodes; None if it was asked to stop on the way."""
-    folder = UNFINISHED / name
+    folder = UNFINISHED / f"{name}-{zlib.crc32(f'{flags} {seeds}'.encode()):08x}"  # other flags begin anew
     begun = bool(clocks(folder))
     if not (begun and finished(folder)):  # one that is was cut off while it was evaluated
         begin = f"train {flags} --seeds {seeds} --overwrite --no-tensorboard --out {folder}"

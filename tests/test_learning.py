@@ -80,7 +80,7 @@ def test_a_run_that_was_asked_to_stop_goes_on(out, monkeypatch):
     with pytest.raises(SystemExit, match="75"):
         run(out)
     assert not list(out.iterdir())
-    assert (learning.UNFINISHED / "smoke-pendulum--ddpg" / "evaluation.json").exists()
+    assert len(list(learning.UNFINISHED.glob("smoke-pendulum--ddpg-*/evaluation.json"))) == 1
 
     def cut_off(*args):
         raise KeyboardInterrupt
@@ -92,6 +92,9 @@ def test_a_run_that_was_asked_to_stop_goes_on(out, monkeypatch):
     assert asked == ["ddpg", "--resume"]
     run(out)
     assert asked == ["ddpg", "--resume"]
+    with pytest.raises(SystemExit, match="75"):
+        run(out, "--seeds", "1", "--again")
+    assert asked == ["ddpg", "--resume", "ddpg"]
     assert json.loads((out / "smoke-pendulum--ddpg.json").read_text())["curve"]["steps"] == [20, 40, 60]
 
 
