@@ -8,6 +8,7 @@ python benchmarks/readme.py --check  # exit code 1 if one of them is out of date
 import argparse
 import dataclasses
 import json
+import math
 import re
 import sys
 from pathlib import Path
@@ -107,7 +108,7 @@ def beside() -> str:
             for peer in PEERS.get(task, ()):
                 theirs = learnt(task, f"{peer.name}-{algorithm}")
                 if ours and theirs:
-                    a, b = ([row["mean"] for row in result["seeds"]] for result in (ours, theirs))
+                    a, b = (ends(result) for result in (ours, theirs))
                     low, high = stratified([a, b], superiority)
                     better = f"{superiority(a, b):.0%} ({low:.0%} to {high:.0%})"
                     name = f"{NAMES[peer.name]}, `{peer.env}`"
@@ -117,6 +118,12 @@ def beside() -> str:
 
 
 NAMES = {"rejax": "rejax", "sbx": "SBX", "brax": "Brax"}
+
+
+def ends(result: dict[str, Any]) -> list[float]:
+    """The return of every seed's final policy; one that diverged is below all."""
+    means = (row["mean"] for row in result["seeds"])
+    return [-math.inf if mean is None or not math.isfinite(mean) else mean for mean in means]
 
 
 def tuned() -> str:

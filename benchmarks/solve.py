@@ -121,9 +121,14 @@ def main() -> None:
         with tempfile.TemporaryDirectory() as cache:
             rows = [solve(who, seed, cache) for seed in range(options.seeds)]
         there = f"peers/{who.peer}/learn.py {json.dumps(dict(who.config))}"
-        command = f"ddpg-jax {who.command}" if who.command else there
-        results[who.name] = {"task": who.task, "goal": who.goal, "command": command, "seeds": rows}
-    result = {"command": "python benchmarks/solve.py", "cores": cores(), "contenders": results}
+        results[who.name] = {
+            "measured by": f"python benchmarks/solve.py --only {shlex.quote(who.name)} --seeds {options.seeds}",
+            "task": who.task,
+            "goal": who.goal,
+            "command": f"ddpg-jax {who.command}" if who.command else there,
+            "seeds": rows,
+        }
+    result = {"cores": cores(), "contenders": results}
     RESULTS.write_text(json.dumps(result, indent=1) + "\n", encoding="utf-8")
 
 

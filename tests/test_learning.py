@@ -1,12 +1,14 @@
 """benchmarks/learning.py and solve.py: a pair from the table to its file, going on, other libraries, and the table."""
 
 import json
+import math
 import sys
 from pathlib import Path
 from types import SimpleNamespace
 
 import learning
 import pytest
+import readme
 import solve
 import tasks
 import tune
@@ -14,6 +16,7 @@ import tune
 from ddpg_jax import DDPGConfig, LoopConfig, RunConfig, make_env, run_experiment
 from ddpg_jax.algorithms import OWN
 from ddpg_jax.presets import tuned
+from ddpg_jax.statistics import superiority
 from ddpg_jax.tuned import TUNED
 
 TOY = "--env lqr --episode-length 5 --steps 60 --warmup-steps 20 --hidden 4 --batch-size 4 --evaluations 2"
@@ -161,6 +164,12 @@ def test_seeds_that_diverged_count_with_the_worst():
     assert found["final"]["low"] == -3.0
     assert found["best"]["low"] == -3.0
     assert found["best"]["high"] == 2.0
+
+
+def test_a_run_that_diverged_ends_below_all_others():
+    found = {"seeds": [{"mean": None}, {"mean": float("nan")}, {"mean": -5.0}]}
+    assert readme.ends(found) == [-math.inf, -math.inf, -5.0]
+    assert superiority(readme.ends(found), [-6.0, -7.0]) == pytest.approx(1 / 3)
 
 
 def test_solving_is_seen_in_the_lines_of_anybody(tmp_path, monkeypatch):

@@ -113,7 +113,7 @@ def main(line: Line) -> None:
         "minibatches without replacement",
         "weights start LeCun normal, the last layers too",
     ]
-    if delay > 1 or line.updates_per_step > 1:
+    if line.updates_per_step > 1:
         differs.append(f"targets averaged once per {delay * line.updates_per_step} critic updates")
     if algorithm == "td3":
         differs.append("the actor climbs the mean of both critics, once per two critic updates")
