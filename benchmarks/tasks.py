@@ -65,10 +65,15 @@ METHODS = {  # what a method is given on every task; after a colon, a variant of
     **{f"{method}:best": "--preset best" for method in LEAGUE},
     "ddpg:even": "",
     "td3:even": "",
-    "sac:even": "--actor-lr 1e-3 --temperature-lr 1e-3",
+    "sac:even": "--actor-lr 1e-3",
 }
 PAIRS: dict[tuple[str, str], str] = {  # what a pair needs beside that
     (method, "mountain-car"): "--noise ou --noise-scale 0.3" for method in FAMILY
+}
+PAIRS |= {("sac:even", task): "--temperature-lr 1e-3" for task in ("even-pendulum", "even-reacher-misc")}
+PAIRS |= {  # as Brax has them
+    ("sac:even", task): "--temperature-lr 3e-4 --target-entropy -0.5"
+    for task in ("even-double-pendulum", "even-reacher")
 }
 RECIPES = {  # the published forms, and DDPG from pixels
     "lillicrap2016": "ddpg --preset lillicrap2016 --env Pendulum-v1 --steps 30000 --replay-capacity 100000",
