@@ -107,7 +107,7 @@ PEERS = {
     "even-reacher-misc": (Peer("rejax", "Reacher-misc", LEAGUE, together=True),),
     "even-double-pendulum": (Peer("brax", "inverted_double_pendulum", ("sac",), "spring"),),
     "even-reacher": (Peer("brax", "reacher", ("sac",), "spring"),),
-    "even-reacher-mjx": (Peer("sbx", "Reacher-v5", ("ddpg", "td3")),),
+    "even-reacher-mjx": (Peer("sbx", "BraxReacher-v5", ("ddpg", "td3")),),
 }
 EVEN = {"hidden": [64, 64], "batch_size": 64, "replay_capacity": 100_000, "warmup_steps": 1000}
 EVEN |= {"actor_lr": 1e-3, "critic_lr": 1e-3, "tau": 0.005, "discount": 0.99, "noise": 0.1}

@@ -46,9 +46,22 @@ def projected(atoms: Array, probability: Array, support: Array) -> Array:
     Returns:
       [B, K] the probability of each atom of the support.
     """
-    gap = support[1] - support[0]
-    distance = jnp.abs(jnp.clip(atoms, support[0], support[-1])[:, None, :] - support[:, None]) / gap  # [B, to, from]
-    return (jnp.maximum(1 - distance, 0) * probability[:, None, :]).sum(axis=-1)
+    size = support.shape[-1]
+    gap = (support[-1] - support[0]) / (size - 1)  # from the ends, for the rounding of two neighbours would add up
+    place = (jnp.clip(atoms, support[0], support[-1]) - support[0]) / gap  # in [0, K - 1]
+
+    def all_pairs(place, probability):
+        distance = jnp.abs(place[:, None, :] - jnp.arange(size)[:, None])  # [B, to, from]
+        return (jnp.maximum(1 - distance, 0) * probability[:, None, :]).sum(axis=-1)
+
+    def two_places(place, probability):
+        lower = jnp.clip(place.astype(int), 0, size - 2)
+        share, row = place - lower, jnp.arange(len(place))[:, None]
+        given = jnp.zeros_like(probability).at[row, lower].add((1 - share) * probability)
+        return given.at[row, lower + 1].add(share * probability)
+
+    # K times the work, but in the same order at every run, which a GPU does not add to places in; a CPU does.
+    return jax.lax.platform_dependent(place, probability, cpu=two_places, default=all_pairs)
 
 
 def cross_entropy(logits: Array, probability: Array) -> Array:

@@ -102,8 +102,10 @@ def test_value_is_the_mean_of_the_distribution(learner):
     assert_close(d4pg(CONFIG, TOY).value(learner, batch.obs, batch.action), softmax(logits) @ SUPPORT)
 
 
-def test_the_projection_is_that_of_the_paper():
-    """Atoms between, on and beyond those of the support; within it the mean stays."""
+@pytest.mark.parametrize("form", ["cpu", "default"])
+def test_the_projection_is_that_of_the_paper(monkeypatch, form):
+    """Atoms between, on and beyond those of the support; within it the mean stays. As on a CPU, and as elsewhere."""
+    monkeypatch.setattr(jax.lax, "platform_dependent", lambda *args, **forms: forms[form](*args))
     rng = np.random.default_rng(0)
     atoms, probability = rng.uniform(-4, 4, (20, K)), softmax(rng.normal(size=(20, K)))
     atoms[:5] = SUPPORT

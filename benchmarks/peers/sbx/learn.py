@@ -16,19 +16,24 @@ from protocol import LEARNING, Line, require, serve
 
 CLASSIC = ("Pendulum-v1", "MountainCarContinuous-v0")
 MUJOCO = ("HalfCheetah-v5", "InvertedDoublePendulum-v5", "Reacher-v5")
+REACHER = "BraxReacher-v5"
 
 
 def main(line: Line) -> None:
     config = line.config
     algorithm, envs = config["algorithm"], config["num_envs"]
     require(algorithm in ("ddpg", "td3", "sac"), "SBX learns with ddpg, td3 and sac here")
-    require(config["env"] in CLASSIC + MUJOCO, f"this worker drives gymnasium's {', '.join(CLASSIC + MUJOCO)}")
+    known = (*CLASSIC, *MUJOCO, REACHER)
+    require(config["env"] in known, f"this worker drives {', '.join(known)}")
     require(len(config["seeds"]) == 1, "one process trains one seed")
     import numpy as np
     from sbx import DDPG, SAC, TD3
     from stable_baselines3.common.env_util import make_vec_env
     from stable_baselines3.common.evaluation import evaluate_policy
     from stable_baselines3.common.noise import NormalActionNoise
+
+    if config["env"] == REACHER:
+        import reacher  # noqa: F401, which registers it
 
     (seed,) = config["seeds"]
     env = make_vec_env(config["env"], n_envs=envs)  # DummyVecEnv around Monitor, the library's default
@@ -101,7 +106,7 @@ def main(line: Line) -> None:
         }
     final = evaluated(config["final_episodes"])
     packages = ("sbx-rl", "jax", "flax", "optax", "stable-baselines3", "torch", "gymnasium", "numpy")
-    line.learned(final, settings, packages + (("mujoco",) if config["env"] in MUJOCO else ()))
+    line.learned(final, settings, packages + (() if config["env"] in CLASSIC else ("mujoco",)))
 
 
 if __name__ == "__main__":
