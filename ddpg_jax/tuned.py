@@ -26,6 +26,15 @@ TUNED: dict[str, dict[str, dict[str, Any]]] = {
             "norm": "none",
             "noise": "ou",
         },
+        "brax/reacher": {
+            "actor_lr": 0.000106,
+            "critic_lr": 0.0012,
+            "tau": 0.00688,
+            "discount": 0.972,
+            "reward_scale": 0.529,
+            "noise_scale": 0.0948,
+            "norm": "none",
+        },
     },
     "td3": {
         "brax/inverted_double_pendulum": {
@@ -48,6 +57,16 @@ TUNED: dict[str, dict[str, dict[str, Any]]] = {
             "target_noise": 0.0909,
             "norm": "layer",
             "noise": "ou",
+        },
+        "brax/reacher": {
+            "actor_lr": 0.00025,
+            "critic_lr": 0.00185,
+            "tau": 0.0161,
+            "discount": 0.974,
+            "reward_scale": 1.81,
+            "noise_scale": 0.174,
+            "target_noise": 0.377,
+            "norm": "none",
         },
     },
 }

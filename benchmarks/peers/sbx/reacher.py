@@ -1,20 +1,25 @@
-"""Gymnasium's Reacher-v5 as Brax has that task, so that both libraries learn the same one.
+"""Gymnasium's Reacher-v5 as Brax's `mjx` backend has that task, so that both libraries learn the same one.
 
-Gymnasium spreads the targets evenly over the disk's area and Brax over its radius, which puts them nearer to the
-centre; Gymnasium shows the speeds of the joints and Brax the fingertip's. What stays apart is the integrator: Runge and
-Kutta's here, Euler's there.
+Gymnasium spreads the targets evenly over the disk's area, integrates by Runge and Kutta and shows the speeds of the
+joints. Brax spreads them over its radius, integrates by Euler, and shows the fingertip's place and speed as they were
+before the last of the two substeps, the speed being that of a fingertip which lies in the direction of x from the
+elbow.
 """
 
 import gymnasium
+import mujoco
 import numpy as np
 from gymnasium.envs.mujoco.reacher_v5 import ReacherEnv
 
-UPPER, LOWER = 0.1, 0.11  # metres
-RADIUS = 0.2
+RADIUS, LOWER = 0.2, 0.11  # metres
 
 
 class BraxReacher(ReacherEnv):
     """The arm, its reward and its starts are the parent's."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.model.opt.integrator = mujoco.mjtIntegrator.mjINT_EULER
 
     def reset_model(self) -> np.ndarray:
         angle, radius = self.np_random.uniform(0, 2 * np.pi), self.np_random.uniform(0, RADIUS)
@@ -26,13 +31,10 @@ class BraxReacher(ReacherEnv):
         return self._get_obs()
 
     def _get_obs(self) -> np.ndarray:
-        shoulder, elbow = np.cumsum(self.data.qpos[:2])
-        first, second = np.cumsum(self.data.qvel[:2])
-        observation = super()._get_obs()
-        observation[6:8] = [  # of the fingertip, by the chain rule
-            -UPPER * np.sin(shoulder) * first - LOWER * np.sin(elbow) * second,
-            UPPER * np.cos(shoulder) * first + LOWER * np.cos(elbow) * second,
-        ]
+        observation, speed = super()._get_obs(), np.zeros(6)  # turning, moving
+        lower = self.model.body("body1").id
+        mujoco.mj_objectVelocity(self.model, self.data, mujoco.mjtObj.mjOBJ_XBODY, lower, speed, False)
+        observation[6:8] = speed[3], speed[4] + LOWER * speed[2]
         return observation
 
 
