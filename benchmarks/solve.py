@@ -53,8 +53,8 @@ CONTENDERS = (
     Contender(
         "ddpg_jax d4pg, 1,024 environments",
         *PENDULUM,
-        "train d4pg --preset parallel --env Pendulum-v1 --hidden 64 64 --reward-scale 0.05 --steps 400000 "
-        "--evaluations 50",
+        "train d4pg --preset parallel --env Pendulum-v1 --hidden 64 64 --reward-scale 0.05 --steps 800000 "
+        "--evaluations 100",
     ),
     Contender("rejax td3", *PENDULUM, peer="rejax", config=THERE | {"algorithm": "td3"}),
     Contender("SBX ddpg", *PENDULUM, peer="sbx", config=THERE | {"algorithm": "ddpg"}),
@@ -128,7 +128,8 @@ def main() -> None:
             "command": f"ddpg-jax {who.command}" if who.command else there,
             "seeds": rows,
         }
-    result = {"cores": cores(), "contenders": results}
+    in_order = {who.name: results[who.name] for who in CONTENDERS if who.name in results}
+    result = {"cores": cores(), "contenders": in_order}
     RESULTS.write_text(json.dumps(result, indent=1) + "\n", encoding="utf-8")
 
 
