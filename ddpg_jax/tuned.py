@@ -35,6 +35,15 @@ TUNED: dict[str, dict[str, dict[str, Any]]] = {
             "noise_scale": 0.0948,
             "norm": "none",
         },
+        "Reacher-misc": {
+            "actor_lr": 0.000635,
+            "critic_lr": 0.000421,
+            "tau": 0.0183,
+            "discount": 0.964,
+            "reward_scale": 1.7,
+            "noise_scale": 0.25,
+            "norm": "layer",
+        },
     },
     "td3": {
         "brax/inverted_double_pendulum": {
@@ -67,6 +76,16 @@ TUNED: dict[str, dict[str, dict[str, Any]]] = {
             "noise_scale": 0.174,
             "target_noise": 0.377,
             "norm": "none",
+        },
+        "Reacher-misc": {
+            "actor_lr": 0.000635,
+            "critic_lr": 0.000421,
+            "tau": 0.0183,
+            "discount": 0.964,
+            "reward_scale": 1.7,
+            "noise_scale": 0.25,
+            "target_noise": 0.2,
+            "norm": "layer",
         },
     },
 }
