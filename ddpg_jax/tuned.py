@@ -88,4 +88,16 @@ TUNED: dict[str, dict[str, dict[str, Any]]] = {
             "norm": "layer",
         },
     },
+    "sac": {
+        "Reacher-misc": {
+            "actor_lr": 0.000787,
+            "critic_lr": 0.000631,
+            "tau": 0.0182,
+            "discount": 0.966,
+            "reward_scale": 1.13,
+            "temperature_lr": 0.000196,
+            "target_entropy": -1.68,
+            "norm": "layer",
+        }
+    },
 }
