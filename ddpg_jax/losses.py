@@ -60,7 +60,7 @@ def projected(atoms: Array, probability: Array, support: Array) -> Array:
         given = jnp.zeros_like(probability).at[row, lower].add((1 - share) * probability)
         return given.at[row, lower + 1].add(share * probability)
 
-    # K times the work, but in the same order at every run, which a GPU does not add to places in; a CPU does.
+    # All pairs are K times the work, but summed in one order: a GPU adds to places in any, and no run would repeat.
     return jax.lax.platform_dependent(place, probability, cpu=two_places, default=all_pairs)
 
 

@@ -5,7 +5,7 @@ import json
 import faults
 import pytest
 
-KILLS = 8  # benchmarks/faults.py kills a hundred times
+KILLS = 20
 
 
 @pytest.fixture(scope="module")
