@@ -18,12 +18,10 @@ check: $(VENV)/.dev
 	$(BIN)/python benchmarks/readme.py --check
 	$(MAKE) docs
 
-MODULES = types losses roles recipe networks noise replay envs.door diagnose
-HIDDEN = train evaluate sweep export render rollout report  # by functions of the same name
+CORE = types losses roles agent networks exploration replay environment loop diagnostics
 
 docs: $(VENV)/.dev
-	$(BIN)/python -W error::UserWarning -m pdoc -d google --math -o build/docs ddpg_jax \
-		$(MODULES:%=ddpg_jax.%) $(HIDDEN:%='!ddpg_jax.%')
+	$(BIN)/python -W error::UserWarning -m pdoc -d google --math -o build/docs ddpg_jax $(CORE:%=ddpg_jax.core.%)
 
 wheel: $(VENV)/.dev
 	$(BIN)/python -m build --wheel

@@ -6,7 +6,7 @@ from typing import NamedTuple
 import jax
 import jax.numpy as jnp
 
-from ddpg_jax.types import Array, Key
+from ddpg_jax.core.types import Array, Key
 
 TARGET = 4.0
 

@@ -26,10 +26,10 @@ from typing import Any
 
 import jax
 
-from ddpg_jax.checkpoint import Damaged, about, clocks, load_state, newest
-from ddpg_jax.plan import RunConfig, options_of, placement, programs, seed_keys
-from ddpg_jax.run_folder import read_config
-from ddpg_jax.train import LoopConfig
+from ddpg_jax.core.loop import LoopConfig
+from ddpg_jax.runs.checkpoint import Damaged, about, clocks, load_state, newest
+from ddpg_jax.runs.plan import RunConfig, options_of, placement, programs, seed_keys
+from ddpg_jax.runs.run_folder import read_config
 
 RESULTS = Path(__file__).parent / "results"
 CHUNK = 10  # environment steps, a checkpoint after each
@@ -126,7 +126,7 @@ def flips(folder: Path, place: Path, seed: int = 0) -> dict[str, int]:
     """
     chance, stored = random.Random(seed), read_config(folder)
     run, loop = RunConfig(**stored["run"]), LoopConfig(**stored["loop"])
-    from ddpg_jax.envs import make_env
+    from ddpg_jax.envs.make import make_env
 
     env = make_env(run.env, **options_of(run))
     layout = placement(stored["config"], loop, run, env)

@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 
-from ddpg_jax.statistics import iqm, iqm_bounds
+from ddpg_jax.runs.statistics import iqm, iqm_bounds
 
 
 def bandit(rows: list[dict[str, Any]], path: Path) -> None:

@@ -31,13 +31,13 @@ from typing import Any
 
 import numpy as np
 
-from ddpg_jax import metrics
-from ddpg_jax.checkpoint import clocks
-from ddpg_jax.cli import main as ddpg_jax
-from ddpg_jax.experiment import evaluate_run
-from ddpg_jax.presets import tuned
-from ddpg_jax.run_folder import read_config
-from ddpg_jax.statistics import interval
+from ddpg_jax.cli.main import main as ddpg_jax
+from ddpg_jax.deploy.play import evaluate_run
+from ddpg_jax.runs import metrics
+from ddpg_jax.runs.checkpoint import clocks
+from ddpg_jax.runs.presets import tuned
+from ddpg_jax.runs.run_folder import read_config
+from ddpg_jax.runs.statistics import interval
 
 sys.path.insert(0, str(Path(__file__).parent))
 from figures import filled

@@ -16,9 +16,9 @@ import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
 from ddpg_jax import DDPGConfig, Env, LoopConfig, ddpg, evaluate, make_env, rollout, trainer
-from ddpg_jax.drawing import drawer
-from ddpg_jax.drawing.film import write_film
-from ddpg_jax.drawing.paper import BLUE, FAINT, INK, ORANGE, PAPER
+from ddpg_jax.results.drawing import drawer
+from ddpg_jax.results.drawing.film import write_film
+from ddpg_jax.results.drawing.paper import BLUE, FAINT, INK, ORANGE, PAPER
 
 OUT = Path(__file__).parent / "results" / "learning.gif"
 STAGES, STEPS, EVERY, SEED = (0, 3_000, 6_000, 20_000), 20_000, 500, 0

@@ -20,8 +20,8 @@ from typing import Any
 import jax
 
 from ddpg_jax import DDPGConfig, LoopConfig, ddpg, make_env, trainer
-from ddpg_jax.bench import rollout
-from ddpg_jax.device import cores
+from ddpg_jax.devices.backend import cores
+from ddpg_jax.runs.bench import rollout
 
 RESULTS = Path(__file__).parent / "results" / "loop.json"
 REPEATS = 7

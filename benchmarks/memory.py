@@ -28,11 +28,11 @@ CASES = [
 
 def peak(case: dict[str, Any], capacity: int, answers: Any) -> None:
     """Trains a moment; puts (bytes of the plan, peak bytes of the process) into `answers`."""
-    from ddpg_jax.device import prepare
+    from ddpg_jax.devices.backend import prepare
 
     prepare(case["seeds"])
-    from ddpg_jax import bench
-    from ddpg_jax.plan import make_plan, placement, programs
+    from ddpg_jax.runs import bench
+    from ddpg_jax.runs.plan import make_plan, placement, programs
 
     work = bench.Workload(hidden=(64, 64), batch_size=64, replay_capacity=capacity // case["seeds"], **case)
     env, config, loop, run = work.parts()

@@ -25,11 +25,11 @@ import jax
 from rich.console import Console
 
 from ddpg_jax import DDPGConfig, LoopConfig, RunConfig, evaluate
-from ddpg_jax.algorithms import algorithms
-from ddpg_jax.display import Display
-from ddpg_jax.experiment import drive
-from ddpg_jax.job import Job, planned
-from ddpg_jax.plan import evaluation_keys
+from ddpg_jax.cli.display import Display
+from ddpg_jax.runs.experiment import drive
+from ddpg_jax.runs.job import Job, planned
+from ddpg_jax.runs.plan import evaluation_keys
+from ddpg_jax.runs.registry import algorithms
 
 RESULTS = Path(__file__).parent / "results"
 

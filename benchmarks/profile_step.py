@@ -22,8 +22,8 @@ import jax
 from jax.profiler import ProfileData
 
 from ddpg_jax import DDPGConfig, LoopConfig, RunConfig, make_env
-from ddpg_jax.plan import programs, seed_keys
-from ddpg_jax.seeds import Layout
+from ddpg_jax.devices.layout import Layout
+from ddpg_jax.runs.plan import programs, seed_keys
 
 RESULTS = Path(__file__).parent / "results"
 WORKLOADS = {

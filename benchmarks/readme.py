@@ -17,14 +17,14 @@ from typing import Any, get_type_hints
 import scipy.stats
 
 from ddpg_jax import LoopConfig
-from ddpg_jax.algorithms import OWN
-from ddpg_jax.networks import NetworkConfig
-from ddpg_jax.noise import NoiseConfig
-from ddpg_jax.plan import RunConfig
-from ddpg_jax.presets import PRESETS
-from ddpg_jax.recipe import LearningConfig, TargetConfig
-from ddpg_jax.statistics import stratified, superiority
-from ddpg_jax.tuned import TUNED
+from ddpg_jax.core.agent import LearningConfig, TargetConfig
+from ddpg_jax.core.exploration import NoiseConfig
+from ddpg_jax.core.networks import NetworkConfig
+from ddpg_jax.runs.plan import RunConfig
+from ddpg_jax.runs.presets import PRESETS
+from ddpg_jax.runs.registry import OWN
+from ddpg_jax.runs.statistics import stratified, superiority
+from ddpg_jax.runs.tuned import TUNED
 
 sys.path.insert(0, str(Path(__file__).parent))
 import figures

@@ -25,7 +25,7 @@ RESULTS = Path(__file__).parent / "results"
 
 def seeds(options: argparse.Namespace) -> Iterator[dict[str, Any]]:
     """The classic and the small workload over numbers of seeds, side by side and in turn."""
-    from ddpg_jax import bench
+    from ddpg_jax.runs import bench
 
     for name, workload in {"256-256, minibatch 256": bench.CLASSIC, "64-64, minibatch 64": bench.SMALL}.items():
         for mapping in ("vmap", "loop") if options.platform == "cpu" else ("vmap",):
@@ -38,7 +38,7 @@ def seeds(options: argparse.Namespace) -> Iterator[dict[str, Any]]:
 
 def environments(options: argparse.Namespace) -> Iterator[dict[str, Any]]:
     """A minibatch of as many transitions as there are environments, but at least 256."""
-    from ddpg_jax import bench
+    from ddpg_jax.runs import bench
 
     for count in powers(options.most or 16384, options.toy):
         size = max(256, count if options.platform == "cpu" else 2 * count)
@@ -50,7 +50,7 @@ def devices(options: argparse.Namespace) -> Iterator[dict[str, Any]]:
     """Eight seeds dealt to devices, and one agent with 1,024 environments shared by them."""
     import jax
 
-    from ddpg_jax import bench
+    from ddpg_jax.runs import bench
 
     counts = [count for count in (1, 2, 4, 8) if count <= len(jax.devices())]
     for count in counts[-1:] if options.toy else counts:
@@ -91,7 +91,7 @@ def precision(options: argparse.Namespace) -> Iterator[dict[str, Any]]:
 
 def kernels(options: argparse.Namespace) -> Iterator[dict[str, Any]]:
     """What one train step launches: instructions of the compiled loop, by kind."""
-    from ddpg_jax import bench
+    from ddpg_jax.runs import bench
 
     for algorithm in ("ddpg", "td3", "sac"):
         counted = launches(bench.SMALL._replace(algorithm=algorithm))
@@ -102,7 +102,7 @@ def launches(workload: Any) -> Counter[str]:
     """Kernels of the compiled chunk (its loops, and what it does once), by kind of instruction."""
     import jax
 
-    from ddpg_jax.plan import placement, programs, seed_keys
+    from ddpg_jax.runs.plan import placement, programs, seed_keys
 
     env, config, loop, run = workload.parts()
     phases = programs(env, workload.algorithm, loop, 1, placement(config, loop, run, env))
@@ -183,12 +183,12 @@ def main() -> None:
         for part in parts:
             subprocess.check_call([sys.executable, __file__, part, *given])
         return
-    from ddpg_jax.device import cores, prepare
+    from ddpg_jax.devices.backend import cores, prepare
 
     prepare(seeds=256 if parts == ["seeds"] else 1, devices=8 if parts == ["devices"] else None)
     import jax
 
-    from ddpg_jax import bench
+    from ddpg_jax.runs import bench
 
     options.platform = jax.default_backend()
     options.seconds = 0.1 if options.toy else options.seconds

@@ -22,9 +22,10 @@ from typing import Any
 
 import jax
 
-from ddpg_jax import DDPGConfig, LoopConfig, RunConfig, saving
-from ddpg_jax.device import prepare
-from ddpg_jax.experiment import run_experiment
+from ddpg_jax import DDPGConfig, LoopConfig, RunConfig
+from ddpg_jax.devices.backend import prepare
+from ddpg_jax.runs import saving
+from ddpg_jax.runs.experiment import run_experiment
 
 RESULTS = Path(__file__).parent / "results"
 NAMES = ("arena", "ordblks", "smblks", "hblks", "hblkhd", "usmblks", "fsmblks", "uordblks", "fordblks", "keepcost")

@@ -21,7 +21,7 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any, NamedTuple
 
-from ddpg_jax.device import cores
+from ddpg_jax.devices.backend import cores
 
 sys.path.insert(0, str(Path(__file__).parent))
 from tasks import EVEN

@@ -18,8 +18,8 @@ from pathlib import Path
 from typing import Any
 
 from ddpg_jax import LoopConfig, Range, RunConfig, sampled, sweep
-from ddpg_jax.algorithms import algorithms
-from ddpg_jax.device import prepare
+from ddpg_jax.devices.backend import prepare
+from ddpg_jax.runs.registry import algorithms
 
 sys.path.insert(0, str(Path(__file__).parent))
 from tasks import CPU_TASKS, LEAGUE

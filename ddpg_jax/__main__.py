@@ -2,6 +2,6 @@
 
 import sys
 
-from ddpg_jax.cli import main
+from ddpg_jax.cli.main import main
 
 sys.exit(main())

@@ -10,13 +10,13 @@ import pytest
 from toys import slow_but_for
 
 from ddpg_jax import LoopConfig, load_critic, load_policy, make_env, preset
-from ddpg_jax.algorithms import OWN
-from ddpg_jax.cli import main
-from ddpg_jax.experiment import run_experiment
-from ddpg_jax.plan import RunConfig
-from ddpg_jax.presets import PRESETS
-from ddpg_jax.settings import check
-from ddpg_jax.tuned import TUNED
+from ddpg_jax.cli.main import main
+from ddpg_jax.core.settings import check
+from ddpg_jax.runs.experiment import run_experiment
+from ddpg_jax.runs.plan import RunConfig
+from ddpg_jax.runs.presets import PRESETS
+from ddpg_jax.runs.registry import OWN
+from ddpg_jax.runs.tuned import TUNED
 
 SHARED = {
     "hidden": (4, 4),

@@ -16,13 +16,14 @@ import optax
 import pytest
 from scaling import launches
 
-from ddpg_jax import bench, make_env
-from ddpg_jax.cli import main
-from ddpg_jax.device import cores
-from ddpg_jax.envs.door import vectorise
-from ddpg_jax.plan import programs, seed_keys
-from ddpg_jax.seeds import Layout
-from ddpg_jax.types import Env, EnvState, Transition
+from ddpg_jax import make_env
+from ddpg_jax.cli.main import main
+from ddpg_jax.core.environment import vectorise
+from ddpg_jax.core.types import Env, EnvState, Transition
+from ddpg_jax.devices.backend import cores
+from ddpg_jax.devices.layout import Layout
+from ddpg_jax.runs import bench
+from ddpg_jax.runs.plan import programs, seed_keys
 
 TINY = bench.Workload(hidden=(8, 8), batch_size=4, replay_capacity=64, warmup_steps=8)
 BOUND = 600
@@ -166,7 +167,7 @@ def test_nothing_leaves_the_device_inside_a_chunk():
 def test_draws_are_uniform_and_below_their_limit():
     from scipy.stats import chisquare
 
-    from ddpg_jax.draw import below
+    from ddpg_jax.core.rng import below
 
     drawn = np.asarray(below(jax.random.key(3), (70_000,), 7))
     assert drawn.min() == 0

@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from jax.sharding import NamedSharding, PartitionSpec
 
-from ddpg_jax.checksum import bit_sum, seal
+from ddpg_jax.runs.checksum import bit_sum, seal
 
 TREE = {
     "a": np.arange(24, dtype=np.float32).reshape(2, 3, 4) / 7,

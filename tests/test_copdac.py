@@ -8,8 +8,8 @@ from toys import spec
 
 from ddpg_jax import COPDACConfig, copdac_gq, copdac_q
 from ddpg_jax.algorithms.copdac import compatible_q
-from ddpg_jax.networks import Actor, Critic, Shape, network
-from ddpg_jax.types import Network, Transition
+from ddpg_jax.core.networks import Actor, Critic, Shape, network
+from ddpg_jax.core.types import Network, Transition
 
 B, S, A, KEY = 8, 3, 2, jax.random.key(0)
 GAMMA, ALPHA_THETA, ALPHA_W, ALPHA_U = 0.9, 0.01, 0.05, 0.1

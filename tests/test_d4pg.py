@@ -9,7 +9,7 @@ from test_ddpg import TOY, B, assert_close, random_batch
 
 from ddpg_jax import SettingError
 from ddpg_jax.algorithms.d4pg import D4PGConfig, d4pg
-from ddpg_jax.losses import cross_entropy, projected
+from ddpg_jax.core.losses import cross_entropy, projected
 
 K = 5
 CONFIG = D4PGConfig(

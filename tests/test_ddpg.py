@@ -10,7 +10,7 @@ import reference
 from toys import spec
 
 from ddpg_jax.algorithms.ddpg import DDPGConfig, ddpg
-from ddpg_jax.types import Transition
+from ddpg_jax.core.types import Transition
 
 B = 16
 TOY = spec(obs_shape=(2, 2), action_size=2)
@@ -33,7 +33,7 @@ def update():
 @pytest.fixture(scope="module")
 def roles():
     """The table of roles inside the agent."""
-    table, module = {}, importlib.import_module("ddpg_jax.recipe")
+    table, module = {}, importlib.import_module("ddpg_jax.core.agent")
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(module, "actor_critic", lambda roles: table.update(roles) or (None, None))
         ddpg(CONFIG, TOY)

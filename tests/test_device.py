@@ -6,9 +6,9 @@ import sys
 
 import pytest
 
-from ddpg_jax.device import cores
+from ddpg_jax.devices.backend import cores
 
-PREPARE = "import jax, sys; from ddpg_jax.device import prepare; prepare(int(sys.argv[1])); "
+PREPARE = "import jax, sys; from ddpg_jax.devices.backend import prepare; prepare(int(sys.argv[1])); "
 
 
 def python(code, *args, **environment):
@@ -58,7 +58,8 @@ def test_a_number_of_devices_of_the_users_own_is_left_as_it_is():
 
 
 def test_small_products_get_one_thread_unless_the_user_has_chosen():
-    code = "import os; from ddpg_jax.device import prepare; prepare(1, one_thread=True); print(os.environ['NPROC'])"
+    code = "import os; from ddpg_jax.devices.backend import prepare; prepare(1, one_thread=True);"
+    code += "print(os.environ['NPROC'])"
     assert python(code) == ["1"]
     assert python(code, NPROC="3") == ["3"]
 

@@ -8,9 +8,9 @@ import pytest
 from toys import spec
 
 from ddpg_jax import COPDACConfig, DDPGConfig, SACConfig, copdac_gq, ddpg, sac
-from ddpg_jax.diagnose import diagnostics
-from ddpg_jax.envs.door import door
-from ddpg_jax.evaluate import evaluate, play
+from ddpg_jax.core.diagnostics import diagnostics
+from ddpg_jax.core.environment import door
+from ddpg_jax.core.episodes import evaluate, play
 
 LENGTH, DISCOUNT = 5, 0.9
 FOREVER = 1 / (1 - DISCOUNT)  # the value of one reward of 1 after the other

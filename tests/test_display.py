@@ -9,10 +9,10 @@ import sys
 import pytest
 from rich.console import Console
 
-from ddpg_jax import metrics
-from ddpg_jax.cli import main
-from ddpg_jax.display import Display, quantities
-from ddpg_jax.plan import Plan
+from ddpg_jax.cli.display import Display, quantities
+from ddpg_jax.cli.main import main
+from ddpg_jax.runs import metrics
+from ddpg_jax.runs.plan import Plan
 
 PLAN = Plan(bounds=[10, 100], num_envs=2, updates_per_step=1, replay_bytes=0, state_bytes=0, peak_bytes=0)
 WORDS = (

@@ -11,9 +11,9 @@ from probes import FAR, Bandit, Echo, FarWalk, Metronome, OldFarWalk, Steps, Wal
 from toys import counting
 
 from ddpg_jax import make_env
-from ddpg_jax.envs.door import vectorise
-from ddpg_jax.evaluate import evaluate
-from ddpg_jax.noise import uniform
+from ddpg_jax.core.environment import vectorise
+from ddpg_jax.core.episodes import evaluate
+from ddpg_jax.core.exploration import uniform
 
 N, POOL, STEPS = 6, 4, 60
 KEY = jax.random.key(0)

@@ -8,7 +8,7 @@ import reference
 from toys import spec
 
 from ddpg_jax import DPGConfig, LoopConfig, SettingError, dpg_off_policy, dpg_on_policy, make_env, train, trainer
-from ddpg_jax.types import Transition
+from ddpg_jax.core.types import Transition
 
 B, KEY = 16, jax.random.key(0)
 TOY = spec(obs_shape=(3,), action_size=2)

@@ -17,7 +17,7 @@ from probes import Echo, FarWalk, Metronome, Steps, WalkParams
 from ddpg_jax import make_env
 from ddpg_jax.envs import brax as brax_suite
 from ddpg_jax.envs import lqr
-from ddpg_jax.envs.quiet import NOISE, quiet
+from ddpg_jax.envs.third_party import NOISE, quiet
 
 with quiet():
     from brax import envs as brax_envs

@@ -8,25 +8,15 @@ import jax
 import numpy as np
 import pytest
 
-from ddpg_jax import (
-    DDPGConfig,
-    Evaluation,
-    LoopConfig,
-    SettingError,
-    ddpg,
-    load_critic,
-    load_policy,
-    make_env,
-    run_folder,
-    train,
-)
-from ddpg_jax.cli import main
-from ddpg_jax.experiment import run_experiment, summarise
-from ddpg_jax.plan import RunConfig, evaluation_keys, make_plan, programs, seed_keys
-from ddpg_jax.policy import load_learners
-from ddpg_jax.saving import save_state
-from ddpg_jax.seeds import Layout
-from ddpg_jax.types import TrainState
+from ddpg_jax import DDPGConfig, Evaluation, LoopConfig, SettingError, ddpg, load_critic, load_policy, make_env, train
+from ddpg_jax.cli.main import main
+from ddpg_jax.core.types import TrainState
+from ddpg_jax.deploy.policy import load_learners
+from ddpg_jax.devices.layout import Layout
+from ddpg_jax.runs import run_folder
+from ddpg_jax.runs.experiment import run_experiment, summarise
+from ddpg_jax.runs.plan import RunConfig, evaluation_keys, make_plan, programs, seed_keys
+from ddpg_jax.runs.saving import save_state
 
 LOOP = "--warmup-steps 100 --batch-size 16 --replay-capacity 1000"
 COMMAND = (

@@ -15,14 +15,15 @@ import numpy as np
 import pytest
 from trained import HIGH, LOW, PIXELS, SPEC, invented, make_run
 
-from ddpg_jax import SettingError, export, load_policy, run_folder
-from ddpg_jax.cli import main
-from ddpg_jax.export import loader
-from ddpg_jax.export.archive import encode as archived
-from ddpg_jax.export.onnx_model import convert
-from ddpg_jax.export.onnx_model import encode as model_of
-from ddpg_jax.outputs import unfinished
-from ddpg_jax.policy import Trained, one_learner
+from ddpg_jax import SettingError, export, load_policy
+from ddpg_jax.cli.main import main
+from ddpg_jax.deploy.export import loader
+from ddpg_jax.deploy.export.archive import encode as archived
+from ddpg_jax.deploy.export.onnx_model import convert
+from ddpg_jax.deploy.export.onnx_model import encode as model_of
+from ddpg_jax.deploy.policy import Trained, one_learner
+from ddpg_jax.runs import run_folder
+from ddpg_jax.runs.files import unfinished
 
 onnx = pytest.importorskip("onnx")
 onnxruntime = pytest.importorskip("onnxruntime")

@@ -12,9 +12,9 @@ from gymnasium.utils.env_checker import check_env
 from trained import make_run
 
 from ddpg_jax import SettingError, Spec, as_gymnasium, load_policy, make_env, play_gymnasium
-from ddpg_jax.cli import main
-from ddpg_jax.envs.door import door
-from ddpg_jax.policy import Policy
+from ddpg_jax.cli.main import main
+from ddpg_jax.core.environment import door
+from ddpg_jax.deploy.policy import Policy
 
 LOW, HIGH = np.array([[-2.0], [0.5]], np.float32), np.array([[2.0], [3.0]], np.float32)
 PENDULUM = Spec(

@@ -10,15 +10,16 @@ import numpy as np
 import pytest
 from toys import spec
 
-from ddpg_jax import DDPGConfig, LoopConfig, RunConfig, SettingError, ddpg, load_policy, plots
-from ddpg_jax.cli import main
-from ddpg_jax.envs.door import door
-from ddpg_jax.experiment import run_experiment
-from ddpg_jax.health import NEVER, deaths, unspoilt, watched
-from ddpg_jax.plan import programs
-from ddpg_jax.recovery import resume_experiment
-from ddpg_jax.seeds import Layout
-from ddpg_jax.train import trainer
+from ddpg_jax import DDPGConfig, LoopConfig, RunConfig, SettingError, ddpg, load_policy
+from ddpg_jax.cli.main import main
+from ddpg_jax.core.divergence import NEVER, deaths, unspoilt, watched
+from ddpg_jax.core.environment import door
+from ddpg_jax.core.loop import trainer
+from ddpg_jax.devices.layout import Layout
+from ddpg_jax.runs import figures
+from ddpg_jax.runs.experiment import run_experiment
+from ddpg_jax.runs.plan import programs
+from ddpg_jax.runs.resume import resume_experiment
 
 pytestmark = pytest.mark.usefixtures("kept_programs")
 CONFIG = DDPGConfig(hidden=(4,))
@@ -117,7 +118,7 @@ def test_devices_that_share_an_agent_die_together(length):
 def half_dead(tmp_path_factory):
     """A run of four seeds of which some die at clock 49, 98 environment steps; with its folder and what was said."""
     patch = pytest.MonkeyPatch()
-    patch.setattr(sys.modules["ddpg_jax.job"], "make_env", lambda name, **_: treacherous("reward"))
+    patch.setattr(sys.modules["ddpg_jax.runs.job"], "make_env", lambda name, **_: treacherous("reward"))
     run = RunConfig(steps=120, seeds=4, evaluations=5, eval_episodes=1, checkpoint_seconds=0.0)
     folder, said = tmp_path_factory.mktemp("runs") / "run", []
     result = run_experiment(
@@ -202,5 +203,5 @@ def test_where_all_are_dead_the_run_ends(tmp_path, capsys):
 
 def test_a_picture_leaves_the_dead_out(tmp_path):
     rows = [{"steps": i, "eval_return": [float(i), None if i > 1 else 0.0]} for i in range(4)]
-    plots.learning_curve(rows, "two seeds", tmp_path / "curve.png")
+    figures.learning_curve(rows, "two seeds", tmp_path / "curve.png")
     assert (tmp_path / "curve.png").stat().st_size > 5_000

@@ -1,4 +1,4 @@
-"""hosts.py with real processes on this machine, each with one CPU device, joined by JAX's own runtime."""
+"""multihost.py with real processes on this machine, each with one CPU device, joined by JAX's own runtime."""
 
 import csv
 import dataclasses
@@ -15,9 +15,10 @@ import jax
 import numpy as np
 import pytest
 
-from ddpg_jax import DDPGConfig, LoopConfig, RunConfig, SettingError, hosts, load_policy
-from ddpg_jax.cli import main
-from ddpg_jax.experiment import run_experiment
+from ddpg_jax import DDPGConfig, LoopConfig, RunConfig, SettingError, load_policy
+from ddpg_jax.cli.main import main
+from ddpg_jax.devices import multihost
+from ddpg_jax.runs.experiment import run_experiment
 
 ENDS_WITHIN = 60  # seconds in which the others notice that a process has died
 LOOP = LoopConfig(num_envs=4, batch_size=8, replay_capacity=200, warmup_steps=40, pool_size=2)
@@ -159,15 +160,15 @@ def test_under_slurm_the_processes_find_each_other_without_a_flag(tmp_path):
 
 def test_what_a_launcher_says_is_believed(monkeypatch):
     """Several tasks of a step, not the allocation of a batch script; several workers of a pod."""
-    assert not hosts.launched()
+    assert not multihost.launched()
     monkeypatch.setenv("SLURM_NTASKS", "4")
-    assert not hosts.launched()
+    assert not multihost.launched()
     monkeypatch.setenv("SLURM_STEP_NODELIST", "node[1-4]")
-    assert hosts.launched()
+    assert multihost.launched()
     monkeypatch.setenv("SLURM_NTASKS", "1")
-    assert not hosts.launched()
+    assert not multihost.launched()
     monkeypatch.setenv("TPU_WORKER_HOSTNAMES", "one,two")
-    assert hosts.launched()
+    assert multihost.launched()
 
 
 @pytest.mark.slow
@@ -193,13 +194,13 @@ def test_a_sweep_over_two_processes_is_the_sweep_of_one(tmp_path):
 
 def test_alone_nothing_is_waited_for():
     """What one process says and holds is what all say and hold."""
-    assert hosts.first()
-    assert hosts.agreed(True)
-    assert not hosts.agreed(False)
-    np.testing.assert_array_equal(hosts.fetch({"a": jax.numpy.arange(3)})["a"], np.arange(3))
+    assert multihost.first()
+    assert multihost.agreed(True)
+    assert not multihost.agreed(False)
+    np.testing.assert_array_equal(multihost.fetch({"a": jax.numpy.arange(3)})["a"], np.arange(3))
 
     def refuse():
         raise SettingError("no")
 
     with pytest.raises(SettingError, match="no"):
-        hosts.once(refuse)
+        multihost.once(refuse)

@@ -1,112 +1,102 @@
-"""Imports point downwards only: the table below says what each room may know."""
+"""The law of imports: core <- algorithms, envs, devices <- runs <- sweeps, deploy <- results <- cli, and no circle."""
 
 import ast
+import graphlib
+import re
 from pathlib import Path
 
 import pytest
 
 import ddpg_jax
 
-HOUSE = Path(ddpg_jax.__file__).parent
-SKELETON = {
-    "types",
-    "axis",
-    "draw",
-    "settings",
-    "losses",
-    "noise",
-    "layers",
-    "networks",
-    "replay",
-    "normalise",
-    "roles",
-    "recipe",
-}
-ALLOWED = {
-    "types": set(),
-    "settings": set(),
-    "losses": {"types"},
-    "noise": {"types", "settings", "axis"},
-    "layers": {"types", "axis"},
-    "networks": {"types", "settings", "layers"},
-    "replay": {"types", "settings", "draw"},
-    "axis": set(),
-    "normalise": {"types", "axis"},
-    "roles": {"types", "axis"},
-    "recipe": {"types", "settings", "replay", "normalise", "roles"},
-    "algorithms": SKELETON | {"algorithms"},
-    "envs": {"types", "settings", "draw", "envs"},
-    "draw": {"types"},
-    "seeds": set(),
-    "device": {"seeds"},
-    "health": {"types", "axis", "settings"},
-    "train": {"types", "settings", "noise", "health", "draw", "envs.door"},
-    "parallel": {"types", "settings", "train", "axis", "draw"},
-    "evaluate": {"types", "settings", "envs.door"},
-    "diagnose": {"types", "evaluate"},
-    "rollout": {"types", "settings", "envs.door"},
-    "drawing": {"types", "settings", "envs.pictures", "envs.quiet", "drawing", "outputs"},
-    "render": {"types", "settings", "envs", "drawing", "rollout", "plan", "policy", "run_folder"},
-    "policy": {"types", "settings", "algorithms", "checkpoint", "run_folder"},
-    "export": {"types", "settings", "networks", "normalise", "policy", "outputs", "export"},
-    "play": {"settings", "envs", "evaluate", "plan", "policy", "run_folder", "experiment"},
-    "statistics": set(),
-    "outputs": {"settings"},
-    "metrics": {"settings", "outputs"},
-    "run_folder": {"types", "settings", "algorithms", "outputs"},
-    "history": {"metrics", "plan", "run_folder", "settings", "train"},
-    "groups": {"history", "settings", "statistics"},
-    "compare": {"groups", "history", "settings", "statistics"},
-    "captions": {"compare"},
-    "figures": {"captions", "compare", "groups", "settings"},
-    "plotting": {"compare", "outputs", "figures"},
-    "page": {"captions", "figures", "groups"},
-    "film": {"page", "settings", "render"},
-    "report": {
-        "captions",
-        "checkpoint",
-        "film",
-        "groups",
-        "history",
-        "outputs",
-        "page",
-        "run_folder",
-        "settings",
-        "statistics",
-    },
+PACKAGE = Path(ddpg_jax.__file__).parent
+FLOORS = ({"core"}, {"algorithms", "envs", "devices"}, {"runs"}, {"sweeps", "deploy"}, {"results"}, {"cli"})
+FLOOR = {room: number for number, rooms in enumerate(FLOORS) for room in rooms}
+FILES = sorted(PACKAGE.rglob("*.py"))
+# What core must not know: files, processes, the command line, and whatever prints.
+OUTSIDE = {"argparse", "csv", "io", "json", "logging", "multiprocessing", "os", "pathlib", "pickle", "shutil", "signal"}
+OUTSIDE |= {
+    "socket",
+    "subprocess",
+    "sys",
+    "tempfile",
+    "threading",
+    "tyro",
+    "rich",
+    "orbax",
+    "matplotlib",
+    "tensorboardX",
 }
 
 
-def imported(file: Path) -> set[str]:
-    """The modules of this package that a file imports, anywhere in it, as "envs.door"."""
-    tree = ast.parse(file.read_text(encoding="utf-8"))
-    names = set()
-    for node in ast.walk(tree):
+def name_of(file: Path) -> str:
+    """runs/plan.py -> "runs.plan"; runs/__init__.py -> "runs"."""
+    return ".".join(file.relative_to(PACKAGE).with_suffix("").parts).removesuffix(".__init__")
+
+
+MODULES = {name_of(file) for file in FILES}
+
+
+def imported(source: str) -> set[str]:
+    """Every module that a source text imports, anywhere in it; of this package also those named in a string."""
+    found = set()
+    for node in ast.walk(ast.parse(source)):
         if isinstance(node, ast.Import):
-            names |= {alias.name for alias in node.names}
+            found |= {alias.name for alias in node.names}
         if isinstance(node, ast.ImportFrom):
-            assert node.level == 0, f"{file}: imports are absolute"
-            names |= {node.module} | {f"{node.module}.{alias.name}" for alias in node.names}
-    assert "ddpg_jax" not in names, f"{file} imports from the top, which imports everything"
-    inside = {name.removeprefix("ddpg_jax.") for name in names if name.startswith("ddpg_jax.")}
-    return {name for name in inside if module(name).exists() or module(name).with_suffix(".py").exists()}
+            assert node.level == 0, "imports are absolute"
+            found |= {node.module} | {f"{node.module}.{alias.name}" for alias in node.names}
+        if isinstance(node, ast.Constant) and isinstance(node.value, str):
+            named = re.match(r"ddpg_jax\.([a-z_0-9.]+)", node.value)
+            found |= {f"ddpg_jax.{named[1].rstrip('.')}"} if named else set()
+    assert "ddpg_jax" not in found, "importing from the top imports everything"
+    return found
 
 
-def module(name: str) -> Path:
-    return HOUSE / name.replace(".", "/")
+def inside(source: str) -> set[str]:
+    """The modules of this package among them, as "runs.plan"; the room itself where a string names only that."""
+    names = {name.removeprefix("ddpg_jax.") for name in imported(source) if name.startswith("ddpg_jax.")}
+    modules = {name for name in names if name in MODULES}
+    return {name for name in modules if not any(other.startswith(f"{name}.") for other in modules)}
 
 
-@pytest.mark.parametrize("room", ALLOWED)
-def test_imports_point_downwards(room):
-    """A room imports only what its row of the table allows."""
-    files = [HOUSE / f"{room}.py"] if (HOUSE / f"{room}.py").exists() else sorted((HOUSE / room).glob("*.py"))
-    assert files
-    for file in files:
-        for name in imported(file):
-            assert {name, name.split(".")[0]} & ALLOWED[room], f"{file.name} imports {name}"
+ROOMS = [file for file in FILES if file.parent != PACKAGE]
+
+
+@pytest.mark.parametrize("file", ROOMS, ids=name_of)
+def test_imports_point_downwards(file):
+    """A file imports from its own room or from a floor below."""
+    room = name_of(file).split(".")[0]
+    for name in inside(file.read_text(encoding="utf-8")):
+        other = name.split(".")[0]
+        assert other == room or FLOOR[other] < FLOOR[room], f"{name_of(file)} imports {name}"
+
+
+def test_there_is_no_circle():
+    graph = {name_of(file): inside(file.read_text(encoding="utf-8")) - {name_of(file)} for file in ROOMS}
+    list(graphlib.TopologicalSorter(graph).static_order())  # raises where there is one
+
+
+def test_core_opens_no_file_and_knows_no_command_line():
+    for file in (PACKAGE / "core").glob("*.py"):
+        source = file.read_text(encoding="utf-8")
+        assert not {name.split(".")[0] for name in imported(source)} & OUTSIDE, file
+        calls = [node.func for node in ast.walk(ast.parse(source)) if isinstance(node, ast.Call)]
+        assert not {call.id for call in calls if isinstance(call, ast.Name)} & {"open", "print", "input"}, file
+
+
+def test_the_top_holds_nothing_else():
+    assert {path.name for path in PACKAGE.iterdir()} - {"__pycache__"} == {
+        *FLOOR,
+        "__init__.py",
+        "__main__.py",
+        "py.typed",
+    }
 
 
 def test_importing_is_seen():
-    """The reader above finds what is there."""
-    assert imported(HOUSE / "train.py") >= {"types", "settings", "noise", "envs.door"}
-    assert imported(HOUSE / "algorithms" / "ddpg.py") >= {"recipe", "losses"}
+    """The reader above finds what is there: plain imports, those inside a function, and strings."""
+    assert imported("def f():\n    from ddpg_jax.runs.plan import Plan") >= {"ddpg_jax.runs.plan"}
+    assert inside("import ddpg_jax.core.loop\nx = 'ddpg_jax.cli.main'") == {"core.loop", "cli.main"}
+    with pytest.raises(graphlib.CycleError):
+        list(graphlib.TopologicalSorter({"a": {"b"}, "b": {"a"}}).static_order())

@@ -13,9 +13,9 @@ import pytest
 from toys import counting
 
 from ddpg_jax import DDPGConfig, LoopConfig, ddpg, make_env, train, trainer
+from ddpg_jax.core.networks import Dense, network
+from ddpg_jax.core.types import Array
 from ddpg_jax.envs import lqr
-from ddpg_jax.networks import Dense, network
-from ddpg_jax.types import Array
 
 LENGTH, DISCOUNT, UPDATES = 20, 0.95, 4000
 LOOP = LoopConfig(num_envs=8, batch_size=64, replay_capacity=8_000, warmup_steps=800)

@@ -14,10 +14,10 @@ import tasks
 import tune
 
 from ddpg_jax import DDPGConfig, LoopConfig, RunConfig, make_env, run_experiment
-from ddpg_jax.algorithms import OWN
-from ddpg_jax.presets import tuned
-from ddpg_jax.statistics import superiority
-from ddpg_jax.tuned import TUNED
+from ddpg_jax.runs.presets import tuned
+from ddpg_jax.runs.registry import OWN
+from ddpg_jax.runs.statistics import superiority
+from ddpg_jax.runs.tuned import TUNED
 
 TOY = "--env lqr --episode-length 5 --steps 60 --warmup-steps 20 --hidden 4 --batch-size 4 --evaluations 2"
 TOY += " --replay-capacity 100"

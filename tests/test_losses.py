@@ -5,8 +5,8 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from ddpg_jax.losses import td_loss, td_target
-from ddpg_jax.types import Transition
+from ddpg_jax.core.losses import td_loss, td_target
+from ddpg_jax.core.types import Transition
 
 
 def rewards(reward, discount):

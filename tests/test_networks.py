@@ -8,8 +8,8 @@ import pytest
 from toys import spec
 
 from ddpg_jax import DDPGConfig, SettingError, ddpg
-from ddpg_jax.layers import ACTIVATIONS, Conv, Dense, flatten
-from ddpg_jax.networks import Actor, Critic, Shape, network
+from ddpg_jax.core.layers import ACTIVATIONS, Conv, Dense, flatten
+from ddpg_jax.core.networks import Actor, Critic, Shape, network
 
 KEY = jax.random.key(0)
 

@@ -7,7 +7,15 @@ import pytest
 import scipy.stats
 
 from ddpg_jax.algorithms.ddpg import DDPGConfig
-from ddpg_jax.noise import epsilon_uniform, explorer, gaussian, ornstein_uhlenbeck, scales, tanh_gaussian, uniform
+from ddpg_jax.core.exploration import (
+    epsilon_uniform,
+    explorer,
+    gaussian,
+    ornstein_uhlenbeck,
+    scales,
+    tanh_gaussian,
+    uniform,
+)
 
 N, A = 20_000, 2
 OBS, FIRST, CLOCK, KEY = jnp.zeros((N, 3)), jnp.zeros(N, bool), jnp.int32(0), jax.random.key(0)

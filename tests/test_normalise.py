@@ -8,8 +8,8 @@ from toys import spec, wandering
 
 from ddpg_jax import DDPGConfig, LoopConfig, ddpg, sac, train
 from ddpg_jax.algorithms.sac import SACConfig
-from ddpg_jax.normalise import Statistics, normalise, observe, statistics
-from ddpg_jax.types import Transition
+from ddpg_jax.core.normalization import Statistics, normalise, observe, statistics
+from ddpg_jax.core.types import Transition
 
 KEY = jax.random.key(0)
 

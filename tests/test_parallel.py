@@ -10,15 +10,16 @@ import pytest
 from jax.sharding import AxisType, PartitionSpec
 from toys import slow_but_for, spec, wandering
 
-from ddpg_jax import DDPGConfig, LoopConfig, load_policy, make_env, metrics
-from ddpg_jax.algorithms import algorithms
-from ddpg_jax.axis import DATA
-from ddpg_jax.cli import main
-from ddpg_jax.noise import scales
-from ddpg_jax.parallel import portion
-from ddpg_jax.plan import RunConfig, placement, programs
-from ddpg_jax.seeds import Layout
-from ddpg_jax.types import Transition
+from ddpg_jax import DDPGConfig, LoopConfig, load_policy, make_env
+from ddpg_jax.cli.main import main
+from ddpg_jax.core.collectives import DATA
+from ddpg_jax.core.exploration import scales
+from ddpg_jax.core.types import Transition
+from ddpg_jax.devices.data_parallel import portion
+from ddpg_jax.devices.layout import Layout
+from ddpg_jax.runs import metrics
+from ddpg_jax.runs.plan import RunConfig, placement, programs
+from ddpg_jax.runs.registry import algorithms
 
 D = 8
 if len(jax.devices()) < D:

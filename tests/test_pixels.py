@@ -10,9 +10,9 @@ import pytest
 from probes import FAR, Echo, FarWalk, WalkParams
 
 from ddpg_jax import make_env, pixels
-from ddpg_jax.cli import main
-from ddpg_jax.envs import ids
-from ddpg_jax.envs.door import vectorise
+from ddpg_jax.cli.main import main
+from ddpg_jax.core.environment import vectorise
+from ddpg_jax.envs.make import ids
 from ddpg_jax.envs.pixels import RENDERERS
 
 KEY = jax.random.key(0)

@@ -6,10 +6,10 @@ import numpy as np
 import pytest
 
 from ddpg_jax import SettingError, plot
-from ddpg_jax.captions import labelled, short
-from ddpg_jax.cli import main
-from ddpg_jax.compare import compare, improvement, profile
-from ddpg_jax.figures import drawn
+from ddpg_jax.cli.main import main
+from ddpg_jax.results.compare import compare, improvement, profile
+from ddpg_jax.results.figures import drawn
+from ddpg_jax.results.labels import labelled, short
 
 LOOP = {"num_envs": 1}
 

@@ -8,8 +8,8 @@ import pytest
 from toys import spec
 
 from ddpg_jax import DDPGConfig, SACConfig, TD3Config, ddpg, sac, td3
-from ddpg_jax.recipe import LearningConfig, TargetConfig, follow, optimiser, slow
-from ddpg_jax.types import Learner, Transition
+from ddpg_jax.core.agent import LearningConfig, TargetConfig, follow, optimiser, slow
+from ddpg_jax.core.types import Learner, Transition
 
 KEY = jax.random.key(0)
 PARAMS = {"kernel": jnp.array([[3.0, -4.0]]), "bias": jnp.array([12.0])}

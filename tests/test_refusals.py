@@ -6,7 +6,7 @@ import math
 import pytest
 
 from ddpg_jax import DDPGConfig, LoopConfig, RunConfig, SettingError, run_experiment
-from ddpg_jax.cli import main
+from ddpg_jax.cli.main import main
 
 INF, NAN = math.inf, math.nan
 # setting: values that it cannot have

@@ -15,15 +15,15 @@ import toys
 from PIL import Image, ImageSequence
 
 from ddpg_jax import SettingError, check_env, evaluate, make_env
-from ddpg_jax.cli import main
-from ddpg_jax.drawing import FAMILIES, classic, drawer, film, gl, plane
-from ddpg_jax.drawing.caption import captioned
-from ddpg_jax.drawing.flat import FLAT
-from ddpg_jax.envs import ids
-from ddpg_jax.envs.door import door
-from ddpg_jax.experiment import evaluate_run
-from ddpg_jax.render import frames, moments, render, times
-from ddpg_jax.rollout import Played, rollout
+from ddpg_jax.cli.main import main
+from ddpg_jax.core.environment import door
+from ddpg_jax.core.rollout import Played, rollout
+from ddpg_jax.deploy.play import evaluate_run
+from ddpg_jax.envs.make import ids
+from ddpg_jax.results.drawing import FAMILIES, classic, drawer, film, gl, plane
+from ddpg_jax.results.drawing.caption import captioned
+from ddpg_jax.results.drawing.flat import FLAT
+from ddpg_jax.results.render import frames, moments, render, times
 
 SIZE = 96
 BLUE, ORANGE, GREEN = (52, 92, 150), (235, 125, 40), (66, 150, 94)

@@ -13,10 +13,10 @@ from hypothesis import strategies as st
 from toys import clock, counting, pixels, spec
 
 from ddpg_jax import DDPGConfig, LoopConfig, ddpg, make_env, trainer
-from ddpg_jax.networks import Actor, Critic, Shape, network
-from ddpg_jax.replay import replay
-from ddpg_jax.seeds import in_turn, side_by_side
-from ddpg_jax.types import Transition
+from ddpg_jax.core.networks import Actor, Critic, Shape, network
+from ddpg_jax.core.replay import replay
+from ddpg_jax.core.types import Transition
+from ddpg_jax.devices.layout import in_turn, side_by_side
 
 KEY = jax.random.key(0)
 

@@ -11,10 +11,10 @@ import pytest
 from test_plot import FOUR, run
 
 from ddpg_jax import SettingError, report
-from ddpg_jax.cli import main
-from ddpg_jax.compare import compare
-from ddpg_jax.history import read_history
-from ddpg_jax.report import command
+from ddpg_jax.cli.main import main
+from ddpg_jax.results.compare import compare
+from ddpg_jax.results.history import read_history
+from ddpg_jax.results.report import command
 
 VOID = {"meta", "img", "br", "link"}
 
@@ -106,10 +106,10 @@ def test_refusals_write_nothing(tmp_path, monkeypatch, capsys, words):
 
 def test_a_film_is_within_the_page_and_its_absence_is_explained(tmp_path, monkeypatch):
     folder = run(tmp_path / "a", FOUR)
-    fake = types.ModuleType("ddpg_jax.render")
+    fake = types.ModuleType("ddpg_jax.results.render")
     fake.render = lambda folder, out: out.write_bytes(b"GIF89a")
-    fake.__spec__ = importlib.machinery.ModuleSpec("ddpg_jax.render", None)
-    monkeypatch.setitem(sys.modules, "ddpg_jax.render", fake)
+    fake.__spec__ = importlib.machinery.ModuleSpec("ddpg_jax.results.render", None)
+    monkeypatch.setitem(sys.modules, "ddpg_jax.results.render", fake)
     assert "data:image/gif;base64,R0lGODlh" in report(folder).read_text()
 
     def refuse(folder, out):

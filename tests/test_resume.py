@@ -11,14 +11,14 @@ import pytest
 from toys import slow_but_for
 
 from ddpg_jax import DDPGConfig, LoopConfig, RunConfig, TD3Config, load_policy, make_env
-from ddpg_jax.algorithms import OWN
 from ddpg_jax.algorithms.copdac import COPDACConfig
-from ddpg_jax.checkpoint import load_state, newest
-from ddpg_jax.cli import main
-from ddpg_jax.experiment import run_experiment
-from ddpg_jax.plan import placement, programs, seed_keys
-from ddpg_jax.recovery import resume_experiment
-from ddpg_jax.saving import Checkpoints
+from ddpg_jax.cli.main import main
+from ddpg_jax.runs.checkpoint import load_state, newest
+from ddpg_jax.runs.experiment import run_experiment
+from ddpg_jax.runs.plan import placement, programs, seed_keys
+from ddpg_jax.runs.registry import OWN
+from ddpg_jax.runs.resume import resume_experiment
+from ddpg_jax.runs.saving import Checkpoints
 
 pytestmark = pytest.mark.usefixtures("kept_programs")
 LOOP = LoopConfig(num_envs=4, batch_size=8, replay_capacity=200, warmup_steps=40, pool_size=2)

@@ -7,9 +7,9 @@ import numpy as np
 import optax
 import pytest
 
-from ddpg_jax.networks import network
-from ddpg_jax.roles import Role, actor_critic, descend, periodic, polyak
-from ddpg_jax.types import Learner, Transition
+from ddpg_jax.core.networks import network
+from ddpg_jax.core.roles import Role, actor_critic, descend, periodic, polyak
+from ddpg_jax.core.types import Learner, Transition
 
 KEY = jax.random.key(0)
 BATCH = Transition(obs=jnp.arange(8.0)[:, None], action=None, reward=None, discount=None, truncated=None, next_obs=None)

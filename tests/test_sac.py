@@ -11,7 +11,7 @@ import scipy.stats
 from test_ddpg import TOY, random_batch
 
 from ddpg_jax.algorithms.sac import SACConfig, sac
-from ddpg_jax.losses import squash
+from ddpg_jax.core.losses import squash
 
 CONFIG = SACConfig(discount=0.9, hidden=(7, 5), temperature=0.3, target_entropy=-0.5)
 KEY = jax.random.key(5)
@@ -26,7 +26,7 @@ def learner():
 
 @pytest.fixture(scope="module")
 def roles():
-    table, module = {}, importlib.import_module("ddpg_jax.recipe")
+    table, module = {}, importlib.import_module("ddpg_jax.core.agent")
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(module, "actor_critic", lambda roles: table.update(roles) or (None, None))
         sac(CONFIG, TOY)

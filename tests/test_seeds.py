@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 from ddpg_jax import DDPGConfig, LoopConfig, make_env
-from ddpg_jax.plan import programs
-from ddpg_jax.seeds import Layout, choose, fits_one_thread, share
+from ddpg_jax.devices.layout import Layout, choose, fits_one_thread, share
+from ddpg_jax.runs.plan import programs
 
 if len(jax.devices()) < 2:
     pytest.skip("needs two devices", allow_module_level=True)

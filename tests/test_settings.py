@@ -9,7 +9,7 @@ import pytest
 
 from ddpg_jax import DDPGConfig, LoopConfig, SettingError, ddpg, trainer
 from ddpg_jax.algorithms.sac import SACConfig
-from ddpg_jax.settings import check, setting, settings
+from ddpg_jax.core.settings import check, setting, settings
 
 NAN, INF = float("nan"), float("inf")
 NUMBER, WHOLE, TUPLE = "a number", "a whole number", "a tuple of whole numbers"

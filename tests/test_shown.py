@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 
 from ddpg_jax import DDPGConfig, LoopConfig, RunConfig, ddpg, live_plot, make_env, trainer
-from ddpg_jax.experiment import Result
-from ddpg_jax.plan import Plan
+from ddpg_jax.runs.experiment import Result
+from ddpg_jax.runs.plan import Plan
 
 ENV = make_env("Pendulum-v1")
 AGENT = ddpg(DDPGConfig(hidden=(4,)), ENV.spec)

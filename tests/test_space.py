@@ -5,8 +5,8 @@ import pytest
 import scipy.stats
 
 from ddpg_jax import DDPGConfig, LoopConfig, SettingError
-from ddpg_jax.commands.sweep import Search
-from ddpg_jax.space import Range, applied, families, grid, read, sampled
+from ddpg_jax.cli.sweep import Search
+from ddpg_jax.sweeps.search_space import Range, applied, families, grid, read, sampled
 
 GROUPS = (DDPGConfig(), LoopConfig())
 

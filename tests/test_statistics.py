@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from ddpg_jax.statistics import interval, iqm
+from ddpg_jax.runs.statistics import interval, iqm
 
 
 def test_the_interquartile_mean_leaves_a_quarter_out_at_each_end():

@@ -11,18 +11,19 @@ import sys
 import numpy as np
 import pytest
 
-from ddpg_jax import DDPGConfig, LoopConfig, SettingError, grid, load_policy, plots, sweep
-from ddpg_jax.cli import main
-from ddpg_jax.experiment import run_experiment
-from ddpg_jax.plan import RunConfig
-from ddpg_jax.run_folder import read_config
+from ddpg_jax import DDPGConfig, LoopConfig, SettingError, grid, load_policy, sweep
+from ddpg_jax.cli.main import main
+from ddpg_jax.runs import figures
+from ddpg_jax.runs.experiment import run_experiment
+from ddpg_jax.runs.plan import RunConfig
+from ddpg_jax.runs.run_folder import read_config
 
 pytestmark = pytest.mark.usefixtures("kept_programs")
 CONFIG = DDPGConfig(hidden=(8,))
 LOOP = LoopConfig(batch_size=8, replay_capacity=200, warmup_steps=40, pool_size=2)
 RUN = RunConfig(env="lqr", episode_length=10, steps=120, seeds=2, seed=5, evaluations=4, eval_episodes=2)
 POINTS = grid({"actor_lr": [1e-4, 3e-2], "tau": [0.01, 0.5]})
-MODULE = sys.modules["ddpg_jax.sweep"]  # the package gives the function under this name
+MODULE = sys.modules["ddpg_jax.sweeps.sweep"]  # the package gives the function under this name
 
 
 def quiet(*said):
@@ -244,5 +245,5 @@ def test_every_kind_of_sweep_has_a_picture(axes, tmp_path):
     points = grid(axes)
     table = [{"setting": i, **p, "iqm": float(i), "low": i - 1.0, "high": i + 2.0} for i, p in enumerate(points)]
     table[-1] |= dict.fromkeys(("iqm", "low", "high"), -math.inf)
-    plots.sweep(points, table, tmp_path / "sweep.png")
+    figures.sweep(points, table, tmp_path / "sweep.png")
     assert (tmp_path / "sweep.png").stat().st_size > 5_000

@@ -13,8 +13,8 @@ import scipy.linalg
 from toys import spec
 
 from ddpg_jax import DDPGConfig, ddpg
+from ddpg_jax.core.types import Network, Transition
 from ddpg_jax.envs import lqr
-from ddpg_jax.types import Network, Transition
 
 DISCOUNT = 0.9
 PROBLEM = lqr.Problem(

@@ -12,10 +12,10 @@ from hypothesis import strategies as st
 from toys import counting, pixels, spec, wandering
 
 from ddpg_jax import DDPGConfig, LoopConfig, ddpg, train, trainer
-from ddpg_jax.envs.door import door
-from ddpg_jax.replay import replay
-from ddpg_jax.train import chunk_bounds, means
-from ddpg_jax.types import Agent, Explorer, Learner
+from ddpg_jax.core.environment import door
+from ddpg_jax.core.loop import chunk_bounds, means
+from ddpg_jax.core.replay import replay
+from ddpg_jax.core.types import Agent, Explorer, Learner
 
 LENGTH, SEEDS, WARMUP, STEPS = 7, 3, 17, 37  # the last two in vector steps
 ENV = wandering(LENGTH)

@@ -9,8 +9,8 @@ import pytest
 from toys import spec
 
 from ddpg_jax import SettingError
-from ddpg_jax.replay import latest, replay
-from ddpg_jax.types import Transition
+from ddpg_jax.core.replay import latest, replay
+from ddpg_jax.core.types import Transition
 
 KEY, GAMMA, LIMIT, N, STEPS = jax.random.key(0), 0.9, 6, 3, 40
 

@@ -5,8 +5,8 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from ddpg_jax.envs.door import door
-from ddpg_jax.types import Env, Spec
+from ddpg_jax.core.environment import door
+from ddpg_jax.core.types import Env, Spec
 
 
 def spec(obs_shape=(3,), action_size=2, obs_dtype=np.float32, episode_length=20) -> Spec:

@@ -4,10 +4,10 @@ import jax
 import numpy as np
 
 from ddpg_jax import LoopConfig, RunConfig, Spec
-from ddpg_jax.algorithms import algorithms
-from ddpg_jax.run_folder import described, write_config, write_evaluation
-from ddpg_jax.saving import save_state
-from ddpg_jax.types import TrainState
+from ddpg_jax.core.types import TrainState
+from ddpg_jax.runs.registry import algorithms
+from ddpg_jax.runs.run_folder import described, write_config, write_evaluation
+from ddpg_jax.runs.saving import save_state
 
 LOW, HIGH = np.array([[-2.0], [0.5]], np.float32), np.array([[2.0], [3.0]], np.float32)  # no symmetry, two dimensions
 SPEC = Spec("toy", (2, 2), np.dtype(np.float32), LOW, HIGH, episode_length=20)

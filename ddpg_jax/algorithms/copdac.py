@@ -11,13 +11,13 @@ from typing import Literal, NamedTuple
 import jax
 import jax.numpy as jnp
 
-from ddpg_jax.losses import td_loss, td_target
-from ddpg_jax.networks import Actor, Critic, NetworkConfig, network, shape
-from ddpg_jax.noise import NoiseConfig, explorer
-from ddpg_jax.recipe import LearningConfig, actor_role, examples, make_agent, optimiser
-from ddpg_jax.roles import Role
-from ddpg_jax.settings import check, setting, settings
-from ddpg_jax.types import Agent, Array, Key, Learner, Network, Spec, Transition, Variables
+from ddpg_jax.core.agent import LearningConfig, actor_role, examples, make_agent, optimiser
+from ddpg_jax.core.exploration import NoiseConfig, explorer
+from ddpg_jax.core.losses import td_loss, td_target
+from ddpg_jax.core.networks import Actor, Critic, NetworkConfig, network, shape
+from ddpg_jax.core.roles import Role
+from ddpg_jax.core.settings import check, setting, settings
+from ddpg_jax.core.types import Agent, Array, Key, Learner, Network, Spec, Transition, Variables
 
 
 @settings

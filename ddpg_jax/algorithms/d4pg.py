@@ -7,12 +7,12 @@ Its returns over several steps are `LoopConfig.n_step`, its many actors `LoopCon
 import jax
 import jax.numpy as jnp
 
-from ddpg_jax.losses import cross_entropy, projected, td_target
-from ddpg_jax.networks import Actor, Critic, NetworkConfig, network, shape
-from ddpg_jax.noise import NoiseConfig, explorer
-from ddpg_jax.recipe import LearningConfig, TargetConfig, actor_role, critic_role, examples, follow, make_agent
-from ddpg_jax.settings import SettingError, check, setting, settings
-from ddpg_jax.types import Agent, Network, Spec
+from ddpg_jax.core.agent import LearningConfig, TargetConfig, actor_role, critic_role, examples, follow, make_agent
+from ddpg_jax.core.exploration import NoiseConfig, explorer
+from ddpg_jax.core.losses import cross_entropy, projected, td_target
+from ddpg_jax.core.networks import Actor, Critic, NetworkConfig, network, shape
+from ddpg_jax.core.settings import SettingError, check, setting, settings
+from ddpg_jax.core.types import Agent, Network, Spec
 
 
 @settings

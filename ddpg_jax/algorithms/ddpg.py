@@ -1,11 +1,20 @@
 """Deep deterministic policy gradient (Lillicrap et al. 2016, "Continuous control with deep reinforcement learning")."""
 
-from ddpg_jax.losses import td_loss, td_target
-from ddpg_jax.networks import Actor, Critic, NetworkConfig, network, shape
-from ddpg_jax.noise import NoiseConfig, explorer
-from ddpg_jax.recipe import LearningConfig, TargetConfig, actor_role, critic_role, examples, follow, make_agent, slow
-from ddpg_jax.settings import check, setting, settings
-from ddpg_jax.types import Agent, Network, Spec
+from ddpg_jax.core.agent import (
+    LearningConfig,
+    TargetConfig,
+    actor_role,
+    critic_role,
+    examples,
+    follow,
+    make_agent,
+    slow,
+)
+from ddpg_jax.core.exploration import NoiseConfig, explorer
+from ddpg_jax.core.losses import td_loss, td_target
+from ddpg_jax.core.networks import Actor, Critic, NetworkConfig, network, shape
+from ddpg_jax.core.settings import check, setting, settings
+from ddpg_jax.core.types import Agent, Network, Spec
 
 
 @settings

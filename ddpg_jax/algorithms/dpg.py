@@ -7,13 +7,13 @@ from collections.abc import Callable
 
 import jax.numpy as jnp
 
-from ddpg_jax.losses import td_loss, td_target
-from ddpg_jax.networks import Actor, Critic, NetworkConfig, network, shape
-from ddpg_jax.noise import NoiseConfig, explorer
-from ddpg_jax.recipe import LearningConfig, actor_role, critic_role, examples, make_agent
-from ddpg_jax.replay import latest, replay
-from ddpg_jax.settings import SettingError, check, settings
-from ddpg_jax.types import Agent, Array, Memory, Network, Spec, Transition
+from ddpg_jax.core.agent import LearningConfig, actor_role, critic_role, examples, make_agent
+from ddpg_jax.core.exploration import NoiseConfig, explorer
+from ddpg_jax.core.losses import td_loss, td_target
+from ddpg_jax.core.networks import Actor, Critic, NetworkConfig, network, shape
+from ddpg_jax.core.replay import latest, replay
+from ddpg_jax.core.settings import SettingError, check, settings
+from ddpg_jax.core.types import Agent, Array, Memory, Network, Spec, Transition
 
 
 @settings

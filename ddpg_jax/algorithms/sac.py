@@ -2,10 +2,7 @@
 
 import jax.numpy as jnp
 
-from ddpg_jax.losses import squash, td_loss, td_target
-from ddpg_jax.networks import Critic, GaussianActor, NetworkConfig, ensemble, network, shape
-from ddpg_jax.noise import stochastic
-from ddpg_jax.recipe import (
+from ddpg_jax.core.agent import (
     LearningConfig,
     TargetConfig,
     actor_role,
@@ -15,9 +12,12 @@ from ddpg_jax.recipe import (
     make_agent,
     optimiser,
 )
-from ddpg_jax.roles import Role
-from ddpg_jax.settings import check, setting, settings
-from ddpg_jax.types import Agent, Network, Spec
+from ddpg_jax.core.exploration import stochastic
+from ddpg_jax.core.losses import squash, td_loss, td_target
+from ddpg_jax.core.networks import Critic, GaussianActor, NetworkConfig, ensemble, network, shape
+from ddpg_jax.core.roles import Role
+from ddpg_jax.core.settings import check, setting, settings
+from ddpg_jax.core.types import Agent, Network, Spec
 
 
 @settings

@@ -3,12 +3,12 @@
 import jax
 import jax.numpy as jnp
 
-from ddpg_jax.losses import td_loss, td_target
-from ddpg_jax.networks import Actor, Critic, NetworkConfig, ensemble, network, shape
-from ddpg_jax.noise import NoiseConfig, explorer
-from ddpg_jax.recipe import LearningConfig, TargetConfig, actor_role, critic_role, examples, follow, make_agent
-from ddpg_jax.settings import check, setting, settings
-from ddpg_jax.types import Agent, Network, Spec
+from ddpg_jax.core.agent import LearningConfig, TargetConfig, actor_role, critic_role, examples, follow, make_agent
+from ddpg_jax.core.exploration import NoiseConfig, explorer
+from ddpg_jax.core.losses import td_loss, td_target
+from ddpg_jax.core.networks import Actor, Critic, NetworkConfig, ensemble, network, shape
+from ddpg_jax.core.settings import check, setting, settings
+from ddpg_jax.core.types import Agent, Network, Spec
 
 
 @settings

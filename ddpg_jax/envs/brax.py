@@ -6,10 +6,10 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
-from ddpg_jax.envs.door import box, door, one_array
-from ddpg_jax.envs.quiet import quiet
-from ddpg_jax.settings import SettingError
-from ddpg_jax.types import Env, Spec
+from ddpg_jax.core.environment import box, door, one_array
+from ddpg_jax.core.settings import SettingError
+from ddpg_jax.core.types import Env, Spec
+from ddpg_jax.envs.third_party import quiet
 
 DEFAULT_LENGTH = 1000
 BACKENDS = ("mjx", "spring", "positional", "generalized")

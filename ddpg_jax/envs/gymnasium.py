@@ -8,8 +8,8 @@ import jax
 import numpy as np
 from gymnasium.spaces import Box
 
-from ddpg_jax.settings import SettingError
-from ddpg_jax.types import Env, EnvState, Spec
+from ddpg_jax.core.settings import SettingError
+from ddpg_jax.core.types import Env, EnvState, Spec
 
 
 class Adapter(gymnasium.Env):

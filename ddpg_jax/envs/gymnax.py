@@ -10,9 +10,9 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from ddpg_jax.envs.door import box, door, one_array
-from ddpg_jax.settings import SettingError
-from ddpg_jax.types import Env, Spec
+from ddpg_jax.core.environment import box, door, one_array
+from ddpg_jax.core.settings import SettingError
+from ddpg_jax.core.types import Env, Spec
 
 DEFAULT_LENGTH = 1000
 OPTIONS = ("episode_length", "action_repeat")

@@ -10,8 +10,8 @@ import jax.numpy as jnp
 import numpy as np
 import scipy.linalg
 
-from ddpg_jax.envs.door import box, door
-from ddpg_jax.types import Env, Spec
+from ddpg_jax.core.environment import box, door
+from ddpg_jax.core.types import Env, Spec
 
 OPTIONS = ("problem", "episode_length", "action_repeat")
 

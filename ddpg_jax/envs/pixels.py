@@ -13,12 +13,12 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from ddpg_jax.envs import STYLES
-from ddpg_jax.envs.door import door
+from ddpg_jax.core.environment import door
+from ddpg_jax.core.settings import SettingError, count
+from ddpg_jax.core.types import Array, Env, Spec
 from ddpg_jax.envs.gymnax import parts
-from ddpg_jax.envs.pictures import mountain_car, pendulum
-from ddpg_jax.settings import SettingError, count
-from ddpg_jax.types import Array, Env, Spec
+from ddpg_jax.envs.make import STYLES
+from ddpg_jax.envs.pixel_renderers import mountain_car, pendulum
 
 RENDERERS = {"Pendulum-v1": pendulum, "MountainCarContinuous-v0": mountain_car}
 OPTIONS = ("size", "episode_length", "action_repeat")

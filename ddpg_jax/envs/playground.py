@@ -2,10 +2,10 @@
 
 from typing import Any
 
+from ddpg_jax.core.settings import SettingError
+from ddpg_jax.core.types import Env
 from ddpg_jax.envs import brax
-from ddpg_jax.envs.quiet import quiet
-from ddpg_jax.settings import SettingError
-from ddpg_jax.types import Env
+from ddpg_jax.envs.third_party import quiet
 
 OPTIONS = ("impl", "episode_length", "action_repeat")
 

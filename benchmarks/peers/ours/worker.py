@@ -12,14 +12,14 @@ from protocol import Line, serve
 
 def main(line: Line) -> None:
     with line.importing():
-        from ddpg_jax.device import prepare
-        from ddpg_jax.seeds import fits_one_thread
+        from ddpg_jax.devices.backend import prepare
+        from ddpg_jax.devices.layout import fits_one_thread
 
         known = {name: value for name, value in line.config.items() if name not in ("chunk", "limit")}
         limit = line.config.get("limit", False)
         tiny = fits_one_thread(known["num_envs"], known["batch_size"], tuple(known["hidden"]), image=False)
         prepare(known["seeds"], one_thread=tiny)  # as `ddpg-jax train` does
-        from ddpg_jax import bench
+        from ddpg_jax.runs import bench
 
         workload = bench.Workload(**known | {"hidden": tuple(known["hidden"])})
     layout = workload.layout()

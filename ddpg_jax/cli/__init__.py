@@ -1,0 +1,1 @@
+"""The `ddpg-jax` command."""

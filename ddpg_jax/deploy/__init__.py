@@ -1,0 +1,1 @@
+"""What was trained, used: policies as functions, evaluation, and export to other runtimes."""

@@ -1,0 +1,1 @@
+"""Where programs run: seeds over devices, one agent on several devices, several processes."""

@@ -1,0 +1,97 @@
+"""Environments by id or by object, all behind one small protocol (`Env` in types.py)."""
+
+import difflib
+import importlib
+import inspect
+from collections.abc import Callable, Iterable
+from types import ModuleType
+from typing import Any
+
+from ddpg_jax.core.settings import SettingError, count
+from ddpg_jax.core.types import Env, EnvState
+
+# id prefix -> the module that knows the rest of the id; imported when first asked for
+SUITES = {"": "gymnax", "brax/": "brax", "playground/": "playground", "pixels/": "pixels", "lqr": "lqr"}
+# prefix of the module that wraps objects -> what such an object has
+STYLES = {"": ("reset_env", "step_env", "action_space"), "brax/": ("reset", "step", "action_size")}
+
+
+def suite(prefix: str) -> ModuleType:
+    """The module behind a prefix of `SUITES`."""
+    return importlib.import_module(f"ddpg_jax.envs.{SUITES[prefix]}")
+
+
+def ids(prefix: str) -> list[str]:
+    """The full ids of a prefix of `SUITES`."""
+    return [name if name == prefix else prefix + name for name in suite(prefix).names()]
+
+
+def make_env(env: Any, **options: Any) -> Env:
+    """An environment from its id or from a user's own object.
+
+    Args:
+      env: a gymnax id ("Pendulum-v1"), "brax/ant", "playground/CheetahRun", "pixels/Pendulum-v1", "lqr"; or an object
+        in the style of gymnax (`reset_env`, `step_env`, `action_space`) or of Brax (`reset`, `step`, `action_size`); or
+        an `Env`.
+      options: `episode_length` (steps until truncation) and `action_repeat` for every kind; `backend` for Brax;
+        `impl` for Playground; `size` for pixels; `params` for a gymnax-style object, `action_low` and `action_high`
+        for a Brax-style one, and `name` for both.
+
+    Raises:
+      SettingError: no such id, actions that are not a box, or options the environment does not have, in one sentence.
+    """
+    options = {option: value for option, value in options.items() if value is not None}
+    if isinstance(env, Env):
+        _refuse_foreign(options, (), env.spec.name)
+        return env
+    for option in ("episode_length", "action_repeat"):
+        count(option, options.get(option, 1))
+    if isinstance(env, str):
+        return _by_name(env, options)
+    for prefix, style in STYLES.items():
+        if all(hasattr(env, attribute) for attribute in style):
+            wrap = suite(prefix).wrap
+            _refuse_foreign(options, list(inspect.signature(wrap).parameters)[1:], type(env).__name__)
+            return wrap(env, **options)
+    raise SettingError(
+        f"{type(env).__name__} is neither an id nor an environment in the style of gymnax ({', '.join(STYLES[''])}) "
+        f"or Brax ({', '.join(STYLES['brax/'])})."
+    )
+
+
+def as_gymnasium(
+    env: Any, seed: int | None = None, render: Callable[[EnvState], Any] | None = None, **options: Any
+) -> Any:
+    """One of our environments as a `gymnasium.Env`, in its own units: what a Box-based agent of another library plays.
+
+    Observations have no bounds but those of their dtype. Where the environment repeats actions, a step is a decision.
+
+    Args:
+      env, options: as for `make_env`.
+      seed: of the first episodes, if the first `reset` brings none.
+      render: state -> picture [H, W, 3] in bytes, for `env.render()`, with render_mode "rgb_array"; else it is None.
+
+    Raises:
+      SettingError: as for `make_env`.
+    """
+    from ddpg_jax.envs.gymnasium import Adapter
+
+    return Adapter(make_env(env, **options), seed, render)
+
+
+def _by_name(name: str, options: dict[str, Any]) -> Env:
+    prefix = max((prefix for prefix in SUITES if name.startswith(prefix)), key=len)
+    if name not in ids(prefix):
+        known = [known for p in SUITES if p != "playground/" or p == prefix for known in ids(p)]
+        near = difflib.get_close_matches(name, known, n=1, cutoff=0.5)
+        raise SettingError(
+            f"There is no environment {name!r}; {f'did you mean {near[0]}?' if near else '`ddpg-jax envs` lists them.'}"
+        )
+    module = suite(prefix)
+    _refuse_foreign(options, module.OPTIONS, name)
+    return module.make(name.removeprefix(prefix) or name, **options)
+
+
+def _refuse_foreign(options: dict[str, Any], known: Iterable[str], name: str) -> None:
+    for option in options.keys() - set(known):
+        raise SettingError(f"{name} has no option {option!r}; it has {', '.join(known) or 'none'}.")

@@ -1,0 +1,60 @@
+"""The registry: a command-line name, its settings and the function that makes the agent.
+
+An algorithm of another package joins it by an entry point in the group `ddpg_jax.algorithms`, whose name is the
+command-line name and whose object is an `Algorithm`; CONTRIBUTING.md has an example.
+"""
+
+import functools
+import warnings
+from collections.abc import Callable
+from importlib.metadata import entry_points
+from typing import Any, NamedTuple
+
+from ddpg_jax.algorithms.copdac import COPDACConfig, copdac_gq, copdac_q
+from ddpg_jax.algorithms.d4pg import D4PGConfig, d4pg
+from ddpg_jax.algorithms.ddpg import DDPGConfig, ddpg
+from ddpg_jax.algorithms.dpg import DPGConfig, dpg_off_policy, dpg_on_policy
+from ddpg_jax.algorithms.sac import SACConfig, sac
+from ddpg_jax.algorithms.td3 import TD3Config, td3
+from ddpg_jax.core.types import Agent, Spec
+
+
+class Algorithm(NamedTuple):
+    """`make(config, spec)` is the agent."""
+
+    config: type
+    make: Callable[[Any, Spec], Agent]
+
+
+OWN = {
+    "dpg-on-policy": Algorithm(DPGConfig, dpg_on_policy),
+    "dpg-off-policy": Algorithm(DPGConfig, dpg_off_policy),
+    "copdac-q": Algorithm(COPDACConfig, copdac_q),
+    "copdac-gq": Algorithm(COPDACConfig, copdac_gq),
+    "ddpg": Algorithm(DDPGConfig, ddpg),
+    "d4pg": Algorithm(D4PGConfig, d4pg),
+    "td3": Algorithm(TD3Config, td3),
+    "sac": Algorithm(SACConfig, sac),
+}
+
+
+@functools.cache
+def algorithms() -> dict[str, Algorithm]:
+    """All algorithms by name: our own, then those of other installed packages.
+
+    One of those that cannot be loaded, is no `Algorithm` or bears a name of ours is left out with a warning, so that a
+    broken package does not stop the others.
+    """
+    found = dict(OWN)
+    for point in entry_points(group="ddpg_jax.algorithms"):
+        try:
+            loaded = point.load()
+        except Exception as error:
+            reason = f"{type(error).__name__}: {error}"
+        else:
+            reason = "it is no Algorithm, or its name is taken"
+            if isinstance(loaded, Algorithm) and point.name not in found:
+                found[point.name] = loaded
+                continue
+        warnings.warn(f"The algorithm {point.name!r} of {point.value} is left out ({reason}).", stacklevel=2)
+    return found

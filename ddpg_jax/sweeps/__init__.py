@@ -1,0 +1,1 @@
+"""Many settings trained as one program, and what that leaves on disk."""

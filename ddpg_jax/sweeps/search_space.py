@@ -1,0 +1,155 @@
+"""Which settings a sweep tries: grids, random draws, and their division into programs."""
+
+import dataclasses
+import difflib
+import itertools
+import json
+import math
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any, Literal, NamedTuple, get_origin, get_type_hints
+
+import numpy as np
+
+from ddpg_jax.core.settings import SettingError, check, is_number, kind_of
+
+Point = dict[str, Any]  # name of a setting -> its value
+
+
+def grid(axes: Mapping[str, Iterable[Any]]) -> list[Point]:
+    """Every combination of the values of each setting; the last setting varies fastest."""
+    return [dict(zip(axes, values, strict=True)) for values in itertools.product(*axes.values())]
+
+
+class Range(NamedTuple):
+    """Numbers from `low` to `high`, drawn evenly (`uniform`) or evenly in their logarithm (`log`)."""
+
+    scale: Literal["log", "uniform"]
+    low: float
+    high: float
+
+
+def sampled(count: int, ranges: Mapping[str, Range], seed: int = 0) -> list[Point]:
+    """`count` random settings, each number drawn from its range independently of the others.
+
+    Raises:
+      SettingError: a range that cannot be drawn from.
+    """
+    for name, (scale, low, high) in ranges.items():
+        if scale not in ("log", "uniform"):
+            raise SettingError(f"range of {name} must be log or uniform, not {scale!r}.")
+        if not (math.isfinite(low) and math.isfinite(high) and low <= high and (low > 0 or scale == "uniform")):
+            above = " above 0" if scale == "log" else ""
+            raise SettingError(f"range of {name} must go from a lower to a higher number{above}, not {low} to {high}.")
+    rng = np.random.default_rng(seed)
+    drawn = {}
+    for name, (scale, low, high) in ranges.items():
+        ends = (math.log(low), math.log(high)) if scale == "log" else (low, high)
+        values = rng.uniform(*ends, count)
+        drawn[name] = (np.exp(values) if scale == "log" else values).tolist()
+    return [dict(zip(drawn, values, strict=True)) for values in zip(*drawn.values(), strict=True)]
+
+
+def read(name: str, words: Sequence[str], groups: Sequence[Any]) -> tuple[str, list[Any]]:
+    """A setting and its values as written on a command line; a tuple is written 64,64.
+
+    Raises:
+      SettingError: there is no such setting, or a word is no value of its kind.
+    """
+    name = name.replace("-", "_")
+    group = _owner(name, groups)
+    hint = get_type_hints(type(group))[name]
+    return name, [_value(name, word, hint) for word in words]
+
+
+def _owner(name: str, groups: Sequence[Any]) -> Any:
+    """The group of settings that has this one."""
+    for group in groups:
+        if name in type(group).__dataclass_fields__:
+            return group
+    known = [known for group in groups for known in type(group).__dataclass_fields__]
+    near = difflib.get_close_matches(name, known, 1)
+    hint = f"; the nearest is {near[0]}" if near else ""
+    raise SettingError(f"grid must name settings of the algorithm or the loop, and {name} is none{hint}.")
+
+
+def _value(name: str, word: str, hint: Any) -> Any:
+    """A word as the kind of value that the setting has; whether it is allowed is for `check` to say."""
+    kind = kind_of(hint)
+    if word == "None" and kind is not hint:
+        return None
+    if kind is str or get_origin(kind) is Literal:
+        return word
+    try:
+        return tuple(json.loads(f"[{word}]")) if get_origin(kind) is tuple else json.loads(word.lower())
+    except ValueError:
+        what = {int: "whole numbers", float: "numbers", bool: "True or False"}.get(kind, "whole numbers, as in 64,64")
+        raise SettingError(f"{name} must be {what}, not {word!r}.") from None
+
+
+class Family(NamedTuple):
+    """Settings of one program: all differ in `numbers` alone."""
+
+    config: Any
+    loop: Any
+    indices: tuple[int, ...]  # of the sweep's settings
+    numbers: dict[str, np.ndarray]  # [len(indices)] float32
+
+    def split(self, most: int) -> "list[Family]":
+        """The fewest parts of at most `most` settings, as equal as can be."""
+        chosen = np.array_split(np.arange(len(self.indices)), -(-len(self.indices) // most))
+        return [
+            self._replace(
+                indices=tuple(self.indices[at] for at in part),
+                numbers={name: values[part] for name, values in self.numbers.items()},
+            )
+            for part in chosen
+        ]
+
+
+def applied(point: Point, config: Any, loop: Any) -> tuple[Any, Any]:
+    """The configuration and the loop with the values of a point.
+
+    Raises:
+      SettingError: a name that is no setting, or a value that is not allowed.
+    """
+    owners = {name: _owner(name, (config, loop)) for name in point}
+    config, loop = (
+        dataclasses.replace(group, **{name: value for name, value in point.items() if owners[name] is group})
+        for group in (config, loop)
+    )
+    return check(config), check(loop)
+
+
+def perturbed(point: Point, names: Sequence[str], config: Any, rng: np.random.Generator) -> Point:
+    """The point with each of these numbers a fifth smaller or a quarter larger (Jaderberg et al. 2017), as allowed."""
+    moved = dict(point)
+    for name in names:
+        limits = config.__dataclass_fields__[name].metadata
+        moved[name] = float(np.clip(point[name] * rng.choice([0.8, 1.25]), limits["low"], limits["high"]))
+    return moved
+
+
+def families(points: Sequence[Point], config: Any, loop: Any) -> list[Family]:
+    """The programs that a sweep needs: a family per combination of those values that shape a program.
+
+    Raises:
+      SettingError: a name that is no setting, a value that is not allowed, or points that name different settings.
+    """
+    found: dict[Any, list[int]] = {}
+    numbers = []
+    for index, point in enumerate(points):
+        if point.keys() != points[0].keys():
+            raise SettingError(f"points must all name the same settings, not {sorted(points[0])} and {sorted(point)}.")
+        mine, _ = applied(point, config, loop)
+        leaves = {name for name in point if name in type(mine).__dataclass_fields__ and is_number(type(mine), name)}
+        numbers.append({name: value for name, value in point.items() if name in leaves and value is not None})
+        shape = tuple((name, value) for name, value in point.items() if name not in numbers[-1])
+        found.setdefault(shape, []).append(index)
+    return [
+        Family(
+            *applied(points[indices[0]], config, loop),
+            tuple(indices),
+            {name: np.array([numbers[at][name] for at in indices], np.float32) for name in numbers[indices[0]]},
+        )
+        for indices in found.values()
+    ]
