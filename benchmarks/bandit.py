@@ -7,7 +7,7 @@ The critic is fitted anew, by least squares with a bias, to each successive batc
 step up the gradient that this critic gives it:
 
 - COPDAC-B: w of the features a - θ, under N(θ, σ²) with σ fixed;
-- SAC-B: the batch mean of ∇log π(a) Q(a), under N(θ, exp(y)) with y learnt and Q the whole fitted critic;
+- SAC-B: the batch mean of ∇log π(a) Q(a), under N(θ, exp(y)) with y learned and Q the whole fitted critic;
 - SAC-B, bias as baseline: the same with the bias left out of Q, since it is no compatible feature.
 
 Least squares leaves a residual orthogonal to the features, so the batch mean of ∇log π Q is that of ∇log π r: SAC-B is

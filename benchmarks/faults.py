@@ -27,7 +27,7 @@ from typing import Any
 import jax
 
 from ddpg_jax.core.loop import LoopConfig
-from ddpg_jax.runs.checkpoint import Damaged, about, clocks, load_state, newest
+from ddpg_jax.runs.checkpoint import Damaged, about, load_state, newest, saved_steps
 from ddpg_jax.runs.plan import RunConfig, options_of, placement, programs, seed_keys
 from ddpg_jax.runs.run_folder import read_config
 
@@ -35,7 +35,7 @@ RESULTS = Path(__file__).parent / "results"
 CHUNK = 10  # environment steps, a checkpoint after each
 FLAGS = (
     "td3 --env lqr --episode-length 7 --seeds 2 --hidden 8 --batch-size 8 --replay-capacity 2000 --warmup-steps 20 "
-    "--pool-size 2 --eval-episodes 1 --checkpoint-seconds 0 --normalise-obs"
+    "--pool-size 2 --eval-episodes 1 --checkpoint-seconds 0 --normalize-obs"
 )
 
 
@@ -101,16 +101,16 @@ def kills(count: int, chunks: int, place: Path, seed: int = 0, longest: float = 
     assert code == 0, errors
     survived, lost, saving = 0, Counter[int](), 0
     while survived < count:
-        if not live(again(folder) if clocks(folder) else command(folder, chunks), longest, chance):
+        if not live(again(folder) if saved_steps(folder) else command(folder, chunks), longest, chance):
             break
         survived += 1
         checkpoints = folder / "checkpoints"
         saving += any(not path.name.isdigit() for path in checkpoints.glob("*"))
         rows = lines(folder)
-        if rows and clocks(folder):
+        if rows and saved_steps(folder):
             lost[(rows[-1]["steps"] - newest(folder)) // CHUNK] += 1
-    if not clocks(folder) or newest(folder) < newest(peaceful):
-        code, _, errors = finish(again(folder) if clocks(folder) else command(folder, chunks))
+    if not saved_steps(folder) or newest(folder) < newest(peaceful):
+        code, _, errors = finish(again(folder) if saved_steps(folder) else command(folder, chunks))
         assert code == 0, errors
     result = {"kills": survived, "while saving": saving, "chunks lost": dict(sorted(lost.items()))}
     result["lines wrong"] = sum(mine != theirs for mine, theirs in zip(lines(folder), lines(peaceful), strict=True))
@@ -185,7 +185,7 @@ def full_disk(place: Path, chunks: int, room: int) -> dict[str, Any]:
     try:
         code, _, errors = finish(words, preexec_fn=None if mounted else limit)
         said = [line for line in errors.splitlines() if line.startswith("error:")]
-        kept = clocks(folder) if folder.exists() else []
+        kept = saved_steps(folder) if folder.exists() else []
         elsewhere = place / "freed"
         shutil.copytree(folder, elsewhere) if kept else None
     finally:
@@ -226,7 +226,7 @@ def rivals(place: Path, chunks: int) -> dict[str, Any]:
     """A second run into the folder of one that is going on, and another that would go on with it."""
     folder = place / "rivals"
     first = start(command(folder, chunks))
-    while not clocks(folder):
+    while not saved_steps(folder):
         time.sleep(0.05)
         assert first.poll() is None
     codes = [finish(words)[0] for words in (command(folder, chunks), again(folder))]

@@ -18,11 +18,11 @@ def bandit(rows: list[dict[str, Any]], path: Path) -> None:
     sizes = sorted({row["dimension"] for row in rows})
     panels = dict(zip(sizes, figure.subplots(1, len(sizes), sharey=True), strict=True))
     algorithms = dict.fromkeys(row["algorithm"] for row in rows)
-    colours = dict(zip(algorithms, ("tab:blue", "tab:red", "tab:orange"), strict=True))
+    colors = dict(zip(algorithms, ("tab:blue", "tab:red", "tab:orange"), strict=True))
     for row in rows:
-        axes, colour = panels[row["dimension"]], colours[row["algorithm"]]
-        axes.loglog(row["steps"], row["cost"], color=colour, label=row["algorithm"])
-        axes.fill_between(row["steps"], row["low"], row["high"], color=colour, alpha=0.2, linewidth=0)
+        axes, color = panels[row["dimension"]], colors[row["algorithm"]]
+        axes.loglog(row["steps"], row["cost"], color=color, label=row["algorithm"])
+        axes.fill_between(row["steps"], row["low"], row["high"], color=color, alpha=0.2, linewidth=0)
         axes.set(title=f"{row['dimension']} action dimensions", xlabel="steps")
         axes.grid(alpha=0.3)
         axes.spines[["top", "right"]].set_visible(False)
@@ -51,10 +51,10 @@ def league(tasks: dict[str, dict[str, dict[str, Any]]], path: Path) -> None:
         for method, curve in methods.items():
             returns, steps = filled(curve["eval_return"]), curve["steps"]
             algorithm, _, tuned = method.partition("-")
-            colour = {"ddpg": "tab:blue", "td3": "tab:orange", "sac": "tab:red"}[algorithm]
+            color = {"ddpg": "tab:blue", "td3": "tab:orange", "sac": "tab:red"}[algorithm]
             solid = tuned or f"{method}-best" not in methods
-            (line,) = axes.plot(steps, iqm(returns), color=colour, linestyle="-" if solid else "--", linewidth=1.3)
-            axes.fill_between(steps, *iqm_bounds(returns), color=colour, alpha=0.15, linewidth=0)
+            (line,) = axes.plot(steps, iqm(returns), color=color, linestyle="-" if solid else "--", linewidth=1.3)
+            axes.fill_between(steps, *iqm_bounds(returns), color=color, alpha=0.15, linewidth=0)
             if solid:
                 seen.setdefault(algorithm, line)
         axes.set_title(title, fontsize=9)

@@ -34,7 +34,7 @@ import numpy as np
 from ddpg_jax.cli.main import main as ddpg_jax
 from ddpg_jax.deploy.play import evaluate_run
 from ddpg_jax.runs import metrics
-from ddpg_jax.runs.checkpoint import clocks
+from ddpg_jax.runs.checkpoint import saved_steps
 from ddpg_jax.runs.presets import tuned
 from ddpg_jax.runs.run_folder import read_config
 from ddpg_jax.runs.statistics import interval
@@ -79,7 +79,7 @@ def flags_of(method: str, task: str) -> str:
 def measure(flags: str, seeds: int, name: str) -> dict[str, Any] | None:
     """Trains through the command line and evaluates on fresh episodes; None if it was asked to stop on the way."""
     folder = UNFINISHED / f"{name}-{zlib.crc32(f'{flags} {seeds}'.encode()):08x}"  # other flags begin anew
-    begun = bool(clocks(folder))
+    begun = bool(saved_steps(folder))
     if not (begun and finished(folder)):  # one that is was cut off while it was evaluated
         begin = f"train {flags} --seeds {seeds} --overwrite --no-tensorboard --out {folder}"
         code = ddpg_jax(["train", "--resume", str(folder)] if begun else shlex.split(begin))
@@ -105,7 +105,7 @@ def measure(flags: str, seeds: int, name: str) -> dict[str, Any] | None:
 def finished(folder: Path) -> bool:
     """Whether the newest checkpoint of a run is its end."""
     stored = read_config(folder)
-    return clocks(folder)[-1] * stored["loop"]["num_envs"] >= stored["run"]["steps"]
+    return saved_steps(folder)[-1] * stored["loop"]["num_envs"] >= stored["run"]["steps"]
 
 
 def measure_apart(flags: str, seeds: int, name: str) -> dict[str, Any] | None:

@@ -59,33 +59,33 @@ def learn() -> Learnt:
         return evaluate(jax.random.key(1), env, lambda obs: agent.act(learner, obs)).returns.mean()
 
     def play(learner):
-        return rollout(jax.random.key(2), start, lambda obs: agent.act(learner, obs), max_steps=EPISODE, keep=keep)
+        return rollout(jax.random.key(2), start, lambda obs: agent.act(learner, obs), max_steps=EPISODE, select=keep)
 
     state = jax.jit(lambda key: run.prefill(run.init(key)))(jax.random.key(SEED))
     untrained = float(score(state.learner))
-    learnt = Learnt([0, run.warmup], [untrained, untrained], [play(state.learner)])
+    learned = Learnt([0, run.warmup], [untrained, untrained], [play(state.learner)])
     for clock, after in pairwise(range(run.warmup, STEPS + 1, EVERY)):
         state, _ = train(state, clock, after - clock)
-        learnt.steps.append(after)
-        learnt.returns.append(float(score(state.learner)))
+        learned.steps.append(after)
+        learned.returns.append(float(score(state.learner)))
         if after in STAGES:
-            learnt.played.append(play(state.learner))
-            print(f"{after:,} steps: {learnt.returns[-1]:,.1f}", flush=True)
-    return learnt
+            learned.played.append(play(state.learner))
+            print(f"{after:,} steps: {learned.returns[-1]:,.1f}", flush=True)
+    return learned
 
 
-def film(learnt: Learnt) -> np.ndarray:
+def film(learned: Learnt) -> np.ndarray:
     """[F, H, W, 3] the frames."""
     picture = drawer("Pendulum-v1", PANEL).picture
     starts = [SWEEP * stage // STEPS for stage in STAGES]
-    return np.stack([frame(learnt, picture, starts, time) for time in range(starts[-1] + EPISODE + 1)])
+    return np.stack([frame(learned, picture, starts, time) for time in range(starts[-1] + EPISODE + 1)])
 
 
-def frame(learnt: Learnt, picture: Any, starts: list[int], time: int) -> np.ndarray:
+def frame(learned: Learnt, picture: Any, starts: list[int], time: int) -> np.ndarray:
     """Panels with their labels, and the curve below them."""
     sheet = Image.new("RGB", (WIDTH, LABEL + PANEL + CURVE), PAPER)
     pen, large, small = ImageDraw.Draw(sheet), ImageFont.load_default(17), ImageFont.load_default(14)
-    for place, (stage, played, start) in enumerate(zip(STAGES, learnt.played, starts, strict=True)):
+    for place, (stage, played, start) in enumerate(zip(STAGES, learned.played, starts, strict=True)):
         step, middle = min(max(time - start, 0), EPISODE), place * (PANEL + GAP) + GAP // 2 + PANEL // 2
         drawn = picture(jax.tree.map(lambda leaf: leaf[0, step], played.states)).astype(float)  # noqa: B023
         shown = drawn if time >= start else 0.25 * drawn + 0.75 * np.array(PAPER)
@@ -93,11 +93,11 @@ def frame(learnt: Learnt, picture: Any, starts: list[int], time: int) -> np.ndar
         ink = INK if time >= start else (190, 192, 190)
         pen.text((middle, 15), f"{stage:,} steps" if stage else "untrained", ink, large, "mm")
         pen.text((middle, 35), f"return {played.rewards[0, :step].sum():,.0f}", ink, small, "mm")
-    sheet.paste(curve(learnt, min(STEPS * time / SWEEP, STEPS)), (0, LABEL + PANEL))
+    sheet.paste(curve(learned, min(STEPS * time / SWEEP, STEPS)), (0, LABEL + PANEL))
     return np.asarray(sheet)
 
 
-def curve(learnt: Learnt, until: float) -> Image.Image:
+def curve(learned: Learnt, until: float) -> Image.Image:
     """The learning curve up to so many steps."""
     sheet = Image.new("RGB", (WIDTH * FINE, CURVE * FINE), PAPER)
     pen, font = ImageDraw.Draw(sheet), ImageFont.load_default(13 * FINE)
@@ -114,8 +114,8 @@ def curve(learnt: Learnt, until: float) -> Image.Image:
         pen.text((at(steps, 0)[0], FINE * (CURVE - 8)), f"{steps:,} steps" if steps else "0", INK, font, anchor)
     about = "DDPG on Pendulum-v1: mean return of evaluation"
     pen.text((at(STEPS, 0)[0], at(0, -1250)[1]), about, INK, font, "rm")
-    heights = [float(np.interp(steps, learnt.steps, learnt.returns)) for steps in (*STAGES, until)]
-    points = [(s, r) for s, r in zip(learnt.steps, learnt.returns, strict=True) if s < until] + [(until, heights[-1])]
+    heights = [float(np.interp(steps, learned.steps, learned.returns)) for steps in (*STAGES, until)]
+    points = [(s, r) for s, r in zip(learned.steps, learned.returns, strict=True) if s < until] + [(until, heights[-1])]
     pen.line([at(*point) for point in points], BLUE, 3 * FINE, "curve")
     for steps, height in [*zip(STAGES, heights, strict=False), (until, heights[-1])]:
         if steps <= until:

@@ -1,7 +1,7 @@
 """What the loop costs: step time against replay capacity, and against the policy of restarts.
 
     python benchmarks/loop.py            # both parts
-    python benchmarks/loop.py restarts   # one of them: replay, restarts
+    python benchmarks/loop.py resets   # one of them: replay, resets
 
 Writes benchmarks/results/loop.json: medians of `REPEATS` runs of a compiled chunk, microseconds per vector step. The
 restart policies are timed with random actions and no learning, in turn within each repeat, beside an environment
@@ -49,7 +49,7 @@ def replay_capacities(steps: int = 2000) -> list[dict[str, Any]]:
     return rows
 
 
-def restarts(steps: int = 500) -> list[dict[str, Any]]:
+def resets(steps: int = 500) -> list[dict[str, Any]]:
     """Environment steps alone, by restart policy."""
     rows = []
     for name, options, num_envs in RESTARTS:
@@ -64,7 +64,7 @@ def restarts(steps: int = 500) -> list[dict[str, Any]]:
                     times[policy].append(seconds / steps * 1e6)
         median = {policy: statistics.median(values) for policy, values in times.items()}
         for policy in policies[1:]:
-            row = {"env": name, **options, "num_envs": num_envs, "restart": policy}
+            row = {"env": name, **options, "num_envs": num_envs, "reset_mode": policy}
             rows.append(row | {"us_per_step": median[policy], "share_of_endless": median[None] / median[policy]})
             print(rows[-1])
     return rows
@@ -72,7 +72,7 @@ def restarts(steps: int = 500) -> list[dict[str, Any]]:
 
 def main() -> None:
     """Runs the parts named on the command line, or both, and writes them into the file."""
-    parts = {"replay": replay_capacities, "restarts": restarts}
+    parts = {"replay": replay_capacities, "resets": resets}
     chosen = sys.argv[1:] or list(parts)
     device = jax.devices()[0]
     result = json.loads(RESULTS.read_text(encoding="utf-8")) if RESULTS.exists() else {}

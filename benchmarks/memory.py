@@ -21,7 +21,7 @@ UNIT = 1 if sys.platform == "darwin" else 1024  # of ru_maxrss, bytes
 CASES = [
     {"seeds": 1},
     {"seeds": 8, "seed_mapping": "vmap"},
-    {"seeds": 8, "seed_mapping": "loop"},
+    {"seeds": 8, "seed_mapping": "sequential"},
     {"seeds": 1, "num_envs": 1024},
 ]
 

@@ -27,7 +27,7 @@ from rich.console import Console
 from ddpg_jax import DDPGConfig, LoopConfig, RunConfig, evaluate
 from ddpg_jax.cli.display import Display
 from ddpg_jax.runs.experiment import drive
-from ddpg_jax.runs.job import Job, planned
+from ddpg_jax.runs.job import Job, plan_run
 from ddpg_jax.runs.plan import evaluation_keys
 from ddpg_jax.runs.registry import algorithms
 
@@ -53,7 +53,7 @@ def bare(job: Job) -> float:
     return time.perf_counter() - times[0]
 
 
-def watched(job: Job) -> float:
+def monitored(job: Job) -> float:
     """Seconds of a run with everything that a terminal is shown and a folder told."""
     run = dataclasses.replace(job.run, out=Path(tempfile.mkdtemp()) / "run")
     run.folder.mkdir()
@@ -61,7 +61,7 @@ def watched(job: Job) -> float:
     with Display(console) as display:
 
         def report(row: dict[str, Any], plan: Any) -> None:
-            display.report(row, plan)
+            display.on_chunk(row, plan)
             times.append(time.perf_counter())
 
         state = job.phases.start(job.keys(), job.config)
@@ -77,8 +77,8 @@ def main() -> None:
     options = parser.parse_args()
     config, loop = DDPGConfig(hidden=(64, 64)), LoopConfig(batch_size=64, replay_capacity=100_000)
     run = RunConfig(steps=options.steps, checkpoint_seconds=None, devices=1)
-    job = planned("ddpg", config, loop, run)
-    ways = {"bare": bare, "watched": watched}
+    job = plan_run("ddpg", config, loop, run)
+    ways = {"bare": bare, "monitored": monitored}
     for way in ways.values():  # compiles
         way(job)
     times = {name: [] for name in ways}
@@ -88,7 +88,7 @@ def main() -> None:
     medians = {name: statistics.median(values) for name, values in times.items()}
     figures = {
         "seconds": {name: [round(value, 3) for value in values] for name, values in times.items()},
-        "overhead": round(medians["watched"] / medians["bare"] - 1, 4),
+        "overhead": round(medians["monitored"] / medians["bare"] - 1, 4),
         "chunks": len(job.plan.bounds) - 1,
         "steps": options.steps,
         "device": f"{platform.machine()}, one of {os.cpu_count()} virtual cores, no accelerator",

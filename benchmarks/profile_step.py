@@ -36,7 +36,7 @@ WORKLOADS = {
 # the first group whose word a kernel's name holds; XLA on a CPU calls products `dot`, or `ynn` with bias and activation
 GROUPS = {
     "products, with bias and activation": ("dot", "ynn"),
-    "optimiser and averaging": ("multiply_add",),
+    "optimizer and averaging": ("multiply_add",),
     "copies": ("copy",),
     "replay: writing and gathering": ("gather", "dynamic-update-slice"),
     "element-wise work, sums and random numbers": ("fusion", "reduce", "wrapped", "broadcast", "rng", "iota", "sort"),
@@ -52,7 +52,7 @@ def group_of(kernel: str) -> str:
 def profile(loop: LoopConfig, steps: int) -> dict[str, Any]:
     """Microseconds per step and the share of each group of kernels."""
     config = DDPGConfig()
-    phases = programs(make_env("Pendulum-v1"), "ddpg", loop, 1, Layout("loop"))
+    phases = programs(make_env("Pendulum-v1"), "ddpg", loop, 1, Layout("sequential"))
     state = phases.start(seed_keys(RunConfig()), config)
     clock = -(-loop.warmup_steps // loop.num_envs)
     state, _ = phases.chunk(state, clock, 20, config)

@@ -83,7 +83,7 @@ def results() -> str:
     """The league: a row per task and a column per algorithm, by default and with tuned settings."""
     rows, missing = [], []
     for task in CPU_TASKS:
-        both = [(learnt(task, method), learnt(task, f"{method}-best")) for method in LEAGUE]
+        both = [(learned(task, method), learned(task, f"{method}-best")) for method in LEAGUE]
         cells = [cell(default) + (f"<br>tuned: {cell(tuned)}" if tuned else "") for default, tuned in both]
         if any(default for default, _ in both):
             rows.append([*place(task), *cells])
@@ -95,7 +95,7 @@ def results() -> str:
 
 def family() -> str:
     """The same of the older methods."""
-    rows = [[*place(task), *(cell(learnt(task, method)) for method in FAMILY)] for task in FAMILY_TASKS]
+    rows = [[*place(task), *(cell(learned(task, method)) for method in FAMILY)] for task in FAMILY_TASKS]
     return table(["environment", "steps per seed", *(f"`{method}`" for method in FAMILY)], rows)
 
 
@@ -104,9 +104,9 @@ def beside() -> str:
     rows = []
     for task in EVEN_TASKS:
         for algorithm in LEAGUE:
-            ours = learnt(task, f"{algorithm}-even")
+            ours = learned(task, f"{algorithm}-even")
             for peer in PEERS.get(task, ()):
-                theirs = learnt(task, f"{peer.name}-{algorithm}")
+                theirs = learned(task, f"{peer.name}-{algorithm}")
                 if ours and theirs:
                     a, b = (ends(result) for result in (ours, theirs))
                     low, high = stratified([a, b], superiority)
@@ -136,14 +136,14 @@ def tuned() -> str:
     return table(["algorithm", "environment", "`--preset best` sets"], rows)
 
 
-def learnt(task: str, method: str) -> dict[str, Any] | None:
+def learned(task: str, method: str) -> dict[str, Any] | None:
     """The result of a pair, if it was run."""
     path = RESULTS / "learning" / f"{task}--{method}.json"
     return json.loads(path.read_text(encoding="utf-8")) if path.exists() else None
 
 
 def place(task: str) -> list[str]:
-    """Where it was learnt, and for how long."""
+    """Where it was learned, and for how long."""
     found = re.search(r"--env (\S+).* --steps (\d+)", TASKS[task])
     assert found
     backend = re.search(r"--backend (\S+)", TASKS[task])
@@ -225,14 +225,20 @@ def loop() -> str:
         rows.append([f"{seeds}", *(f"{times[size]:,.0f} µs" for size in sizes)])
     replay = table(["seeds", *(f"replay {size:,}" for size in sizes)], rows)
     rows = [
-        [f"`{row['env']}`", row["num_envs"], f"`{row['restart']}`", f"{row['us_per_step']:,.0f} µs", share(row)]
-        for row in measured["restarts"]
+        [
+            f"`{row['env']}`",
+            row["num_envs"],
+            f"`{row['reset_mode']}`",
+            f"{row['us_per_step']:,.0f} µs",
+            usable_devices(row),
+        ]
+        for row in measured["resets"]
     ]
-    head = ["environment", "N", "`--restart`", "vector step", "speed against never restarting"]
+    head = ["environment", "N", "`--reset-mode`", "vector step", "speed against never restarting"]
     return f"{replay}\n\n{table(head, [[str(cell) for cell in row] for row in rows])}\n\nDevice: {measured['device']}."
 
 
-def share(row: dict[str, Any]) -> str:
+def usable_devices(row: dict[str, Any]) -> str:
     """The share of the speed without restarts."""
     return f"{row['share_of_endless']:.0%}"
 
@@ -404,7 +410,7 @@ def picture() -> None:
     methods = [method for name in LEAGUE for method in (name, f"{name}-best")]
     curves = {
         place(task)[0].replace("`", ""): {
-            method: result["curve"] for method in methods if (result := learnt(task, method))
+            method: result["curve"] for method in methods if (result := learned(task, method))
         }
         for task in CPU_TASKS
     }

@@ -28,7 +28,7 @@ def seeds(options: argparse.Namespace) -> Iterator[dict[str, Any]]:
     from ddpg_jax.runs import bench
 
     for name, workload in {"256-256, minibatch 256": bench.CLASSIC, "64-64, minibatch 64": bench.SMALL}.items():
-        for mapping in ("vmap", "loop") if options.platform == "cpu" else ("vmap",):
+        for mapping in ("vmap", "sequential") if options.platform == "cpu" else ("vmap",):
             for count in powers(options.most or (256 if options.platform == "cpu" else 1024), options.toy):
                 work = workload._replace(seeds=count, replay_capacity=20_000)
                 chosen = work.layout().mapping == mapping
@@ -136,12 +136,12 @@ def draw(result: dict[str, Any], path: Path) -> None:
     groups: dict[tuple[str, str], list[dict[str, Any]]] = {}
     for row in result.get("seeds", []):
         groups.setdefault((row["networks"], row["mapping"]), []).append(row)
-    colours = {name: f"C{index}" for index, name in enumerate(dict.fromkeys(name for name, _ in groups))}
+    colors = {name: f"C{index}" for index, name in enumerate(dict.fromkeys(name for name, _ in groups))}
     for (name, mapping), rows in groups.items():
-        style, xs = {"vmap": "o-", "loop": "s--"}[mapping], [row["seeds"] for row in rows]
-        left.plot(xs, [row["updates_per_s"] for row in rows], style, color=colours[name], label=f"{name}, {mapping}")
+        style, xs = {"vmap": "o-", "sequential": "s--"}[mapping], [row["seeds"] for row in rows]
+        left.plot(xs, [row["updates_per_s"] for row in rows], style, color=colors[name], label=f"{name}, {mapping}")
         if rows[-1]["chosen_by_auto"]:
-            left.plot(xs, [row["limit_updates_per_s"] for row in rows], ":", color=colours[name], linewidth=0.8)
+            left.plot(xs, [row["limit_updates_per_s"] for row in rows], ":", color=colors[name], linewidth=0.8)
     rows = result.get("environments", [])
     xs = [row["num_envs"] for row in rows]
     right.plot(xs, [row["env_steps_per_s"] for row in rows], "o-", color="C2", label="trained")

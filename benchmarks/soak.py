@@ -84,7 +84,7 @@ def main() -> None:
     chunk, endless = 5_000, 2_000_000_000
     run = RunConfig(seeds=4, steps=endless, evaluations=endless // chunk, eval_episodes=8, checkpoint_seconds=60.0)
     late = lambda: time.monotonic() - began > 60 * minutes  # noqa: E731
-    result = run_experiment("ddpg", config, loop, run.replace(out=folder / "run"), report=watch, stop=late)
+    result = run_experiment("ddpg", config, loop, run.replace(out=folder / "run"), on_chunk=watch, should_stop=late)
     seconds = 60 * samples[-1]["minutes"]
     tenth = next(sample for sample in samples if sample["minutes"] >= samples[-1]["minutes"] / 10)
     figures = {

@@ -67,7 +67,7 @@ CASES: dict[str, tuple[dict[str, Any], list[Member]]] = {
     "massive": (MASSIVE | {"chunk": 50}, DDPG[:3]),
     "massive-8192": (MASSIVE | {"num_envs": 8192, "batch_size": 8192, "warmup_steps": 81_920, "chunk": 5}, DDPG[:2]),
     "seeds": (CLASSIC | {"seeds": 8, "chunk": 50}, eight_seeds("vmap")),
-    "small-seeds": (SMALL | {"seeds": 8, "chunk": 500}, eight_seeds("loop")),
+    "small-seeds": (SMALL | {"seeds": 8, "chunk": 500}, eight_seeds("sequential")),
     "ant": (ANT, BOTH_SAC),
     "ant-mjx": (ANT | {"backend": "mjx", "chunk": 2}, BOTH_SAC),
     "inverted-pendulum": (

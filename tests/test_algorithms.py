@@ -21,13 +21,13 @@ from ddpg_jax.runs.tuned import TUNED
 SHARED = {
     "hidden": (4, 4),
     "norm": "layer",
-    "normalise_obs": True,
+    "normalize_obs": True,
     "clip_norm": 1.0,
     "weight_decay": 1e-4,
     "reward_scale": 0.1,
     "final_scale": 0.01,
     "activation": "elu",
-    "noise_spread": 0.3,
+    "noise_scale_max": 0.3,
     "noise_final": 0.5,
 }
 
@@ -51,7 +51,7 @@ def test_a_run_compiles_each_phase_once_and_its_policy_can_be_taken_away(name, t
     run = RunConfig(
         env="lqr", steps=30, seeds=2, evaluations=3, eval_episodes=2, episode_length=4, out=tmp_path / "run"
     )
-    result = run_experiment(name, config, loop, run, announce=lambda words: None)
+    result = run_experiment(name, config, loop, run, log=lambda words: None)
     assert [COMPILED.count(f"jit({phase})") for phase in ("init", "prefill", "chunk", "test")] == [1] * 4
     assert all(np.isfinite(row["mean"]) for row in result.table)
     obs, spec = np.array([0.3, -0.1], np.float32), make_env("lqr").spec
@@ -66,10 +66,10 @@ def test_presets_are_settings_that_exist(name):
     config, loop = preset(name)
     check(config)
     check(loop)
-    recipe = PRESETS[name]
-    assert {key: getattr(config, key) for key in recipe.config} == recipe.config
-    assert {key: getattr(loop, key) for key in recipe.loop} == recipe.loop
-    RunConfig(**recipe.run)
+    chosen = PRESETS[name]
+    assert {key: getattr(config, key) for key in chosen.config} == chosen.config
+    assert {key: getattr(loop, key) for key in chosen.loop} == chosen.loop
+    RunConfig(**chosen.run)
 
 
 def test_the_published_preset_is_section_7_of_the_paper():
@@ -78,7 +78,7 @@ def test_the_published_preset_is_section_7_of_the_paper():
     assert (config.hidden, config.action_layer, config.norm, config.activation) == ((400, 300), 2, "batch", "relu")
     assert (config.actor_lr, config.critic_lr, config.weight_decay, config.tau) == (1e-4, 1e-3, 1e-2, 1e-3)
     assert (config.noise, config.noise_theta, config.noise_scale, config.discount) == ("ou", 0.15, 0.2, 0.99)
-    assert (config.final_scale, config.optimiser, config.target_update) == (3e-3, "adam", "polyak")
+    assert (config.final_scale, config.optimizer, config.target_update) == (3e-3, "adam", "polyak")
     assert (loop.batch_size, loop.replay_capacity) == (64, 1_000_000)
     pixels, loop = preset("lillicrap2016-pixels")
     assert (pixels.hidden, pixels.final_scale, loop.batch_size) == ((200, 200), 3e-4, 16)
@@ -110,14 +110,14 @@ def test_a_preset_sets_defaults_and_flags_beside_it_win(tmp_path):
         ("train copdac-q --preset best", "preset best of copdac-q needs a task that was searched (none yet)."),
         ("train ddpg --preset tutorial --preset=lecture", "preset must be given once, not 2 times."),
         ("train dpg-on-policy --norm batch", "norm must be one of none, layer for an on-policy method, not 'batch'."),
-        ("train ddpg --noise-spread 0.5", "noise_spread must be None where num_envs is 1"),
+        ("train ddpg --noise-scale-max 0.5", "noise_scale_max must be None where num_envs is 1"),
         ("train dpg-off-policy --tau 0.5", "Unrecognized"),
         ("train ddpg --norm group", "invalid choice"),
         ("train copdac-q --norm batch", "invalid choice"),
         ("train ddpg --clip-norm -1", "clip_norm must be at least 0, not -1.0."),
         ("train ddpg --action-layer 5", "action_layer must be at most 3, one past `hidden`, not 5."),
         ("train dpg-on-policy --n-step 3", "n_step must be 1 for an on-policy method, not 3."),
-        ("train ddpg --env pixels/Pendulum-v1 --normalise-obs", "normalise_obs must be False for images, not True"),
+        ("train ddpg --env pixels/Pendulum-v1 --normalize-obs", "normalize_obs must be False for images, not True"),
         ("train ddpg --n-step 0", "n_step must be at least 1, not 0."),
     ],
 )
@@ -130,7 +130,7 @@ def test_refusals(command, sentence, capsys, tmp_path):
 
 
 def test_a_recipes_name_elsewhere_is_no_preset(tmp_path, monkeypatch):
-    """A run folder may be called as a recipe is."""
+    """A run folder may be called as a preset is."""
     monkeypatch.chdir(tmp_path)
     assert main(shlex.split(f"train ddpg {FAST} --hidden 4 --out lecture")) == 0
     assert json.loads((tmp_path / "lecture" / "config.json").read_text())["config"]["activation"] == "relu"

@@ -18,7 +18,7 @@ from scaling import launches
 
 from ddpg_jax import make_env
 from ddpg_jax.cli.main import main
-from ddpg_jax.core.environment import vectorise
+from ddpg_jax.core.environment import vectorize
 from ddpg_jax.core.types import Env, EnvState, Transition
 from ddpg_jax.devices.backend import cores
 from ddpg_jax.devices.layout import Layout
@@ -65,7 +65,7 @@ def test_a_product_is_timed_on_real_operands():
 
 
 def test_the_limit_counts_the_updates_of_every_seed():
-    for mapping in ("vmap", "loop"):
+    for mapping in ("vmap", "sequential"):
         rate = bench.begin_limit(TINY._replace(seeds=4, seed_mapping=mapping))(3)
         assert (rate.updates, rate.env_steps) == (12, 0)
 
@@ -167,12 +167,12 @@ def test_nothing_leaves_the_device_inside_a_chunk():
 def test_draws_are_uniform_and_below_their_limit():
     from scipy.stats import chisquare
 
-    from ddpg_jax.core.rng import below
+    from ddpg_jax.core.rng import randint
 
-    drawn = np.asarray(below(jax.random.key(3), (70_000,), 7))
+    drawn = np.asarray(randint(jax.random.key(3), (70_000,), 7))
     assert drawn.min() == 0
     assert chisquare(np.bincount(drawn, minlength=7)).pvalue > 0.001
-    assert set(np.asarray(below(jax.random.key(3), (50,), jnp.int32(1)))) == {0}
+    assert set(np.asarray(randint(jax.random.key(3), (50,), jnp.int32(1)))) == {0}
 
 
 def test_vector_steps_draw_their_own_keys():
@@ -185,7 +185,7 @@ def test_vector_steps_draw_their_own_keys():
         drawn = jax.random.bits(key)
         return state, Transition(state.obs, action, jnp.zeros(()), ended, jnp.zeros((), bool), next_obs=drawn)
 
-    vec = vectorise(Env(reset, step, spec), 8, "every-step")
+    vec = vectorize(Env(reset, step, spec), 8, "every-step")
     begun = vec.reset(jax.random.key(0))
     state, transition, _ = vec.step(jax.random.key(1), begun, jnp.zeros((8, 1)))
     assert len(set(np.concatenate([begun.env.inner, transition.next_obs, state.env.inner]).tolist())) == 24

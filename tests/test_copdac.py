@@ -96,7 +96,7 @@ def linear(size):
 
 
 CONFIG = COPDACConfig(
-    actor_lr=ALPHA_THETA, critic_lr=ALPHA_W, correction_lr=ALPHA_U, discount=GAMMA, optimiser="sgd", norm="none"
+    actor_lr=ALPHA_THETA, critic_lr=ALPHA_W, correction_lr=ALPHA_U, discount=GAMMA, optimizer="sgd", norm="none"
 )
 
 
@@ -141,8 +141,8 @@ def test_three_updates_are_those_of_the_paper(method, data):
     assert ("correction" in learner.params) == (method == "gq")
     theta, v = (np.asarray(tree["m"]) for tree in (learner.params["actor"], learner.params["critic"]["v"]))
     w, u = np.zeros((S, A)), (np.zeros((S, A)), np.zeros(S))
-    for tick in range(3):
-        learner, _ = update(learner, batch, KEY, tick)
+    for update_step in range(3):
+        learner, _ = update(learner, batch, KEY, update_step)
         theta, w, v, u = paper(method, theta, w, v, u, batch)
     got, expected = learner.params, {"actor": {"m": theta}, "critic": {"w": {"m": w}, "v": {"m": v}}}
     expected |= {"correction": {"w": {"m": u[0]}, "v": {"m": u[1]}}} if method == "gq" else {}

@@ -83,9 +83,9 @@ def test_two_updates_are_those_of_the_paper(learner):
     targets = {name: reference.layers(learner.target_params[name]) for name in params}
     zeros = {name: reference.zip_map(np.zeros_like, params[name]) for name in params}
     moments = {name: (0, zeros[name], zeros[name]) for name in params}
-    for tick in range(2):
-        batch = random_batch(tick)
-        learner, metrics = update(learner, batch, KEY, tick)
+    for update_step in range(2):
+        batch = random_batch(update_step)
+        learner, metrics = update(learner, batch, KEY, update_step)
         params, targets, moments, losses = numpy_update(params, targets, moments, batch)
         for name in params:
             assert_close(reference.layers(learner.params[name]), params[name])

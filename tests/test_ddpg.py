@@ -26,7 +26,7 @@ def learner():
 
 @pytest.fixture(scope="module")
 def update():
-    """`agent.update` of any settings, compiled once: (config, learner, batch, tick)."""
+    """`agent.update` of any settings, compiled once: (config, learner, batch, update_step)."""
     return jax.jit(lambda config, *args: ddpg(config, TOY).update(*args[:2], KEY, args[2]))
 
 
@@ -70,9 +70,9 @@ def test_two_updates_are_those_of_the_paper(learner, update):
     for seed in range(3):
         learner = start
         params, targets, moments = as_layers(learner.params), as_layers(learner.target_params), moments_of(learner)
-        for tick in range(2):
-            batch = random_batch(10 * seed + tick)
-            learner, metrics = update(CONFIG, learner, batch, tick)
+        for update_step in range(2):
+            batch = random_batch(10 * seed + update_step)
+            learner, metrics = update(CONFIG, learner, batch, update_step)
             params, targets, moments, losses = reference.update(params, targets, moments, batch, CONFIG)
             assert_close(as_layers(learner.params), params)
             assert_close(as_layers(learner.target_params), targets)
@@ -127,7 +127,7 @@ def test_gradients_against_finite_differences(name, roles, learner):
 
 @pytest.mark.parametrize(("still", "moving"), [("actor", "critic"), ("critic", "actor")])
 def test_a_role_with_no_step_size_stands_still(still, moving, learner, update):
-    """Nothing but its own optimiser moves a role: the other one's loss and the targets leave it as it is."""
+    """Nothing but its own optimizer moves a role: the other one's loss and the targets leave it as it is."""
     config = CONFIG.replace(**{f"{still}_lr": 0.0, "tau": 0.0})
     after, _ = update(config, learner, random_batch(0), 0)
     assert same(after.params[still], learner.params[still])

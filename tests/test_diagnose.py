@@ -9,7 +9,7 @@ from toys import spec
 
 from ddpg_jax import COPDACConfig, DDPGConfig, SACConfig, copdac_gq, ddpg, sac
 from ddpg_jax.core.diagnostics import diagnostics
-from ddpg_jax.core.environment import door
+from ddpg_jax.core.environment import env_from_functions
 from ddpg_jax.core.episodes import evaluate, play
 
 LENGTH, DISCOUNT = 5, 0.9
@@ -22,7 +22,7 @@ def ones(dies_at=99):
     def step(key, time, action):
         return time + 1, (time + 1)[None], 1.0, time + 1 >= dies_at, False
 
-    return door(lambda key: (jnp.zeros(()), jnp.zeros(1)), step, spec((1,), 1, episode_length=LENGTH))
+    return env_from_functions(lambda key: (jnp.zeros(()), jnp.zeros(1)), step, spec((1,), 1, episode_length=LENGTH))
 
 
 def knowing(env, value=FOREVER, scale=1.0):
@@ -59,7 +59,7 @@ def test_saturated_decisions_are_counted_while_the_episode_lasts():
 
 @pytest.mark.parametrize(("clock", "sigma"), [(0, 0.1), (50, 0.075), (1000, 0.05)])
 def test_the_scale_of_the_noise_is_that_of_the_clock(clock, sigma):
-    assert looked_at(ones(), knowing(ones()), clock=clock)["noise_scale"] == pytest.approx(sigma)
+    assert looked_at(ones(), knowing(ones()), vector_step=clock)["noise_scale"] == pytest.approx(sigma)
 
 
 def test_norms_against_numpy():
@@ -70,8 +70,8 @@ def test_norms_against_numpy():
     params, adam = learner.params["critic"], optax.adam(1e-3)
     size = sum(leaf.size for leaf in jax.tree.leaves(params))
 
-    def step(tick, state):
-        grads = jax.tree.map(lambda leaf: jnp.full_like(leaf, (3.0 + tick % 2) / np.sqrt(size)), params)
+    def step(update_step, state):
+        grads = jax.tree.map(lambda leaf: jnp.full_like(leaf, (3.0 + update_step % 2) / np.sqrt(size)), params)
         return adam.update(grads, state)[1]
 
     state = jax.lax.fori_loop(0, 4000, step, adam.init(params))
@@ -88,14 +88,14 @@ def test_norms_against_numpy():
     [
         (sac, SACConfig(hidden=(4,)), "temperature/grad_norm"),
         (copdac_gq, COPDACConfig(hidden=(4,)), "correction/grad_norm"),
-        (ddpg, DDPGConfig(hidden=(4,), optimiser="sgd"), "noise_scale"),
+        (ddpg, DDPGConfig(hidden=(4,), optimizer="sgd"), "noise_scale"),
     ],
 )
 def test_every_kind_of_agent_can_be_looked_at(make, config, present):
     found = looked_at(ones(), make(config, ones().spec))
     assert present in found
     assert all(np.isfinite(value) and np.shape(value) == () for value in found.values())
-    assert ("critic/grad_norm" in found) == (config.optimiser == "adam")
+    assert ("critic/grad_norm" in found) == (config.optimizer == "adam")
     assert ("noise_scale" in found) == (make is not sac)
 
 

@@ -28,9 +28,9 @@ def row(steps=100, seconds=1.0, **more):
 def shown(*rows, terminal):
     console = Console(file=io.StringIO(), force_terminal=terminal, width=120, color_system=None)
     with Display(console) as display:
-        display.announce("something happens")
+        display.log("something happens")
         for one in rows:
-            display.report(one, PLAN)
+            display.on_chunk(one, PLAN)
     return console.file.getvalue()
 
 

@@ -11,7 +11,7 @@ from probes import FAR, Bandit, Echo, FarWalk, Metronome, OldFarWalk, Steps, Wal
 from toys import counting
 
 from ddpg_jax import make_env
-from ddpg_jax.core.environment import vectorise
+from ddpg_jax.core.environment import vectorize
 from ddpg_jax.core.episodes import evaluate
 from ddpg_jax.core.exploration import uniform
 
@@ -212,7 +212,7 @@ def test_a_state_that_would_lose_its_fraction_is_refused():
 @pytest.fixture(scope="module", params=["pool", "every-step", "cached"])
 def rollout(request):
     """60 steps of 6 FarWalks: the policy, the first state, transitions and metrics [60, ...], the last state."""
-    vec = vectorise(make_env(FarWalk()), N, request.param, POOL)
+    vec = vectorize(make_env(FarWalk()), N, request.param, POOL)
 
     @jax.jit
     def run(key):
@@ -293,7 +293,7 @@ def test_environments_that_end_together_draw_apart(rollout):
 
 def test_every_state_of_the_pool_is_as_likely_for_every_environment():
     """Of environments that all end at every step: each alone, and two of them with respect to each other."""
-    vec = vectorise(counting(lambda time: jnp.zeros(1), length=1), 10, "pool", 4)
+    vec = vectorize(counting(lambda time: jnp.zeros(1), length=1), 10, "pool", 4)
     first = vec.reset(KEY)
     first = replace(first, pool=replace(first.pool, obs=jnp.arange(4.0)[:, None]))
 
@@ -305,7 +305,7 @@ def test_every_state_of_the_pool_is_as_likely_for_every_environment():
         assert scipy.stats.chisquare(np.bincount(index[:, env], minlength=4)).pvalue > 0.001
     for env in (4, 9):  # of other rotations than environment 0
         assert scipy.stats.chisquare(np.bincount((index[:, env] - index[:, 0]) % 4, minlength=4)).pvalue > 0.001
-    assert (np.sort(index[:, :4], axis=1) == np.arange(4)).all()  # neighbours never share a state
+    assert (np.sort(index[:, :4], axis=1) == np.arange(4)).all()  # neighbors never share a state
 
 
 def test_refresh_renews_the_pool_and_nothing_else(rollout):
@@ -330,7 +330,7 @@ def test_a_vector_state_can_be_carried_and_donated(rollout):
 
 
 def test_lengths_are_counted_in_decisions():
-    vec = vectorise(make_env(Metronome(), episode_length=3, action_repeat=2), 2, "cached")
+    vec = vectorize(make_env(Metronome(), episode_length=3, action_repeat=2), 2, "cached")
     state, step = vec.reset(KEY), jax.jit(vec.step)
     for clock in range(4):
         state, transition, metrics = step(KEY, state, jnp.zeros((2, 1)))
@@ -346,7 +346,7 @@ def test_a_reward_that_is_not_a_number_spoils_one_episode_alone():
             obs, state, reward, done, info = super().step_env(key, state, action, params)
             return obs, state, jnp.where(done, jnp.nan, reward), done, info
 
-    vec = vectorise(make_env(Broken(), params=WalkParams(shortest=2, longest=2)), 2, "cached")
+    vec = vectorize(make_env(Broken(), params=WalkParams(shortest=2, longest=2)), 2, "cached")
     state, step = vec.reset(KEY), jax.jit(vec.step)
     for clock in range(3):
         state, _, metrics = step(KEY, state, jnp.zeros((2, 1)))

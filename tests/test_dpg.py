@@ -12,7 +12,7 @@ from ddpg_jax.core.types import Transition
 
 B, KEY = 16, jax.random.key(0)
 TOY = spec(obs_shape=(3,), action_size=2)
-CONFIG = DPGConfig(actor_lr=0.01, critic_lr=0.02, discount=0.9, hidden=(7, 5), optimiser="sgd")
+CONFIG = DPGConfig(actor_lr=0.01, critic_lr=0.02, discount=0.9, hidden=(7, 5), optimizer="sgd")
 METHODS = {"on": dpg_on_policy, "off": dpg_off_policy}
 
 
@@ -49,9 +49,9 @@ def test_two_updates_are_those_of_the_paper(method):
     learner, update = agent.init(KEY), jax.jit(agent.update)
     assert learner.target_params == {}
     actor, critic = (reference.layers(learner.params[name]) for name in ("actor", "critic"))
-    for tick in range(2):
-        learner, _ = update(learner, random_batch(tick), KEY, tick)
-        actor, critic = numpy_update(method, actor, critic, random_batch(tick))
+    for update_step in range(2):
+        learner, _ = update(learner, random_batch(update_step), KEY, update_step)
+        actor, critic = numpy_update(method, actor, critic, random_batch(update_step))
         for name, expected in (("actor", actor), ("critic", critic)):
             got = reference.layers(learner.params[name])
             jax.tree.map(lambda a, e: np.testing.assert_allclose(a, e, rtol=2e-4, atol=1e-6), got, expected)

@@ -14,7 +14,7 @@ from ddpg_jax.core.types import TrainState
 from ddpg_jax.deploy.policy import load_learners
 from ddpg_jax.devices.layout import Layout
 from ddpg_jax.runs import run_folder
-from ddpg_jax.runs.experiment import run_experiment, summarise
+from ddpg_jax.runs.experiment import run_experiment, summarize
 from ddpg_jax.runs.plan import RunConfig, evaluation_keys, make_plan, programs, seed_keys
 from ddpg_jax.runs.saving import save_state
 
@@ -138,7 +138,7 @@ BAD = {
     "--noise-theta inf": "noise_theta must be finite, not inf.",
     "--num-envs 0": "num_envs must be at least 1, not 0.",
     "--hidden 0": "hidden must be at least 1, not (0,).",
-    "--restart never": "--restart",
+    "--reset-mode never": "--reset-mode",
     "--backend mjx": "Pendulum-v1 has no option 'backend'",
     "--episode-length 0": "episode_length must be a whole number of at least 1, not 0.",
     "--replay-capacity 2000000000": "replay_capacity must fit the device",
@@ -189,7 +189,7 @@ def test_a_config_json_alone_does_not_make_a_folder_ours(tmp_path, capsys, folde
 def test_a_run_of_ours_is_replaced_when_told_so(folder, tmp_path):
     shutil.copytree(folder, tmp_path / "run")
     (tmp_path / "run" / "metrics.jsonl").write_text("old")
-    with run_folder.created(tmp_path / "run", overwrite=True):
+    with run_folder.new_run_folder(tmp_path / "run", overwrite=True):
         assert {path.name for path in (tmp_path / "run").iterdir()} <= {run_folder.LOCK}
 
 
@@ -257,12 +257,12 @@ def test_a_learner_without_statistics_is_stored_as_before_there_were_any(folder)
     """So that runs stay readable when the learner gains a field that they do not use."""
     (stored,) = (folder / "checkpoints").glob("*/learner/_METADATA")
     assert "target_params" in stored.read_text()
-    assert "normaliser" not in stored.read_text()
+    assert "normalizer" not in stored.read_text()
 
 
 def test_a_diverged_seed_is_no_number_in_json():
     returns = np.array([[1.0, np.nan], [1.0, 2.0]])
-    table = summarise(RunConfig(seeds=2), Evaluation(returns, np.ones((2, 2))))
+    table = summarize(RunConfig(seeds=2), Evaluation(returns, np.ones((2, 2))))
     assert [row["mean"] for row in table] == [None, 1.5]
     json.dumps(table, allow_nan=False)
 
@@ -274,14 +274,14 @@ def test_the_plan_is_printed_first(tmp_path):
         LoopConfig(num_envs=4, updates_per_step=2, warmup_steps=40, batch_size=8, replay_capacity=100),
     )
     run = RunConfig(env="lqr", steps=82, evaluations=1, eval_episodes=1, out=tmp_path / "run")
-    run_experiment("ddpg", config, loop, run, announce=said.append)
+    run_experiment("ddpg", config, loop, run, log=said.append)
     assert "84 environment steps, 40 of them warm-up, and 22 updates (0.5 per environment step)" in said[0]
     row = 2 * 2 + 1 + 1 + 1  # obs, next_obs, action, reward, discount in float32, and a byte for truncated
     assert f"replay {(4 * row + 1) * 100 / 2**20:,.1f} MiB" in said[0]
 
 
 @pytest.mark.parametrize(
-    ("mapping", "devices", "copied"), [("vmap", 1, 0), ("loop", 1, 1), ("loop", 2, 2), ("loop", 4, 0)]
+    ("mapping", "devices", "copied"), [("vmap", 1, 0), ("sequential", 1, 1), ("sequential", 2, 2), ("sequential", 4, 0)]
 )
 def test_the_plan_counts_the_seed_that_is_copied_out_to_be_trained(mapping, devices, copied):
     """One on each device, where there are more seeds than devices."""

@@ -23,17 +23,17 @@ from ddpg_jax.deploy.export.onnx_model import convert
 from ddpg_jax.deploy.export.onnx_model import encode as model_of
 from ddpg_jax.deploy.policy import Trained, one_learner
 from ddpg_jax.runs import run_folder
-from ddpg_jax.runs.files import unfinished
+from ddpg_jax.runs.files import temporary_name
 
 onnx = pytest.importorskip("onnx")
 onnxruntime = pytest.importorskip("onnxruntime")
 
 CASES = {
-    "ddpg": {"norm": "batch", "activation": "leaky-relu", "normalise_obs": True},
-    "td3": {"norm": "layer", "activation": "leaky-relu", "normalise_obs": True},
-    "sac": {"norm": "batch", "activation": "elu", "normalise_obs": True},
+    "ddpg": {"norm": "batch", "activation": "leaky-relu", "normalize_obs": True},
+    "td3": {"norm": "layer", "activation": "leaky-relu", "normalize_obs": True},
+    "sac": {"norm": "batch", "activation": "elu", "normalize_obs": True},
     "dpg-off-policy": {"norm": "layer", "activation": "swish"},
-    "copdac-q": {"norm": "layer", "activation": "tanh", "normalise_obs": True},
+    "copdac-q": {"norm": "layer", "activation": "tanh", "normalize_obs": True},
 }
 FLOAT = jax.ShapeDtypeStruct((4,), np.float32)
 
@@ -63,7 +63,7 @@ def expected(folder):
     shape = (1000, *policy.spec.obs_shape)
     noise = rng.integers(0, 256, (100, *shape[1:])) if policy.spec.image else rng.normal(size=shape, scale=2.0)
     obs = noise.astype(policy.spec.obs_dtype)
-    obs[::10] *= 1 if policy.spec.image else 20  # beyond the bound of normalised observations
+    obs[::10] *= 1 if policy.spec.image else 20  # beyond the bound of normalized observations
     return obs, policy(obs)
 
 
@@ -82,7 +82,7 @@ OPEN = {
 @pytest.mark.parametrize("name", CASES)
 @pytest.mark.parametrize("format", OPEN)
 def test_every_format_is_the_policy(runs, name, format, tmp_path):
-    """On 1,000 observations, of every algorithm, with norms, activations and normalised observations."""
+    """On 1,000 observations, of every algorithm, with norms, activations and normalized observations."""
     there = OPEN[format](export(runs[name], format, tmp_path / "p.npz"))
     obs, action = expected(runs[name])
     assert np.unique(action).size > 500
@@ -187,7 +187,7 @@ def test_an_algorithm_of_a_users_own_is_taken_away_too(monkeypatch):
     text = (Path(__file__).parents[1] / "CONTRIBUTING.md").read_text(encoding="utf-8")
     monkeypatch.setitem(sys.modules, "gentle", gentle := types.ModuleType("gentle"))
     exec(re.search(r"```python\n(.*?)```", text, re.DOTALL)[1], vars(gentle))
-    config = gentle.GentleConfig(hidden=(4,), norm="batch", optimiser="sgd")
+    config = gentle.GentleConfig(hidden=(4,), norm="batch", optimizer="sgd")
     agent = gentle.gentle(config, SPEC)
     learner = invented(jax.eval_shape(agent.init, jax.random.key(0)))
     trained = Trained(agent, learner, {"spec": SPEC, "config": config, "algorithm": "gentle"}, 0)
@@ -251,7 +251,7 @@ def test_what_has_no_translation_is_refused_by_name(what):
 
 
 def test_an_onnx_model_says_where_it_comes_from_and_holds_no_more_than_its_policy(runs, tmp_path):
-    """SAC's spread, the critics and the optimiser stay behind; parameters keep their names."""
+    """SAC's spread, the critics and the optimizer stay behind; parameters keep their names."""
     model = onnx.load(export(runs["sac"], "onnx", tmp_path / "p.onnx"))
     assert {p.key: p.value for p in model.metadata_props} == {"algorithm": "sac", "environment": "toy", "seed": "4"}
     names = {array.name for array in model.graph.initializer}
@@ -300,6 +300,6 @@ def test_the_command_line_exports_into_the_run_which_stays_a_run(tmp_path, capsy
     assert main(["export", str(folder), "--format", "npz", "--seed", "3", "--overwrite"]) == 0
     obs = np.ones((2, 2))
     np.testing.assert_allclose(loader.load(folder / "policy.npz")(obs), load_policy(folder, 3)(obs), atol=1e-5)
-    unfinished(folder / "policy.npz").touch()  # of a process that was killed while it exported
-    with run_folder.created(folder, overwrite=True):
+    temporary_name(folder / "policy.npz").touch()  # of a process that was killed while it exported
+    with run_folder.new_run_folder(folder, overwrite=True):
         assert {path.name for path in folder.iterdir()} <= {run_folder.LOCK}

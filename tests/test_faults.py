@@ -36,7 +36,7 @@ def test_a_damaged_checkpoint_is_set_aside_and_the_one_before_it_taken(killed):
     _, place = killed
     folder = place / "killed"
     before = faults.sums(folder)
-    kept = faults.clocks(folder)
+    kept = faults.saved_steps(folder)
     for path in (folder / "checkpoints" / str(kept[-1])).rglob("d/*"):
         path.write_bytes(path.read_bytes()[:-1])
     code, said, _ = faults.finish(faults.again(folder))
@@ -46,7 +46,7 @@ def test_a_damaged_checkpoint_is_set_aside_and_the_one_before_it_taken(killed):
     assert f"going on from {kept[-2]:,} steps" in said
     assert faults.sums(folder) == before
     assert [path.name for path in (folder / "checkpoints-damaged").iterdir()] == [f"{kept[-1]}-1"]
-    for clock in faults.clocks(folder):
+    for clock in faults.saved_steps(folder):
         (folder / "checkpoints" / str(clock) / "about" / "metadata").write_text("{}")
     steps = json.loads((folder / "config.json").read_text())["run"]["steps"] + 100
     code, _, errors = faults.finish([*faults.again(folder), "--steps", str(steps)])

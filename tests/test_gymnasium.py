@@ -13,7 +13,7 @@ from trained import make_run
 
 from ddpg_jax import SettingError, Spec, as_gymnasium, load_policy, make_env, play_gymnasium
 from ddpg_jax.cli.main import main
-from ddpg_jax.core.environment import door
+from ddpg_jax.core.environment import env_from_functions
 from ddpg_jax.deploy.policy import Policy
 
 LOW, HIGH = np.array([[-2.0], [0.5]], np.float32), np.array([[2.0], [3.0]], np.float32)
@@ -31,7 +31,7 @@ def echoing(length=5):
     def step(key, state, action):
         return state, action, jax.random.uniform(key), False, False
 
-    return door(reset, step, Spec("echo", (2, 1), np.dtype(np.float32), LOW, HIGH, length))
+    return env_from_functions(reset, step, Spec("echo", (2, 1), np.dtype(np.float32), LOW, HIGH, length))
 
 
 @pytest.fixture(scope="module")
@@ -46,7 +46,7 @@ def world():
     world.close()
 
 
-@pytest.mark.filterwarnings("ignore:.*WARN.*:UserWarning")  # of advice: symmetric and normalised spaces
+@pytest.mark.filterwarnings("ignore:.*WARN.*:UserWarning")  # of advice: symmetric and normalized spaces
 @pytest.mark.parametrize("env", ["lqr", echoing(), toys.counting(toys.pixels)], ids=["lqr", "boxes", "bytes"])
 def test_ours_pass_gymnasiums_check(env):
     check_env(as_gymnasium(env))

@@ -12,8 +12,8 @@ from toys import spec
 
 from ddpg_jax import DDPGConfig, LoopConfig, RunConfig, SettingError, ddpg, load_policy
 from ddpg_jax.cli.main import main
-from ddpg_jax.core.divergence import NEVER, deaths, unspoilt, watched
-from ddpg_jax.core.environment import door
+from ddpg_jax.core.divergence import NEVER, all_finite, diverged_seeds, monitored
+from ddpg_jax.core.environment import env_from_functions
 from ddpg_jax.core.loop import trainer
 from ddpg_jax.devices.layout import Layout
 from ddpg_jax.runs import figures
@@ -40,14 +40,14 @@ def treacherous(what, when=LONG - 10):
         obs = jnp.where(bad & (what == "obs"), jnp.nan, jnp.array([x, time / LONG]))
         return (x, time + 1), obs, jnp.where(bad & (what == "reward"), jnp.inf, 1.0), False, False
 
-    return door(reset, step, spec((2,), 1, episode_length=LONG))
+    return env_from_functions(reset, step, spec((2,), 1, episode_length=LONG))
 
 
-def trained(env, key, clock=10, length=60):
+def trained(env, key, vector_step=10, length=60):
     """The state of one seed before and after a chunk."""
     run = trainer(env, ddpg(CONFIG, env.spec), LOOP)
     state = jax.jit(lambda key: run.prefill(run.init(key)))(key)
-    return state, jax.jit(run.train)(state, clock, length)[0]
+    return state, jax.jit(run.train)(state, vector_step, length)[0]
 
 
 @pytest.mark.parametrize("what", ["reward", "obs"])
@@ -56,7 +56,9 @@ def test_the_first_quantity_that_goes_bad_is_known_with_its_clock(what):
     for seed in range(3):
         before, after = trained(treacherous(what), jax.random.key(seed))
         expected = (before.env.env.obs[:, 0] > 0).any()
-        assert deaths(after.learner, np.asarray(after.bad)[None]) == ({0: (49, what)} if expected else {})
+        assert diverged_seeds(after.learner, np.asarray(after.nonfinite_at)[None]) == (
+            {0: (49, what)} if expected else {}
+        )
         same = jax.tree.map(lambda a, b: bool((a == b).all()), before.learner, after.learner)
         assert all(jax.tree.leaves(same)) == bool(expected)
         assert all(np.isfinite(leaf).all() for leaf in jax.tree.leaves(after.learner))
@@ -68,10 +70,10 @@ def test_a_loss_is_told_from_what_it_spoils():
     run = trainer(env, ddpg(CONFIG.replace(critic_lr=1e30), env.spec), LOOP)
     state = run.prefill(run.init(jax.random.key(0)))
     after = jax.jit(run.train)(state, 10, 20)[0]
-    assert deaths(after.learner, np.asarray(after.bad)[None]) == {0: (10, "actor/loss")}
-    names = watched(after.learner)
+    assert diverged_seeds(after.learner, np.asarray(after.nonfinite_at)[None]) == {0: (10, "actor/loss")}
+    names = monitored(after.learner)
     assert names == ("obs", "reward", "action", "critic/loss", "actor/loss", "parameters")
-    assert [after.bad[names.index(name)] for name in ("critic/loss", "action", "obs")] == [11, 11, NEVER]
+    assert [after.nonfinite_at[names.index(name)] for name in ("critic/loss", "action", "obs")] == [11, 11, NEVER]
 
 
 def test_parameters_alone_are_looked_at_too():
@@ -87,13 +89,13 @@ def test_parameters_alone_are_looked_at_too():
     run = trainer(env, agent._replace(update=update), LOOP)
     state = run.prefill(run.init(jax.random.key(0)))
     after = jax.jit(run.train)(state, 10, 1)[0]
-    assert deaths(after.learner, np.asarray(after.bad)[None]) == {0: (11, "parameters")}
+    assert diverged_seeds(after.learner, np.asarray(after.nonfinite_at)[None]) == {0: (11, "parameters")}
 
 
 def test_nothing_is_bad_to_begin_with():
     learner = ddpg(CONFIG, treacherous("nothing").spec).init(jax.random.key(0))
-    assert (unspoilt(learner) == NEVER).all()
-    assert deaths(learner, np.asarray(unspoilt(learner))[None]) == {}
+    assert (all_finite(learner) == NEVER).all()
+    assert diverged_seeds(learner, np.asarray(all_finite(learner))[None]) == {}
 
 
 @pytest.mark.parametrize("length", [40, 60])
@@ -102,14 +104,14 @@ def test_devices_that_share_an_agent_die_together(length):
     too, of which no minibatch has told the others."""
     if len(jax.devices()) < 2:
         pytest.skip("needs two devices")
-    phases = programs(treacherous("reward"), "ddpg", LOOP, 1, Layout("loop", 1, 2))
+    phases = programs(treacherous("reward"), "ddpg", LOOP, 1, Layout("sequential", 1, 2))
     keys = jax.vmap(jax.random.key)(jnp.arange(2))
     for key in keys:
         state = phases.start(key[None], CONFIG)
         expected = bool((state.env.env.obs[0, :, 0] > 0).any())
         after, _ = phases.chunk(state, 10, length, CONFIG)
-        assert bool((after.bad < NEVER).any()) == expected
-        for leaf in jax.tree.leaves((after.learner, after.bad)):
+        assert bool((after.nonfinite_at < NEVER).any()) == expected
+        for leaf in jax.tree.leaves((after.learner, after.nonfinite_at)):
             one, other = (np.asarray(shard.data) for shard in leaf.addressable_shards)
             np.testing.assert_array_equal(one, other)
 
@@ -122,7 +124,7 @@ def half_dead(tmp_path_factory):
     run = RunConfig(steps=120, seeds=4, evaluations=5, eval_episodes=1, checkpoint_seconds=0.0)
     folder, said = tmp_path_factory.mktemp("runs") / "run", []
     result = run_experiment(
-        "ddpg", CONFIG, LOOP, dataclasses.replace(run, out=folder), announce=said.append, stop=lambda: False
+        "ddpg", CONFIG, LOOP, dataclasses.replace(run, out=folder), log=said.append, should_stop=lambda: False
     )
     yield result, said, run
     patch.undo()
@@ -158,7 +160,7 @@ def test_the_others_go_on_as_they_would_have(half_dead, tmp_path):
     result, _, run = half_dead
     for seed in set(range(4)) - dead_of(result):
         alone = run_experiment(
-            "ddpg", CONFIG, LOOP, dataclasses.replace(run, seed=seed, seeds=1, out=tmp_path / str(seed)), announce=str
+            "ddpg", CONFIG, LOOP, dataclasses.replace(run, seed=seed, seeds=1, out=tmp_path / str(seed)), log=str
         )
         for mine, theirs in zip(
             jax.tree.leaves(result.state.learner), jax.tree.leaves(alone.state.learner), strict=True
@@ -169,7 +171,7 @@ def test_the_others_go_on_as_they_would_have(half_dead, tmp_path):
 def test_a_dead_seed_is_still_dead_after_a_resume(half_dead):
     result, _, _ = half_dead
     said = []
-    more = resume_experiment(result.folder, steps=160, announce=said.append)
+    more = resume_experiment(result.folder, steps=160, log=said.append)
     assert dead_of(more) == dead_of(result)
     assert [row["diverged"] for row in more.table] == [row["diverged"] for row in result.table]
     for seed in dead_of(more):
@@ -180,7 +182,7 @@ def test_a_dead_seed_is_still_dead_after_a_resume(half_dead):
 def test_halting_ends_the_run_at_the_chunk(half_dead, tmp_path):
     _, _, run = half_dead
     run = dataclasses.replace(run, halt_on_nan=True, out=tmp_path / "run")
-    result = run_experiment("ddpg", CONFIG, LOOP, run, announce=str)
+    result = run_experiment("ddpg", CONFIG, LOOP, run, log=str)
     assert (result.outcome, result.steps) == ("halted", 100)
 
 

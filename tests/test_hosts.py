@@ -22,10 +22,10 @@ from ddpg_jax.runs.experiment import run_experiment
 
 ENDS_WITHIN = 60  # seconds in which the others notice that a process has died
 LOOP = LoopConfig(num_envs=4, batch_size=8, replay_capacity=200, warmup_steps=40, pool_size=2)
-CONFIG = DDPGConfig(hidden=(4,), normalise_obs=True)
+CONFIG = DDPGConfig(hidden=(4,), normalize_obs=True)
 RUN = RunConfig(env="lqr", episode_length=7, steps=160, evaluations=3, eval_episodes=2, checkpoint_seconds=0.0)
 FLAGS = (
-    "--num-envs 4 --batch-size 8 --replay-capacity 200 --warmup-steps 40 --pool-size 2 --hidden 4 --normalise-obs "
+    "--num-envs 4 --batch-size 8 --replay-capacity 200 --warmup-steps 40 --pool-size 2 --hidden 4 --normalize-obs "
     "--env lqr --episode-length 7 --evaluations 3 --eval-episodes 2 --checkpoint-seconds 0"
 )
 
@@ -79,7 +79,7 @@ def test_processes_train_what_devices_of_one_would(count, seeds, devices, tmp_pa
     others = [line for output in said[1:] for line in output.splitlines() if not line.startswith("[Gloo]")]
     assert others == []
     run = dataclasses.replace(RUN, seeds=seeds, devices=devices or seeds, out=tmp_path / "one")
-    run_experiment("ddpg", CONFIG, LOOP, run, announce=lambda words: None)
+    run_experiment("ddpg", CONFIG, LOOP, run, log=lambda words: None)
     for ours, theirs in zip(lines_of(tmp_path / "many"), lines_of(tmp_path / "one"), strict=True):
         assert ours.keys() == theirs.keys()
         for name in ours.keys() - {"seconds"}:
@@ -160,15 +160,15 @@ def test_under_slurm_the_processes_find_each_other_without_a_flag(tmp_path):
 
 def test_what_a_launcher_says_is_believed(monkeypatch):
     """Several tasks of a step, not the allocation of a batch script; several workers of a pod."""
-    assert not multihost.launched()
+    assert not multihost.launched_by_cluster()
     monkeypatch.setenv("SLURM_NTASKS", "4")
-    assert not multihost.launched()
+    assert not multihost.launched_by_cluster()
     monkeypatch.setenv("SLURM_STEP_NODELIST", "node[1-4]")
-    assert multihost.launched()
+    assert multihost.launched_by_cluster()
     monkeypatch.setenv("SLURM_NTASKS", "1")
-    assert not multihost.launched()
+    assert not multihost.launched_by_cluster()
     monkeypatch.setenv("TPU_WORKER_HOSTNAMES", "one,two")
-    assert multihost.launched()
+    assert multihost.launched_by_cluster()
 
 
 @pytest.mark.slow
@@ -194,13 +194,13 @@ def test_a_sweep_over_two_processes_is_the_sweep_of_one(tmp_path):
 
 def test_alone_nothing_is_waited_for():
     """What one process says and holds is what all say and hold."""
-    assert multihost.first()
-    assert multihost.agreed(True)
-    assert not multihost.agreed(False)
+    assert multihost.is_main()
+    assert multihost.any_process(True)
+    assert not multihost.any_process(False)
     np.testing.assert_array_equal(multihost.fetch({"a": jax.numpy.arange(3)})["a"], np.arange(3))
 
     def refuse():
         raise SettingError("no")
 
     with pytest.raises(SettingError, match="no"):
-        multihost.once(refuse)
+        multihost.on_main(refuse)

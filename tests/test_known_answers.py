@@ -54,7 +54,7 @@ def keys(seeds):
 
 @pytest.fixture(scope="module")
 def q():
-    """For each script Q [S, 21] at every time, for the action 0; all of them learnt in one program."""
+    """For each script Q [S, 21] at every time, for the action 0; all of them learned in one program."""
     return learnt_values(seeds=2)
 
 

@@ -77,7 +77,7 @@ def test_a_run_that_was_asked_to_stop_goes_on(out, monkeypatch):
         config, loop = DDPGConfig(hidden=(4,)), LoopConfig(batch_size=4, warmup_steps=20, replay_capacity=100)
         limits = {"env": "lqr", "episode_length": 5, "steps": 60, "evaluations": 2, "seeds": 2}
         asked_to = RunConfig(**limits, tensorboard=False, out=words[-1])
-        return {"stopped": 75}[run_experiment("ddpg", config, loop, asked_to, stop=lambda: True).outcome]
+        return {"stopped": 75}[run_experiment("ddpg", config, loop, asked_to, should_stop=lambda: True).outcome]
 
     monkeypatch.setattr(learning, "ddpg_jax", told)
     with pytest.raises(SystemExit, match="75"):

@@ -64,7 +64,7 @@ def test_hidden_sets_the_widths():
     assert sorted(kernels) == [(5, 1), (5, 7), (7, 5)]
 
 
-class Normalised(nn.Module):
+class Normalized(nn.Module):
     """A linear layer behind a batch norm."""
 
     @nn.compact
@@ -75,9 +75,9 @@ class Normalised(nn.Module):
 
 def test_train_returns_the_statistics_it_moved():
     """By momentum towards the batch's own; `apply` uses them and moves nothing."""
-    net, x = network(Normalised()), jnp.array([[1.0], [3.0]])
+    net, x = network(Normalized()), jnp.array([[1.0], [3.0]])
     variables = net.init(KEY, x)
-    y, mutated = net.train(variables, x)
+    y, mutated = net.apply_train(variables, x)
     stats = mutated["batch_stats"]["BatchNorm_0"]
     assert list(mutated) == ["batch_stats"]
     np.testing.assert_allclose(stats["mean"], [0.1 * 2.0], rtol=1e-5)
@@ -89,7 +89,7 @@ def test_train_and_apply_agree_without_statistics():
     """And there is nothing to give back."""
     net, x = network(Actor(2, Shape(1, (5,)))), jnp.ones((4, 3))
     variables = net.init(KEY, x)
-    y, mutated = net.train(variables, x)
+    y, mutated = net.apply_train(variables, x)
     assert not mutated
     np.testing.assert_array_equal(y, net.apply(variables, x))
 
@@ -168,7 +168,7 @@ def test_batch_norm_is_where_the_paper_puts_it():
     rng = np.random.default_rng(0)
     obs, action = rng.normal(3.0, 2.0, (16, 3)), rng.uniform(-1, 1, (16, 2))
     variables = critic.init(KEY, obs, action)
-    trained, mutated = critic.train(variables, obs, action)
+    trained, mutated = critic.apply_train(variables, obs, action)
     np.testing.assert_allclose(trained, by_hand(variables, obs, action, None), rtol=1e-4, atol=1e-5)
     stats = [mutated["batch_stats"][f"Norm_{i}"]["BatchNorm_0"] for i in range(2)]
     running = [(np.asarray(s["mean"]), np.asarray(s["var"])) for s in stats]
@@ -191,7 +191,7 @@ def test_layer_norm_is_of_each_hidden_layer():
     obs, action = jax.random.normal(KEY, (4, 3)), jnp.zeros((4, 2))
     variables = critic.init(KEY, obs, action)
     assert [name for name in variables["params"] if "Norm" in name] == ["Norm_1", "Norm_2"]
-    trained, mutated = critic.train(variables, obs, action)
+    trained, mutated = critic.apply_train(variables, obs, action)
     assert not mutated
     np.testing.assert_array_equal(trained, critic.apply(variables, obs, action))
     first = variables["params"]["Dense_0"]["Dense_0"]

@@ -21,7 +21,7 @@ N, A = 20_000, 2
 OBS, FIRST, CLOCK, KEY = jnp.zeros((N, 3)), jnp.zeros(N, bool), jnp.int32(0), jax.random.key(0)
 
 
-def centre(value):
+def center(value):
     """A policy that always plays `value`."""
     return lambda learner, obs: jnp.full((len(obs), A), value)
 
@@ -45,7 +45,7 @@ def constant(scale):
 @pytest.mark.parametrize("mean", [0.0, 0.3])
 def test_gaussian_noise_has_its_scale(mean):
     """N(μ(s), σ) in every dimension, drawn apart from the others."""
-    explorer = gaussian(centre(mean), constant(0.1))
+    explorer = gaussian(center(mean), constant(0.1))
     action, _ = explorer.act(None, explorer.init(N), OBS, FIRST, CLOCK, KEY)
     assert action.shape == (N, A)
     for dimension in np.asarray(action).T:
@@ -55,7 +55,7 @@ def test_gaussian_noise_has_its_scale(mean):
 
 def test_gaussian_noise_stays_in_the_box():
     """What lies outside is cut to the border, not drawn again."""
-    action, _ = gaussian(centre(0.9), constant(0.5)).act(None, (), OBS, FIRST, CLOCK, KEY)
+    action, _ = gaussian(center(0.9), constant(0.5)).act(None, (), OBS, FIRST, CLOCK, KEY)
     assert np.abs(action).max() == 1.0
     outside = scipy.stats.norm.sf((1 - 0.9) / 0.5)
     np.testing.assert_allclose((action == 1).mean(), outside, atol=0.01)
@@ -63,14 +63,14 @@ def test_gaussian_noise_stays_in_the_box():
 
 def test_no_scale_is_the_policy_itself():
     """σ may be traced, so 0 is a value like any other."""
-    act = jax.jit(lambda scale: gaussian(centre(0.3), constant(scale)).act(None, (), OBS[:4], FIRST[:4], CLOCK, KEY)[0])
+    act = jax.jit(lambda scale: gaussian(center(0.3), constant(scale)).act(None, (), OBS[:4], FIRST[:4], CLOCK, KEY)[0])
     np.testing.assert_array_equal(act(0.0), np.full((4, A), 0.3, np.float32))
     assert (act(0.1) != 0.3).all()
 
 
 def test_noise_is_a_function_of_its_key():
     """The same key gives the same action, another key another."""
-    act = gaussian(centre(0.0), constant(0.1)).act
+    act = gaussian(center(0.0), constant(0.1)).act
     first, again, other = (act(None, (), OBS, FIRST, CLOCK, key)[0] for key in (KEY, KEY, jax.random.key(1)))
     np.testing.assert_array_equal(first, again)
     assert (first != other).mean() > 0.99
@@ -79,7 +79,7 @@ def test_noise_is_a_function_of_its_key():
 def test_ornstein_uhlenbeck_is_its_recursion():
     """x <- (1 - θ) x + σ ε from 0, a process of its own in every environment and dimension."""
     theta, scale = 0.2, 0.1
-    noise = ornstein_uhlenbeck(centre(0.0), A, constant(scale), theta)
+    noise = ornstein_uhlenbeck(center(0.0), A, constant(scale), theta)
     carry, x = noise.init(N), np.zeros((N, A))
     for step in range(5):
         key = jax.random.fold_in(KEY, step)
@@ -91,7 +91,7 @@ def test_ornstein_uhlenbeck_is_its_recursion():
 
 def test_ornstein_uhlenbeck_has_its_stationary_spread_and_memory():
     """σ / √(2θ - θ²) in the long run, and a correlation of 1 - θ between steps."""
-    noise = ornstein_uhlenbeck(centre(0.0), A, constant(0.05), 0.15)
+    noise = ornstein_uhlenbeck(center(0.0), A, constant(0.05), 0.15)
 
     def step(carry, key):
         action, carry = noise.act(None, carry, OBS, FIRST, CLOCK, key)
@@ -104,7 +104,7 @@ def test_ornstein_uhlenbeck_has_its_stationary_spread_and_memory():
 
 def test_ornstein_uhlenbeck_begins_anew_with_each_episode():
     """Only where an episode begins is the past forgotten."""
-    noise, first = ornstein_uhlenbeck(centre(0.0), A, constant(0.0), 0.5), jnp.arange(N) % 2 == 0
+    noise, first = ornstein_uhlenbeck(center(0.0), A, constant(0.0), 0.5), jnp.arange(N) % 2 == 0
     action, _ = noise.act(None, jnp.full((N, A), 0.8), OBS, first, CLOCK, KEY)
     np.testing.assert_allclose(action[::2], 0)
     np.testing.assert_allclose(action[1::2], 0.4)
@@ -112,7 +112,7 @@ def test_ornstein_uhlenbeck_begins_anew_with_each_episode():
 
 def test_epsilon_uniform_mixes_whole_actions():
     """A share ε of the environments draws from the box, all dimensions at once; the others follow the policy."""
-    action, _ = epsilon_uniform(gaussian(centre(0.3), constant(0.0)), 0.25).act(None, (), OBS, FIRST, CLOCK, KEY)
+    action, _ = epsilon_uniform(gaussian(center(0.3), constant(0.0)), 0.25).act(None, (), OBS, FIRST, CLOCK, KEY)
     random = np.asarray(action != np.float32(0.3))
     assert (random[:, 0] == random[:, 1]).all()
     np.testing.assert_allclose(random[:, 0].mean(), 0.25, atol=0.01)
@@ -121,7 +121,7 @@ def test_epsilon_uniform_mixes_whole_actions():
 
 def test_noise_before_the_squashing():
     """a = tanh(u + σ ε): its arctanh is Gaussian around that of the policy's action, and it never is cut."""
-    action, _ = tanh_gaussian(centre(0.6), constant(0.5)).act(None, (), OBS, FIRST, CLOCK, KEY)
+    action, _ = tanh_gaussian(center(0.6), constant(0.5)).act(None, (), OBS, FIRST, CLOCK, KEY)
     u = np.arctanh(np.asarray(action, np.float64))[:, 0]
     assert scipy.stats.kstest(u, scipy.stats.norm(np.arctanh(0.6), 0.5).cdf).pvalue > 0.01
     assert np.abs(action).max() < 1
@@ -129,21 +129,21 @@ def test_noise_before_the_squashing():
 
 def test_noise_before_the_squashing_bears_a_saturated_policy():
     """A μ that has rounded to 1 stays in the box and finite."""
-    action, _ = tanh_gaussian(centre(1.0), constant(0.5)).act(None, (), OBS, FIRST, CLOCK, KEY)
+    action, _ = tanh_gaussian(center(1.0), constant(0.5)).act(None, (), OBS, FIRST, CLOCK, KEY)
     assert np.isfinite(action).all()
     assert np.abs(action).max() <= 1
 
 
 def test_scales_are_spread_over_the_environments_and_fall_in_time():
     """Evenly from the first to the last, and linearly to the share that is left, then no further."""
-    spread = scales(DDPGConfig(noise_scale=0.1, noise_spread=0.5))
+    spread = scales(DDPGConfig(noise_scale=0.1, noise_scale_max=0.5))
     np.testing.assert_allclose(spread(0, 5)[:, 0], [0.1, 0.2, 0.3, 0.4, 0.5], rtol=1e-6)
     falling = scales(DDPGConfig(noise_scale=0.4, noise_final=0.25, noise_steps=1000))
     for clock, expected in ((0, 0.4), (50, 0.25), (100, 0.1), (5000, 0.1)):
         np.testing.assert_allclose(falling(jnp.int32(clock), 10), expected, rtol=1e-6)
     late = scales(DDPGConfig(noise_scale=0.4, noise_final=0.25))
     np.testing.assert_allclose(late(jnp.int32(2_000_000), 4096), 0.1, rtol=1e-6)  # 8e9 environment steps
-    both = scales(DDPGConfig(noise_scale=0.0, noise_spread=1.0, noise_final=0.0, noise_steps=100))
+    both = scales(DDPGConfig(noise_scale=0.0, noise_scale_max=1.0, noise_final=0.0, noise_steps=100))
     np.testing.assert_allclose(both(25, 2)[:, 0], [0.0, 0.5], rtol=1e-6)
     assert scales(DDPGConfig(noise_scale=0.3))(7, 5) == 0.3
 
@@ -152,9 +152,9 @@ def test_scales_are_spread_over_the_environments_and_fall_in_time():
 def test_every_kind_of_noise_follows_its_schedule(kind):
     """Environments are as far from the policy as their σ says, and later half as far."""
     config = DDPGConfig(
-        noise=kind, noise_scale=0.01, noise_spread=0.03, noise_final=0.5, noise_steps=N, noise_epsilon=0.0
+        noise=kind, noise_scale=0.01, noise_scale_max=0.03, noise_final=0.5, noise_steps=N, noise_epsilon=0.0
     )
-    chosen = explorer(config, centre(0.0), A)
+    chosen = explorer(config, center(0.0), A)
     for clock, share in ((0, 1.0), (1, 0.5)):
         action, _ = chosen.act(None, chosen.init(N), OBS, FIRST, jnp.int32(clock), KEY)
         ends = np.asarray(action)[:2000].std(), np.asarray(action)[-2000:].std()
@@ -165,7 +165,7 @@ def test_every_kind_of_noise_follows_its_schedule(kind):
 def test_every_kind_of_noise_can_be_asked_for(kind):
     """And is what its name says: the carry tells OU, the share of far actions epsilon-uniform."""
     config = DDPGConfig(noise=kind, noise_scale=0.01, noise_epsilon=0.5)
-    chosen = explorer(config, centre(0.0), A)
+    chosen = explorer(config, center(0.0), A)
     action, carry = chosen.act(None, chosen.init(N), OBS, FIRST, CLOCK, KEY)
     assert (np.shape(carry) == (N, A)) == (kind == "ou")
     assert (np.abs(action).max() > 0.5) == (kind == "epsilon-uniform")

@@ -1,4 +1,4 @@
-"""normalise.py: statistics against NumPy, raw storage, and who sees which of the two."""
+"""normalize.py: statistics against NumPy, raw storage, and who sees which of the two."""
 
 import jax
 import jax.numpy as jnp
@@ -8,7 +8,7 @@ from toys import spec, wandering
 
 from ddpg_jax import DDPGConfig, LoopConfig, ddpg, sac, train
 from ddpg_jax.algorithms.sac import SACConfig
-from ddpg_jax.core.normalization import Statistics, normalise, observe, statistics
+from ddpg_jax.core.normalization import Statistics, normalize, observe, statistics
 from ddpg_jax.core.types import Transition
 
 KEY = jax.random.key(0)
@@ -26,13 +26,13 @@ def test_statistics_are_those_of_all_the_data(sizes):
     np.testing.assert_allclose(seen.variance, data.var(0), rtol=2e-3)
 
 
-def test_normalised_observations_are_within_ten_deviations():
+def test_normalized_observations_are_within_ten_deviations():
     """(x - mean) / deviation, in float32 whatever the dtype."""
     seen = Statistics(jnp.float32(10), jnp.array([1.0, 2.0]), jnp.array([4.0, 0.25]))
-    np.testing.assert_allclose(normalise(seen, jnp.array([[3, 3], [-100, 2]])), [[1, 2], [-10, 0]], rtol=1e-5)
+    np.testing.assert_allclose(normalize(seen, jnp.array([[3, 3], [-100, 2]])), [[1, 2], [-10, 0]], rtol=1e-5)
 
 
-CONFIG = DDPGConfig(hidden=(8,), normalise_obs=True)
+CONFIG = DDPGConfig(hidden=(8,), normalize_obs=True)
 
 
 @pytest.fixture(scope="module")
@@ -45,21 +45,21 @@ def finished():
     return agent, state
 
 
-def test_a_run_normalises_by_every_observation_once_and_stores_them_raw(finished):
+def test_a_run_normalizes_by_every_observation_once_and_stores_them_raw(finished):
     """80 vector steps fit the replay: its raw content is what the statistics are of, warm-up included."""
     _, state = finished
     stored = np.asarray(state.memory.obs[: 80 * 4])
-    assert state.learner.normaliser.count == 320
-    np.testing.assert_allclose(state.learner.normaliser.mean, stored.mean(0), rtol=1e-4, atol=1e-5)
-    np.testing.assert_allclose(state.learner.normaliser.variance, stored.var(0), rtol=1e-3)
+    assert state.learner.normalizer.count == 320
+    np.testing.assert_allclose(state.learner.normalizer.mean, stored.mean(0), rtol=1e-4, atol=1e-5)
+    np.testing.assert_allclose(state.learner.normalizer.variance, stored.var(0), rtol=1e-3)
 
 
-def test_acting_valuing_and_updating_see_normalised_observations(finished):
+def test_acting_valuing_and_updating_see_normalized_observations(finished):
     """As the bare agent does when it is given them; an update leaves the statistics alone."""
     agent, state = finished
-    learner, bare = state.learner, ddpg(CONFIG.replace(normalise_obs=False), spec((2,), 2))
+    learner, bare = state.learner, ddpg(CONFIG.replace(normalize_obs=False), spec((2,), 2))
     raw = 5 + jax.random.normal(KEY, (6, 2))
-    scaled, action, flat = normalise(learner.normaliser, raw), jnp.full((6, 2), 0.2), jnp.zeros(6)
+    scaled, action, flat = normalize(learner.normalizer, raw), jnp.full((6, 2), 0.2), jnp.zeros(6)
     np.testing.assert_array_equal(agent.act(learner, raw), bare.act(learner, scaled))
     np.testing.assert_array_equal(agent.value(learner, raw, action), bare.value(learner, scaled, action))
     first = jnp.zeros(6, bool)
@@ -77,11 +77,11 @@ def test_acting_valuing_and_updating_see_normalised_observations(finished):
     jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-6), after, expected)
 
 
-def test_every_algorithm_can_normalise():
+def test_every_algorithm_can_normalize():
     """SAC explores without a noise setting, and still through the statistics."""
-    agent = sac(SACConfig(hidden=(8,), normalise_obs=True), spec((2,), 2))
+    agent = sac(SACConfig(hidden=(8,), normalize_obs=True), spec((2,), 2))
     learner = agent.init(KEY)
-    shifted = learner.replace(normaliser=Statistics(jnp.float32(9), jnp.full(2, 50.0), jnp.ones(2)))
+    shifted = learner.replace(normalizer=Statistics(jnp.float32(9), jnp.full(2, 50.0), jnp.ones(2)))
     obs = jnp.ones((3, 2))
     one, other = (agent.explorer.act(held, (), obs, None, 0, KEY)[0] for held in (learner, shifted))
     assert not np.allclose(one, other)

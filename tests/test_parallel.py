@@ -15,7 +15,7 @@ from ddpg_jax.cli.main import main
 from ddpg_jax.core.collectives import DATA
 from ddpg_jax.core.exploration import scales
 from ddpg_jax.core.types import Transition
-from ddpg_jax.devices.data_parallel import portion
+from ddpg_jax.devices.data_parallel import per_device_loop
 from ddpg_jax.devices.layout import Layout
 from ddpg_jax.runs import metrics
 from ddpg_jax.runs.plan import RunConfig, placement, programs
@@ -29,14 +29,14 @@ KEY = jax.random.key(0)
 SPEC = spec((3,), 2)
 QUICKLY = {"xla_backend_optimization_level": 0}
 SETTINGS = {
-    "ddpg": {"normalise_obs": True, "clip_norm": 0.1, "weight_decay": 0.01},
-    "ddpg with batch norm": {"norm": "batch", "optimiser": "sgd"},
+    "ddpg": {"normalize_obs": True, "clip_norm": 0.1, "weight_decay": 0.01},
+    "ddpg with batch norm": {"norm": "batch", "optimizer": "sgd"},
     "td3": {"target_noise": 0.0},
     "sac": {},
     "d4pg": {},
-    "dpg-off-policy": {"optimiser": "sgd"},
+    "dpg-off-policy": {"optimizer": "sgd"},
     "copdac-q": {},
-    "copdac-gq": {"optimiser": "sgd"},
+    "copdac-gq": {"optimizer": "sgd"},
 }
 
 
@@ -66,12 +66,12 @@ def agent_of(name):
 
 
 def updates(agent):
-    """Observing and two updates, with statistics and optimiser states that are not fresh; leaves lead with [1]."""
+    """Observing and two updates, with statistics and optimizer states that are not fresh; leaves lead with [1]."""
 
     def run(learner, data, key):
         learner = agent.observe(learner, data)
-        for tick in (0, 1):
-            learner, _ = agent.update(learner, data, key, jnp.int32(tick))
+        for update_step in (0, 1):
+            learner, _ = agent.update(learner, data, key, jnp.int32(update_step))
         return jax.tree.map(lambda leaf: leaf[None], learner)
 
     return run
@@ -79,7 +79,7 @@ def updates(agent):
 
 @pytest.mark.parametrize("name", slow_but_for(SETTINGS, "ddpg", "ddpg with batch norm", "sac", "copdac-gq"))
 def test_devices_update_as_one_would_with_all_their_data(name):
-    """Parameters, targets, optimisers and statistics; all devices alike to the last bit.
+    """Parameters, targets, optimizers and statistics; all devices alike to the last bit.
 
     SAC draws from its policy: there, all shares and draws are the same, and one share stands for all.
     """
@@ -105,7 +105,7 @@ def test_statistics_are_those_of_the_whole_batch():
     learner = agent.init(KEY)
 
     def observe(learner, data):
-        return jax.tree.map(lambda leaf: leaf[None], agent.observe(learner, data).normaliser)
+        return jax.tree.map(lambda leaf: leaf[None], agent.observe(learner, data).normalizer)
 
     got = on_devices(observe, False, True)(learner, data)
     assert (got.count == 2 * D).all()
@@ -130,24 +130,24 @@ def test_schedules_count_the_environments_of_all_devices():
 
 def test_noise_is_spread_over_the_environments_of_all_devices():
     """One environment on each: σ grows from device to device as it would from environment to environment."""
-    scale = scales(DDPGConfig(noise_scale=0.1, noise_spread=0.8))
+    scale = scales(DDPGConfig(noise_scale=0.1, noise_scale_max=0.8))
     got = on_devices(lambda clock: scale(clock, 1), False)(jnp.int32(0))
     np.testing.assert_allclose(got[:, 0], 0.1 * np.arange(1, D + 1), rtol=1e-5)
 
 
-LOOP = LoopConfig(num_envs=D, batch_size=2 * D, replay_capacity=400, warmup_steps=80, restart="every-step")
+LOOP = LoopConfig(num_envs=D, batch_size=2 * D, replay_capacity=400, warmup_steps=80, reset_mode="every-step")
 RUN_KEYS = jax.vmap(jax.random.key)(jnp.arange(2))
 
 
 @pytest.fixture(scope="module")
 def trained():
     """State and metrics of seeds after 20 vector steps, by layout."""
-    config, env = DDPGConfig(hidden=(8,), normalise_obs=True), wandering()
+    config, env = DDPGConfig(hidden=(8,), normalize_obs=True), wandering()
     results = {}
     for layout, keys in (
-        (Layout("loop", 1, 4), RUN_KEYS[1:]),
+        (Layout("sequential", 1, 4), RUN_KEYS[1:]),
         (Layout("vmap", 2, 4), RUN_KEYS),
-        (Layout("loop", 1, 4), RUN_KEYS),
+        (Layout("sequential", 1, 4), RUN_KEYS),
     ):
         phases = programs(env, "ddpg", LOOP, 2, layout)
         results[layout, len(keys)] = phases.chunk(phases.start(keys, config), 10, 20, config)
@@ -156,28 +156,28 @@ def trained():
 
 def test_a_run_shared_by_devices_keeps_one_learner_and_many_environments(trained):
     """Replicas are equal bit by bit; every device has environments, data and draws of its own."""
-    state, totals = trained[Layout("loop", 1, 4), 1]
+    state, totals = trained[Layout("sequential", 1, 4), 1]
     for leaf in jax.tree.leaves(state.learner):
         replicas = [np.asarray(shard.data) for shard in leaf.addressable_shards]
         assert len(replicas) == 4
         assert all(np.array_equal(replica, replicas[0]) for replica in replicas)
     alone = programs(wandering(), "ddpg", LOOP, 2).init((RUN_KEYS[1:], {}), DDPGConfig(hidden=(8,)))
     np.testing.assert_array_equal(jax.random.key_data(state.keys), jax.random.key_data(alone.keys))
-    assert state.learner.normaliser.count == 30 * D
+    assert state.learner.normalizer.count == 30 * D
     obs = np.asarray(state.memory.obs)
     assert obs.shape == (1, 400, 2)
     stored = obs.reshape(4, 50, 2, 2)[:, :30].reshape(-1, 2)  # [devices, rows, environments of one, dimensions]
     assert len(np.unique(stored, axis=0)) == 30 * D
     assert not obs.reshape(4, 50, 2, 2)[:, 30:].any()
-    np.testing.assert_allclose(state.learner.normaliser.mean[0], stored.mean(0), rtol=1e-4, atol=1e-5)
+    np.testing.assert_allclose(state.learner.normalizer.mean[0], stored.mean(0), rtol=1e-4, atol=1e-5)
     assert totals["critic/loss"][1] == 20 * 4
     assert totals["episode_return"][1] == sum(step % 7 == 0 for step in range(11, 31)) * D
 
 
-@pytest.mark.parametrize("layout", [Layout("vmap", 2, 4), Layout("loop", 1, 4)])
+@pytest.mark.parametrize("layout", [Layout("vmap", 2, 4), Layout("sequential", 1, 4)])
 def test_seeds_and_shared_agents_mix_on_a_mesh_of_two_axes(trained, layout):
     """Seed 1 among two is seed 1 alone, to rounding."""
-    alone, _ = trained[Layout("loop", 1, 4), 1]
+    alone, _ = trained[Layout("sequential", 1, 4), 1]
     among, _ = trained[layout, 2]
     for one, two in zip(jax.tree.leaves(alone.learner), jax.tree.leaves(among.learner), strict=True):
         np.testing.assert_allclose(two[1], one[0], rtol=1e-3, atol=1e-5)
@@ -187,7 +187,7 @@ def test_seeds_and_shared_agents_mix_on_a_mesh_of_two_axes(trained, layout):
 
 def test_a_portion_has_the_same_clock():
     """Rows of the ring and vector steps of the warm-up are those of the whole loop."""
-    mine = portion(LoopConfig(num_envs=6, batch_size=9, replay_capacity=100, warmup_steps=20), 3)
+    mine = per_device_loop(LoopConfig(num_envs=6, batch_size=9, replay_capacity=100, warmup_steps=20), 3)
     assert (mine.num_envs, mine.batch_size) == (2, 3)
     assert (mine.replay_capacity, mine.warmup_steps) == (17 * 2, 4 * 2)
 
@@ -207,7 +207,7 @@ def test_a_portion_has_the_same_clock():
 def test_devices_are_first_given_to_seeds(seeds, devices, expected):
     run = RunConfig(seeds=seeds, devices=devices)
     layout = placement(DDPGConfig(), LoopConfig(num_envs=8), run, make_env("lqr"))
-    assert (layout.groups, layout.sharing) == expected
+    assert (layout.seed_shards, layout.data_shards) == expected
 
 
 REFUSED = {

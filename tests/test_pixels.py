@@ -11,7 +11,7 @@ from probes import FAR, Echo, FarWalk, WalkParams
 
 from ddpg_jax import make_env, pixels
 from ddpg_jax.cli.main import main
-from ddpg_jax.core.environment import vectorise
+from ddpg_jax.core.environment import vectorize
 from ddpg_jax.envs.make import ids
 from ddpg_jax.envs.pixels import RENDERERS
 
@@ -29,8 +29,8 @@ def pictures(name, values, size=SIZE):
     return np.rint(np.asarray(drawn) * 255).astype(np.int32)
 
 
-def centre(mass):
-    """(x to the right, y upwards) of the centre of mass [H, W], in pixels from the middle."""
+def center(mass):
+    """(x to the right, y upwards) of the center of mass [H, W], in pixels from the middle."""
     rows, columns = np.indices(mass.shape)
     return (mass * (columns - MIDDLE)).sum() / mass.sum(), (mass * (MIDDLE - rows)).sum() / mass.sum()
 
@@ -51,7 +51,7 @@ def refusal(call, *args, **options):
 @pytest.mark.parametrize("angle", np.linspace(-np.pi, np.pi, 9))
 def test_the_rod_points_up_at_0_and_turns_counter_clockwise(angle):
     picture = pictures(PENDULUM, [angle])[0]
-    x, y = centre(picture)
+    x, y = center(picture)
     reach = np.hypot(x, y)
     assert reach > 5
     np.testing.assert_allclose([x / reach, y / reach], [-np.sin(angle), np.cos(angle)], atol=0.02)
@@ -68,7 +68,7 @@ def test_up_is_where_gymnax_rewards_and_a_positive_torque_turns_to_the_left_of_u
     assert reward == 0
     for _ in range(5):
         _, state, _, _, _ = step(KEY, state, jnp.full(1, 2.0), params)
-    x, y = centre(pictures(PENDULUM, [state.theta])[0])
+    x, y = center(pictures(PENDULUM, [state.theta])[0])
     assert x < -1
     assert y > 0
 
@@ -77,7 +77,7 @@ def test_up_is_where_gymnax_rewards_and_a_positive_torque_turns_to_the_left_of_u
 def test_the_car_stands_on_the_hill(position):
     far = 0.6 if position < 0 else -1.2
     picture, scene = pictures(CAR, [position, far])
-    x, y = centre(np.maximum(picture - scene, 0) * (picture > FLAG + 10))
+    x, y = center(np.maximum(picture - scene, 0) * (picture > FLAG + 10))
     rows, columns = np.nonzero(abs(scene - HILL) < 3)
     gaps = np.hypot(columns - MIDDLE - x, MIDDLE - rows - y)
     assert gaps.min() == pytest.approx(0.05 * SIZE, abs=1)  # the disc's radius
@@ -179,7 +179,7 @@ N, DECISIONS = 2, 90
 
 @pytest.fixture(scope="module", params=RANGE)
 def both(request):
-    """(name, rollout of the plain environment, of the pixels), vectorised, with the same keys and actions."""
+    """(name, rollout of the plain environment, of the pixels), vectorized, with the same keys and actions."""
     name = request.param
 
     def rollout(vec, choose):
@@ -194,9 +194,9 @@ def both(request):
         random = jax.random.uniform(jax.random.key(clock), (N, 1), minval=-1)
         return random if name == PENDULUM else jnp.sign(state.env.inner.velocity)[:, None] * 0.9
 
-    plain = rollout(vectorise(make_env(name, action_repeat=3), N, "cached"), swing)
+    plain = rollout(vectorize(make_env(name, action_repeat=3), N, "cached"), swing)
     actions = plain[1].action
-    seen = rollout(vectorise(make_env(f"pixels/{name}"), N, "cached"), lambda clock, state: actions[clock])
+    seen = rollout(vectorize(make_env(f"pixels/{name}"), N, "cached"), lambda clock, state: actions[clock])
     return name, plain, seen
 
 

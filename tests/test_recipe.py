@@ -1,4 +1,4 @@
-"""recipe.py: each setting that all algorithms share, against the arithmetic that it stands for."""
+"""preset.py: each setting that all algorithms share, against the arithmetic that it stands for."""
 
 import jax
 import jax.numpy as jnp
@@ -8,7 +8,7 @@ import pytest
 from toys import spec
 
 from ddpg_jax import DDPGConfig, SACConfig, TD3Config, ddpg, sac, td3
-from ddpg_jax.core.agent import LearningConfig, TargetConfig, follow, optimiser, slow
+from ddpg_jax.core.agent import LearningConfig, TargetConfig, optimizer, target_or_online, target_update
 from ddpg_jax.core.types import Learner, Transition
 
 KEY = jax.random.key(0)
@@ -18,41 +18,41 @@ GRADS = {"kernel": jnp.array([[30.0, -40.0]]), "bias": jnp.array([120.0])}  # of
 
 def step(config, lr, decay=None):
     """The change of PARAMS in one step down GRADS."""
-    descent = optimiser(config, lr, decay)
+    descent = optimizer(config, lr, decay)
     return descent.update(GRADS, descent.init(PARAMS), PARAMS)[0]
 
 
 def test_gradients_are_clipped_by_their_global_norm():
     """All leaves shrink alike, and only where the norm is above the bound."""
-    clipped = step(LearningConfig(optimiser="sgd", clip_norm=13.0), 1.0)
+    clipped = step(LearningConfig(optimizer="sgd", clip_norm=13.0), 1.0)
     jax.tree.map(lambda got, grad: np.testing.assert_allclose(got, -grad / 10, rtol=1e-6), clipped, GRADS)
-    untouched = step(LearningConfig(optimiser="sgd", clip_norm=131.0), 1.0)
+    untouched = step(LearningConfig(optimizer="sgd", clip_norm=131.0), 1.0)
     jax.tree.map(lambda got, grad: np.testing.assert_allclose(got, -grad, rtol=1e-6), untouched, GRADS)
 
 
 def test_decay_enters_the_gradient_of_kernels_alone():
     """As an L2 penalty of decay / 2 times the square does; a bias is not pulled."""
-    change = step(LearningConfig(optimiser="sgd"), 0.1, 0.01)
+    change = step(LearningConfig(optimizer="sgd"), 0.1, 0.01)
     np.testing.assert_allclose(change["kernel"], -0.1 * (GRADS["kernel"] + 0.01 * PARAMS["kernel"]), rtol=1e-6)
     np.testing.assert_allclose(change["bias"], -0.1 * GRADS["bias"], rtol=1e-6)
 
 
 def test_adam_is_the_default_and_sgd_the_plain_gradient():
     np.testing.assert_allclose(step(LearningConfig(), 0.1)["bias"], -0.1, rtol=1e-5)
-    np.testing.assert_allclose(step(LearningConfig(optimiser="sgd"), 0.1)["bias"], -12.0, rtol=1e-6)
+    np.testing.assert_allclose(step(LearningConfig(optimizer="sgd"), 0.1)["bias"], -12.0, rtol=1e-6)
 
 
 def test_targets_follow_as_they_are_told():
     """By tau of the way each time, or all of it every so many updates."""
     ends = jnp.float32(10.0), jnp.float32(0.0)
-    assert follow(TargetConfig(tau=0.1))(*ends, 7) == 1.0
-    copying = follow(TargetConfig(target_update="periodic", target_period=4))
+    assert target_update(TargetConfig(tau=0.1))(*ends, 7) == 1.0
+    copying = target_update(TargetConfig(target_update="periodic", target_period=4))
     assert [float(copying(*ends, jnp.int32(updates))) for updates in (3, 4, 5, 8)] == [0, 10, 0, 10]
 
 
 def test_a_role_without_a_target_stands_in_for_it():
     learner = Learner({"actor": 1, "critic": 2}, {"critic": 3}, {})
-    assert (slow(learner, "actor"), slow(learner, "critic")) == (1, 3)
+    assert (target_or_online(learner, "actor"), target_or_online(learner, "critic")) == (1, 3)
 
 
 TOY = spec((3,), 2)
@@ -83,8 +83,8 @@ def test_scaling_the_reward_is_scaling_the_data(name):
 def test_every_setting_reaches_every_algorithm(name):
     """Each changes what an update leaves behind."""
     changes = [
-        {"optimiser": "sgd"},
-        {"clip_norm": 1e-3, "optimiser": "sgd"},
+        {"optimizer": "sgd"},
+        {"clip_norm": 1e-3, "optimizer": "sgd"},
         {"weight_decay": 10.0},
         {"target_update": "periodic", "target_period": 1},
         {"tau": 0.5},
@@ -112,7 +112,7 @@ def test_without_a_target_actor_the_actor_itself_is_bootstrapped_through():
 
 
 @pytest.mark.parametrize("name", AGENTS)
-def test_an_update_is_normalised_by_its_minibatch_and_acting_is_not(name):
+def test_an_update_is_normalized_by_its_minibatch_and_acting_is_not(name):
     """Running statistics, online or in the targets, change how the agent acts and nothing that it learns."""
     config, make = AGENTS[name]
     agent, data = make(config(hidden=(8,), norm="batch"), TOY), batch()
@@ -128,6 +128,6 @@ def test_an_update_is_normalised_by_its_minibatch_and_acting_is_not(name):
     assert not np.allclose(agent.act(learner, data.obs), agent.act(shifted, data.obs))
 
 
-def test_optimisers_are_optax_ones():
+def test_optimizers_are_optax_ones():
     """So that a user can read their state."""
-    assert isinstance(optimiser(LearningConfig(), 0.1).init(PARAMS)[0], optax.ScaleByAdamState)
+    assert isinstance(optimizer(LearningConfig(), 0.1).init(PARAMS)[0], optax.ScaleByAdamState)

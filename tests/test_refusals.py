@@ -36,7 +36,7 @@ BAD = {
     "weight_decay": (-1.0, NAN),
     "clip_norm": (-1.0, INF),
     "noise_scale": (-0.1, NAN),
-    "noise_spread": (-0.1, 0.5),
+    "noise_scale_max": (-0.1, 0.5),
     "noise_final": (-0.1, NAN),
     "noise_steps": (0, -1),
     "noise_theta": (-0.1, 1.1),
@@ -55,10 +55,10 @@ WORDS = {
     "--env brax/antt": "did you mean brax/ant?",
     "--env CartPole-v1": "has discrete actions",
     "--env Pendulum-v1 --backend mjx": "has no option 'backend'",
-    "--restart sometimes": "--restart",
+    "--reset-mode sometimes": "--reset-mode",
     "--noise pink": "--noise",
     "--norm btach": "--norm",
-    "--optimiser adamw": "--optimiser",
+    "--optimizer adamw": "--optimizer",
     "--activation relux": "--activation",
     "--seed-mapping pmap": "--seed-mapping",
     "--matmul-precision float8": "--matmul-precision",
@@ -95,7 +95,7 @@ def test_a_number_that_cannot_be_used(name, value, tmp_path, capsys):
     folder = tmp_path / "run"
     sentences = []
     with pytest.raises(SettingError) as refused:
-        run_experiment("ddpg", *settings_with(name, value, folder), announce=sentences.append)
+        run_experiment("ddpg", *settings_with(name, value, folder), log=sentences.append)
     said = str(refused.value)
     assert SAYS.get((name, value), name) in said
     assert sentences == []

@@ -16,8 +16,8 @@ from PIL import Image, ImageSequence
 
 from ddpg_jax import SettingError, check_env, evaluate, make_env
 from ddpg_jax.cli.main import main
-from ddpg_jax.core.environment import door
-from ddpg_jax.core.rollout import Played, rollout
+from ddpg_jax.core.environment import env_from_functions
+from ddpg_jax.core.rollout import Trajectory, rollout
 from ddpg_jax.deploy.play import evaluate_run
 from ddpg_jax.envs.make import ids
 from ddpg_jax.results.drawing import FAMILIES, classic, drawer, film, gl, plane
@@ -29,9 +29,9 @@ SIZE = 96
 BLUE, ORANGE, GREEN = (52, 92, 150), (235, 125, 40), (66, 150, 94)
 
 
-def place(picture, colour):
-    """(right, up) of the middle of what has a colour, from -1 to 1."""
-    near = np.abs(picture.astype(int) - colour).max(axis=-1) < 12
+def place(picture, color):
+    """(right, up) of the middle of what has a color, from -1 to 1."""
+    near = np.abs(picture.astype(int) - color).max(axis=-1) < 12
     assert near.any()
     row, column = (indices.mean() for indices in np.nonzero(near))
     return 2 * column / (picture.shape[1] - 1) - 1, 1 - 2 * row / (picture.shape[0] - 1)
@@ -103,7 +103,7 @@ def test_every_task_of_ours_has_a_drawing():
     for name in (*FLAT, *ids("pixels/")):
         env = make_env(name)
         drawing = drawer(name, SIZE)
-        drawn = drawing.picture(jax.device_get(drawing.keep(env.reset(jax.random.key(0)))))
+        drawn = drawing.picture(jax.device_get(drawing.select(env.reset(jax.random.key(0)))))
         assert drawn.dtype == np.uint8
         assert drawn.shape[0] == SIZE
         assert drawing.seconds > 0
@@ -112,7 +112,7 @@ def test_every_task_of_ours_has_a_drawing():
 def test_pixels_are_shown_beside_what_the_agent_sees():
     env, drawing = make_env("pixels/Pendulum-v1"), drawer("pixels/Pendulum-v1", SIZE)
     state = jax.device_get(env.reset(jax.random.key(0)))
-    drawn = drawing.picture(drawing.keep(state))
+    drawn = drawing.picture(drawing.select(state))
     alone = classic.pendulum(SIZE)(jax.tree.map(lambda leaf: leaf[-1], state.inner))
     assert (drawn[:, :SIZE] == alone).all()
     seen = drawn[:, SIZE + 4 :]
@@ -143,7 +143,7 @@ class Walk:
 
 def test_an_environment_of_ones_own_draws_itself():
     drawing = drawer(Walk())
-    played = rollout(jax.random.key(0), make_env(Walk()), lambda obs: -obs, max_steps=3, keep=drawing.keep)
+    played = rollout(jax.random.key(0), make_env(Walk()), lambda obs: -obs, max_steps=3, select=drawing.select)
     shown = frames(played, drawing.picture)
     assert shown.shape[0] == 4
     assert shown[0, -1, 0] == pytest.approx(played.states[0, 0, 0] * 255, abs=1)
@@ -193,7 +193,7 @@ def uneven():
         left = left - 1
         return left, jnp.array([left], jnp.float32), jax.random.normal(key), left <= 0, False
 
-    return door(reset, step, toys.spec((1,), 1, episode_length=9))
+    return env_from_functions(reset, step, toys.spec((1,), 1, episode_length=9))
 
 
 def test_the_rollout_is_what_evaluation_plays():
@@ -275,7 +275,7 @@ def test_ones_own_pictures_of_a_run(run):
     with Image.open(out) as image:
         last = [frame.convert("L").getpixel((60, 70)) for frame in ImageSequence.Iterator(image)]
     assert film.frames == len(last) == 8
-    assert last == pytest.approx(np.linspace(0, 255, 8), abs=4)  # a palette is chosen in 64 shades of each colour
+    assert last == pytest.approx(np.linspace(0, 255, 8), abs=4)  # a palette is chosen in 64 shades of each color
 
 
 def test_a_page_holds_its_film(run):
@@ -399,7 +399,7 @@ def test_an_object_with_a_model_is_drawn_as_playground_keeps_its_states(opengl):
     model = mujoco.MjModel.from_xml_string(text + "rgba='1 0 0 1'/></body></worldbody></mujoco>")
     drawing = drawer(State(mj_model=model, dt=0.02), SIZE)
     data = State(qpos=np.zeros(1), mocap_pos=np.zeros((0, 3)), mocap_quat=np.zeros((0, 4)))
-    part = drawing.keep(State(inner=State(data=data)))
+    part = drawing.select(State(inner=State(data=data)))
     first, second = drawing.picture(part), drawing.picture(part | {"q": np.array([0.2])})
     assert drawing.seconds == 0.02
     red = [np.nonzero(shot[..., 0].astype(int) - shot[..., 2] > 60)[1].mean() for shot in (first, second)]
@@ -427,15 +427,15 @@ def test_what_is_drawn_passes_the_check_of_environments():
 def test_the_film_of_learning_begins_each_panel_where_the_curve_has_come_to_it():
     angles = np.linspace(3.0, 0.0, learning_gif.EPISODE + 1)[None]
     states = {"theta": angles, "last_u": 0 * angles}
-    played = Played(states, np.ones((1, learning_gif.EPISODE)), np.array([learning_gif.EPISODE]))
-    learnt = learning_gif.Learnt([0, 10_000, 20_000], [-1500.0, -400.0, -150.0], [played] * 4)
+    played = Trajectory(states, np.ones((1, learning_gif.EPISODE)), np.array([learning_gif.EPISODE]))
+    learned = learning_gif.Learnt([0, 10_000, 20_000], [-1500.0, -400.0, -150.0], [played] * 4)
     picture = lambda state: classic.pendulum(learning_gif.PANEL)(State(**state))  # noqa: E731
     begun = []
     for time in (0, 20, 250):
-        shown = learning_gif.frame(learnt, picture, [0, 16, 33, 110], time)[: learning_gif.LABEL + learning_gif.PANEL]
+        shown = learning_gif.frame(learned, picture, [0, 16, 33, 110], time)[: learning_gif.LABEL + learning_gif.PANEL]
         bobs = np.abs(shown.astype(int) - ORANGE).max(axis=-1) < 12
         begun.append([bool(bobs[:, 200 * panel : 200 * (panel + 1)].any()) for panel in range(4)])
     assert begun == [[True, False, False, False], [True, True, False, False], [True] * 4]
-    early, late = (np.asarray(learning_gif.curve(learnt, until)).astype(int) for until in (5_000, 20_000))
+    early, late = (np.asarray(learning_gif.curve(learned, until)).astype(int) for until in (5_000, 20_000))
     lines = [(np.abs(sheet - BLUE).max(axis=-1) < 12).any(axis=0).nonzero()[0].max() for sheet in (early, late)]
     assert lines[0] < 270 < 700 < lines[1]

@@ -14,9 +14,9 @@ from toys import clock, counting, pixels, spec
 
 from ddpg_jax import DDPGConfig, LoopConfig, ddpg, make_env, trainer
 from ddpg_jax.core.networks import Actor, Critic, Shape, network
-from ddpg_jax.core.replay import replay
+from ddpg_jax.core.replay import uniform_replay
 from ddpg_jax.core.types import Transition
-from ddpg_jax.devices.layout import in_turn, side_by_side
+from ddpg_jax.devices.layout import loop_over_seeds, vmap_seeds
 
 KEY = jax.random.key(0)
 
@@ -38,7 +38,7 @@ def numbered(ids, dtype):
 @functools.partial(jax.jit, static_argnums=(0, 1, 2, 3), compiler_options={"xla_backend_optimization_level": 0})
 def fill_and_sample(num_envs, capacity, batch_size, dtype, steps):
     """The ring after `steps` vector steps, numbered from 1 (an empty row is 0), and one minibatch from it."""
-    memory = replay(spec((2,), 3, dtype), num_envs, capacity, batch_size)
+    memory = uniform_replay(spec((2,), 3, dtype), num_envs, capacity, batch_size)
 
     def step(clock, ring):
         return memory.add(ring, clock, numbered(clock * num_envs + 1 + jnp.arange(num_envs), dtype))
@@ -49,9 +49,9 @@ def fill_and_sample(num_envs, capacity, batch_size, dtype, steps):
 
 @settings(max_examples=12, deadline=None, derandomize=True)
 @given(st.integers(1, 6), st.integers(1, 12), st.sets(st.integers(1, 30), min_size=5, max_size=5))
-def test_the_ring_holds_the_newest_and_samples_all_of_them(num_envs, capacity, clocks):
+def test_the_ring_holds_the_newest_and_samples_all_of_them(num_envs, capacity, saved_steps):
     """`capacity` transitions or a few more; the oldest row goes first, an empty one is never drawn."""
-    for steps in clocks:
+    for steps in saved_steps:
         ring, batch = fill_and_sample(num_envs, capacity, 2048, np.dtype(np.float32), steps)
         stored = ring.reward.reshape(-1, num_envs)
         rows = len(stored)
@@ -87,7 +87,7 @@ def test_every_transition_is_as_likely_as_any_other(steps):
 CAPACITY = 12347  # unlike any other number in the program
 
 
-def compiled_chunk(env, updates, n_step=1, over=side_by_side, seeds=2):
+def compiled_chunk(env, updates, n_step=1, over=vmap_seeds, seeds=2):
     """The training chunk as it runs: seeds side by side or in turn, one clock, the state donated."""
     loop = LoopConfig(
         batch_size=4,
@@ -98,7 +98,7 @@ def compiled_chunk(env, updates, n_step=1, over=side_by_side, seeds=2):
     )
     flat = Shape(1, (4,))
     agent = ddpg(
-        DDPGConfig(normalise_obs=n_step > 1 and not env.spec.image),
+        DDPGConfig(normalize_obs=n_step > 1 and not env.spec.image),
         env.spec,
         network(Actor(1, flat)),
         network(Critic(flat)),
@@ -126,7 +126,7 @@ def images(observe):
 
 CHUNKS = {
     "one update": (counting(clock()), 1),
-    "one seed": (make_env("Pendulum-v1"), 1, 1, in_turn, 1),
+    "one seed": (make_env("Pendulum-v1"), 1, 1, loop_over_seeds, 1),
     "three updates": (counting(clock()), 3),
     "bytes": (counting(pixels), 1),
     "several steps": (counting(clock()), 1, 3),

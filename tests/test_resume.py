@@ -24,12 +24,12 @@ pytestmark = pytest.mark.usefixtures("kept_programs")
 LOOP = LoopConfig(num_envs=4, batch_size=8, replay_capacity=200, warmup_steps=40, pool_size=2)
 RUN = RunConfig(env="lqr", episode_length=7, steps=160, seeds=2, evaluations=6, eval_episodes=2, checkpoint_seconds=0.0)
 CASES = {
-    "ou noise, statistics": ("ddpg", DDPGConfig(hidden=(4,), noise="ou", normalise_obs=True), LOOP, RUN),
+    "ou noise, statistics": ("ddpg", DDPGConfig(hidden=(4,), noise="ou", normalize_obs=True), LOOP, RUN),
     "delayed, in turn": (
         "td3",
         TD3Config(hidden=(4,)),
         LOOP.replace(n_step=3),
-        dataclasses.replace(RUN, seed_mapping="loop", devices=1),
+        dataclasses.replace(RUN, seed_mapping="sequential", devices=1),
     ),
     "an agent on two devices": (
         "copdac-gq",
@@ -89,12 +89,12 @@ def bits(state):
 def test_resumed_is_uninterrupted(case, tmp_path):
     """Every array of the final state, every line of the metrics, the evaluation; seconds go on."""
     algorithm, config, loop, run = CASES[case]
-    whole = run_experiment(algorithm, config, loop, dataclasses.replace(run, out=tmp_path / "whole"), announce=quiet)
+    whole = run_experiment(algorithm, config, loop, dataclasses.replace(run, out=tmp_path / "whole"), log=quiet)
     half = dataclasses.replace(run, out=tmp_path / "halves")
     with pytest.raises(Stopped):
-        run_experiment(algorithm, config, loop, half, announce=quiet, report=stop_after(3))
+        run_experiment(algorithm, config, loop, half, log=quiet, on_chunk=stop_after(3))
     said = []
-    halves = resume_experiment(tmp_path / "halves", announce=said.append)
+    halves = resume_experiment(tmp_path / "halves", log=said.append)
     assert f"going on from {lines_of(tmp_path / 'whole')[1]['steps']} steps" in said
     mine, theirs = bits(halves.state), bits(whole.state)
     assert mine.keys() == theirs.keys()
@@ -111,7 +111,7 @@ def finished(tmp_path_factory):
     """A finished run of four seeds on four devices."""
     folder = tmp_path_factory.mktemp("runs") / "done"
     run = dataclasses.replace(RUN, seeds=4, out=folder, keep_checkpoints=2)
-    result = run_experiment("ddpg", DDPGConfig(hidden=(4,)), LOOP, run, announce=quiet)
+    result = run_experiment("ddpg", DDPGConfig(hidden=(4,)), LOOP, run, log=quiet)
     return folder, result
 
 
@@ -254,17 +254,17 @@ def test_another_algorithm_shape_or_version_is_refused(finished, tmp_path, capsy
 def test_without_its_replay_a_run_fills_a_new_one_and_says_so(tmp_path):
     """With steps of the present policy, none of them 0, and without counting an observation twice."""
     run = dataclasses.replace(RUN, out=tmp_path / "run", checkpoint_replay=False)
-    config = DDPGConfig(hidden=(4,), normalise_obs=True)
-    whole = run_experiment("ddpg", config, LOOP, run, announce=quiet)
+    config = DDPGConfig(hidden=(4,), normalize_obs=True)
+    whole = run_experiment("ddpg", config, LOOP, run, log=quiet)
     kept = run_experiment(
-        "ddpg", config, LOOP, dataclasses.replace(run, out=tmp_path / "kept", checkpoint_replay=True), announce=quiet
+        "ddpg", config, LOOP, dataclasses.replace(run, out=tmp_path / "kept", checkpoint_replay=True), log=quiet
     )
     sizes = [sum(p.stat().st_size for p in r.folder.joinpath("checkpoints").rglob("*")) for r in (whole, kept)]
     assert sizes[0] < sizes[1] - 1000
     said = []
-    more = resume_experiment(run.out, steps=164, announce=said.append)
+    more = resume_experiment(run.out, steps=164, log=said.append)
     assert any("the replay was not kept" in line for line in said)
-    assert (np.asarray(more.state.learner.normaliser.count) == 164).all()
+    assert (np.asarray(more.state.learner.normalizer.count) == 164).all()
     stored = np.asarray(more.state.memory.obs)[:, :164]  # a row for each of 41 vector steps
     assert (np.abs(stored).sum(-1) > 0).all()
     assert len(np.unique(stored.reshape(-1, 2), axis=0)) > 250  # some begin alike
@@ -274,7 +274,7 @@ def test_without_its_replay_a_run_fills_a_new_one_and_says_so(tmp_path):
 @pytest.mark.parametrize("when", [{"checkpoint_seconds": None}, {"checkpoint_seconds": None, "checkpoint_steps": 40}])
 def test_checkpoints_may_come_after_so_many_steps(when, tmp_path):
     run = dataclasses.replace(RUN, out=tmp_path / "run", keep_checkpoints=99, **when)
-    run_experiment("ddpg", DDPGConfig(hidden=(4,)), LOOP, run, announce=quiet)
+    run_experiment("ddpg", DDPGConfig(hidden=(4,)), LOOP, run, log=quiet)
     kept = sorted(int(path.name) * 4 for path in (tmp_path / "run" / "checkpoints").iterdir())
     assert kept == ([80, 120, 160] if "checkpoint_steps" in when else [160])
 
@@ -288,7 +288,7 @@ def test_a_run_may_be_stopped_from_python_and_goes_on(tmp_path):
     )
     assert (result.outcome, result.steps) == ("stopped", rows[-1]["steps"])
     assert (tmp_path / "run" / "evaluation.json").exists()
-    more = resume_experiment(run.out, announce=quiet)
+    more = resume_experiment(run.out, log=quiet)
     assert (more.outcome, more.steps) == ("finished", 160)
 
 
@@ -303,4 +303,4 @@ def test_nothing_that_is_loaded_is_executed(finished, tmp_path, monkeypatch):
     monkeypatch.setattr("pickle.Unpickler", refuse)
     folder = copied(finished, tmp_path)
     assert load_policy(folder)(np.zeros(2, np.float32)).shape == (1,)
-    assert resume_experiment(folder, steps=200, announce=quiet).steps == 200
+    assert resume_experiment(folder, steps=200, log=quiet).steps == 200

@@ -48,7 +48,7 @@ def test_descend_sees_all_but_its_own_argument_as_constant(towards):
     role = pulled("a", towards)
     params = {"a": {"w": jnp.float32(3.0)}, "b": {"w": jnp.float32(-2.0)}}
     learner = Learner(
-        params, {"a": {"w": jnp.float32(1.0)}}, {name: role.optimiser.init(params[name]) for name in params}
+        params, {"a": {"w": jnp.float32(1.0)}}, {name: role.optimizer.init(params[name]) for name in params}
     )
     gap = 3.0 - float(towards(learner))
     after, metrics = descend("a", role, learner, BATCH, KEY)
@@ -74,9 +74,9 @@ def trace(roles, ticks):
     """Weights, targets and metrics after each update."""
     init, update = actor_critic(roles)
     update, learner = jax.jit(update), init(KEY)
-    for tick in range(ticks):
-        learner, metrics = update(learner, BATCH, KEY, jnp.int32(tick))
-        yield tick, weights(learner.params), weights(learner.target_params), metrics
+    for update_step in range(ticks):
+        learner, metrics = update(learner, BATCH, KEY, jnp.int32(update_step))
+        yield update_step, weights(learner.params), weights(learner.target_params), metrics
 
 
 def test_a_delayed_role_steps_every_second_time_and_targets_keep_its_pace():
@@ -84,8 +84,8 @@ def test_a_delayed_role_steps_every_second_time_and_targets_keep_its_pace():
     b = pulled("b", lambda learner: 8.0)._replace(target=polyak(0.5))
     a = pulled("a", to_other)._replace(every=2, target=polyak(0.5))
     w, target = {"a": 0.0, "b": 0.0}, {"a": 0.0, "b": 0.0}
-    for tick, params, targets, metrics in trace({"b": b, "a": a}, 6):
-        due = tick % 2
+    for update_step, params, targets, metrics in trace({"b": b, "a": a}, 6):
+        due = update_step % 2
         w["b"] += 0.5 * (8.0 - w["b"])
         gap = w["a"] - w["b"] - 4.0
         w["a"] -= 0.5 * gap * due
@@ -99,10 +99,12 @@ def test_a_delayed_role_steps_every_second_time_and_targets_keep_its_pace():
 def test_periodic_targets_are_copies_made_every_so_many_updates():
     """After updates 3 and 6, and in between they stand still."""
     kept = 0.0
-    for tick, params, targets, _ in trace({"b": pulled("b", lambda learner: 8.0)._replace(target=periodic(3))}, 7):
-        kept = params["b"] if (tick + 1) % 3 == 0 else kept
+    for update_step, params, targets, _ in trace(
+        {"b": pulled("b", lambda learner: 8.0)._replace(target=periodic(3))}, 7
+    ):
+        kept = params["b"] if (update_step + 1) % 3 == 0 else kept
         assert targets["b"] == kept
-        assert targets["b"] != params["b"] or (tick + 1) % 3 == 0
+        assert targets["b"] != params["b"] or (update_step + 1) % 3 == 0
 
 
 def test_periodic_targets_count_the_steps_of_the_slowest_role():
@@ -137,7 +139,7 @@ def test_roles_start_and_step_from_keys_of_their_own():
     assert len(set(draws)) == len(draws)
 
 
-class Normalised(nn.Module):
+class Normalized(nn.Module):
     """A linear layer behind a batch norm."""
 
     @nn.compact
@@ -147,20 +149,20 @@ class Normalised(nn.Module):
 
 
 def test_running_statistics_come_back_and_are_averaged():
-    """They move by their own momentum, not by the optimiser, and the target follows them as it follows weights."""
-    net = network(Normalised())
+    """They move by their own momentum, not by the optimizer, and the target follows them as it follows weights."""
+    net = network(Normalized())
 
     def loss(params, learner, batch, key):
-        y, mutated = net.train(params, batch.obs)
+        y, mutated = net.apply_train(params, batch.obs)
         return jnp.mean((y - 3.0) ** 2), (mutated, {})
 
     role = Role(lambda key: net.init(key, BATCH.obs), loss, optax.adamw(0.1, weight_decay=0.5), target=polyak(0.25))
     init, update = actor_critic({"critic": role})
     update, learner = jax.jit(update), init(KEY)
     mean, target = 0.0, 0.0
-    for tick in range(3):
+    for update_step in range(3):
         before = learner.params["critic"]["params"]
-        learner, _ = update(learner, BATCH, KEY, jnp.int32(tick))
+        learner, _ = update(learner, BATCH, KEY, jnp.int32(update_step))
         mean = 0.5 * mean + 0.5 * np.arange(8.0).mean()
         target = 0.25 * mean + 0.75 * target
         params, slow = learner.params["critic"], learner.target_params["critic"]

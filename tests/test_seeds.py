@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from ddpg_jax import DDPGConfig, LoopConfig, make_env
-from ddpg_jax.devices.layout import Layout, choose, fits_one_thread, share
+from ddpg_jax.devices.layout import Layout, choose, fits_one_thread, usable_devices
 from ddpg_jax.runs.plan import programs
 
 if len(jax.devices()) < 2:
@@ -21,14 +21,14 @@ def trained():
     loop = LoopConfig(num_envs=2, batch_size=4, replay_capacity=20, warmup_steps=10)
     config = DDPGConfig(hidden=(4, 4))
     results = {}
-    for mapping, devices in (("vmap", 1), ("loop", 1), ("vmap", 2), ("loop", 2)):
+    for mapping, devices in (("vmap", 1), ("sequential", 1), ("vmap", 2), ("sequential", 2)):
         phases = programs(env, "ddpg", loop, 2, Layout(mapping, devices))
         state, metrics = phases.chunk(phases.start(KEYS, config), 5, 20, config)
         results[mapping, devices] = state, metrics, phases.test((state.learner, KEYS, {}), 30, config)[0]
     return results
 
 
-@pytest.mark.parametrize("way", [("loop", 1), ("vmap", 2), ("loop", 2)])
+@pytest.mark.parametrize("way", [("sequential", 1), ("vmap", 2), ("sequential", 2)])
 def test_every_mapping_trains_the_same_seeds(trained, way):
     """States, metrics and evaluations, to rounding."""
 
@@ -40,7 +40,7 @@ def test_every_mapping_trains_the_same_seeds(trained, way):
     jax.tree.map(same, trained[way], trained["vmap", 1])
 
 
-@pytest.mark.parametrize("mapping", ["vmap", "loop"])
+@pytest.mark.parametrize("mapping", ["vmap", "sequential"])
 def test_seeds_are_dealt_to_devices(trained, mapping):
     ring = trained[mapping, 2][0].memory.obs
     assert [shard.data.shape[0] for shard in ring.addressable_shards] == [2, 2]
@@ -48,19 +48,19 @@ def test_seeds_are_dealt_to_devices(trained, mapping):
 
 
 def test_seeds_differ(trained):
-    returns = np.asarray(trained["loop", 2][2].returns)
+    returns = np.asarray(trained["sequential", 2][2].returns)
     assert len({row.tobytes() for row in returns}) == 4
 
 
 def test_share_deals_evenly():
-    assert [share(seeds, 4) for seeds in (1, 2, 3, 4, 5, 6, 8)] == [1, 2, 3, 4, 1, 3, 4]
+    assert [usable_devices(seeds, 4) for seeds in (1, 2, 3, 4, 5, 6, 8)] == [1, 2, 3, 4, 1, 3, 4]
 
 
 @pytest.mark.skipif(jax.default_backend() != "cpu", reason="accelerators batch")
 def test_large_products_take_turns_on_a_cpu():
-    assert choose(8, 256, (256, 256), False) == "loop"
+    assert choose(8, 256, (256, 256), False) == "sequential"
     assert choose(8, 64, (64, 64), False) == "vmap"
-    assert choose(8, 16, (64, 64), True) == "loop"
+    assert choose(8, 16, (64, 64), True) == "sequential"
     assert choose(8, 64, (), False) == "vmap"
 
 
@@ -72,4 +72,4 @@ def test_one_thread_is_for_small_products_and_few_environments():
 
 
 def test_a_single_seed_has_no_batch_dimension():
-    assert choose(1, 64, (64, 64), False) == "loop"
+    assert choose(1, 64, (64, 64), False) == "sequential"

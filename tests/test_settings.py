@@ -9,14 +9,14 @@ import pytest
 
 from ddpg_jax import DDPGConfig, LoopConfig, SettingError, ddpg, trainer
 from ddpg_jax.algorithms.sac import SACConfig
-from ddpg_jax.core.settings import check, setting, settings
+from ddpg_jax.core.settings import check, configclass, setting
 
 NAN, INF = float("nan"), float("inf")
 NUMBER, WHOLE, TUPLE = "a number", "a whole number", "a tuple of whole numbers"
 RESTARTS = "one of pool, every-step, cached"
 
 
-@settings
+@configclass
 class Odd:
     """Kinds of setting that the algorithms' own do not have."""
 
@@ -85,7 +85,7 @@ ACCEPTED = [
     DDPGConfig(actor_lr=np.float32(0.1), critic_lr=jnp.bfloat16(0.5), tau=np.array([0.1, 0.2]), discount=jnp.zeros(2)),
     DDPGConfig(hidden=()),
     DDPGConfig(hidden=(np.int64(8), 1)),
-    LoopConfig(num_envs=np.int32(3), restart="cached"),
+    LoopConfig(num_envs=np.int32(3), reset_mode="cached"),
     LoopConfig(replay_capacity=2**31 - 1),
     Odd(flag=True, text=""),
 ]
@@ -122,13 +122,13 @@ def test_floats_are_leaves_and_the_rest_is_static():
 def test_a_literal_is_checked_as_text():
     """A setting made of choices takes one of them."""
 
-    @settings
+    @configclass
     class Choice:
-        colour: Literal["red", "blue"] = setting(default="red", help="a colour")
+        color: Literal["red", "blue"] = setting(default="red", help="a color")
 
-    check(Choice(colour="blue"))
-    with pytest.raises(SettingError, match="colour must be one of red, blue, not 'green'"):
-        check(Choice(colour="green"))
+    check(Choice(color="blue"))
+    with pytest.raises(SettingError, match="color must be one of red, blue, not 'green'"):
+        check(Choice(color="green"))
 
 
 def test_a_number_without_bounds_must_still_be_finite():

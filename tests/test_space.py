@@ -6,7 +6,7 @@ import scipy.stats
 
 from ddpg_jax import DDPGConfig, LoopConfig, SettingError
 from ddpg_jax.cli.sweep import Search
-from ddpg_jax.sweeps.search_space import Range, applied, families, grid, read, sampled
+from ddpg_jax.sweeps.search_space import Range, applied, compile_groups, grid, read, sampled
 
 GROUPS = (DDPGConfig(), LoopConfig())
 
@@ -34,7 +34,7 @@ def test_draws_are_even_in_their_scale_and_within_their_range():
         (("actor-lr", "0.5"), [0.5]),
         (("hidden", "64,64", "8"), [(64, 64), (8,)]),
         (("batch_size", "32"), [32]),
-        (("normalise_obs", "True", "False"), [True, False]),
+        (("normalize_obs", "True", "False"), [True, False]),
         (("norm", "batch", "none"), ["batch", "none"]),
         (("weight_decay", "None", "0.01"), [None, 0.01]),
     ],
@@ -44,38 +44,38 @@ def test_words_become_values_of_the_settings_kind(words, values):
 
 
 def test_numbers_share_a_program_and_shapes_do_not():
-    """Each point is in one family, at its place, and applying it gives what the family trains."""
+    """Each point is in one group, at its place, and applying it gives what the group trains."""
     points = grid({"tau": [0.1, 0.2], "hidden": [(4,), (8,)], "batch_size": [8], "actor_lr": [0.0, 1e-3]})
-    found = families(points, *GROUPS)
-    assert [family.config.hidden for family in found] == [(4,), (8,)]
-    assert sorted(index for family in found for index in family.indices) == list(range(8))
-    for family in found:
-        assert family.loop.batch_size == 8
-        assert family.numbers.keys() == {"tau", "actor_lr"}
-        for place, index in enumerate(family.indices):
+    found = compile_groups(points, *GROUPS)
+    assert [group.config.hidden for group in found] == [(4,), (8,)]
+    assert sorted(index for group in found for index in group.indices) == list(range(8))
+    for group in found:
+        assert group.loop.batch_size == 8
+        assert group.hyperparams.keys() == {"tau", "actor_lr"}
+        for place, index in enumerate(group.indices):
             config, loop = applied(points[index], *GROUPS)
-            assert loop == family.loop
-            assert config.hidden == family.config.hidden
-            assert np.float32(config.tau) == family.numbers["tau"][place]
-            assert np.float32(config.actor_lr) == family.numbers["actor_lr"][place]
+            assert loop == group.loop
+            assert config.hidden == group.config.hidden
+            assert np.float32(config.tau) == group.hyperparams["tau"][place]
+            assert np.float32(config.actor_lr) == group.hyperparams["actor_lr"][place]
 
 
 def test_an_absent_number_shapes_the_program():
     """None switches a term off; a number is a leaf."""
-    found = families(grid({"weight_decay": [None, 0.1, 0.2]}), *GROUPS)
-    assert [family.indices for family in found] == [(0,), (1, 2)]
-    assert found[0].numbers == {}
+    found = compile_groups(grid({"weight_decay": [None, 0.1, 0.2]}), *GROUPS)
+    assert [group.indices for group in found] == [(0,), (1, 2)]
+    assert found[0].hyperparams == {}
     assert found[0].config.weight_decay is None
 
 
 @pytest.mark.parametrize(("most", "sizes"), [(7, [7]), (6, [4, 3]), (3, [3, 2, 2]), (1, [1] * 7)])
 def test_a_family_is_split_into_the_fewest_equal_parts(most, sizes):
-    (family,) = families(grid({"tau": [i / 10 for i in range(7)]}), *GROUPS)
-    parts = family.split(most)
+    (group,) = compile_groups(grid({"tau": [i / 10 for i in range(7)]}), *GROUPS)
+    parts = group.split(most)
     assert [len(part.indices) for part in parts] == sizes
-    assert sum((part.indices for part in parts), ()) == family.indices
-    assert [len(part.numbers["tau"]) for part in parts] == sizes
-    np.testing.assert_array_equal(np.concatenate([part.numbers["tau"] for part in parts]), family.numbers["tau"])
+    assert sum((part.indices for part in parts), ()) == group.indices
+    assert [len(part.hyperparams["tau"]) for part in parts] == sizes
+    np.testing.assert_array_equal(np.concatenate([part.hyperparams["tau"] for part in parts]), group.hyperparams["tau"])
 
 
 LOG = ("actor_lr", "log", 1e-5, 1e-2)
@@ -95,7 +95,7 @@ REFUSED = {
     "actor_lr must be numbers, not 'fast'": {"grid": (("actor_lr", "fast"),)},
     "batch_size must be whole numbers, not '8,'": {"grid": (("batch_size", "8,"),)},
     "hidden must be whole numbers, as in 64,64, not '64x64'": {"grid": (("hidden", "64x64"),)},
-    "normalise_obs must be True or False, not 'yes'": {"grid": (("normalise_obs", "yes"),)},
+    "normalize_obs must be True or False, not 'yes'": {"grid": (("normalize_obs", "yes"),)},
     "sample and range must be given together": {"ranges": (LOG,)},
     "sample must be a whole number of at least 1, not 0": {"ranges": (LOG,), "sample": 0},
     "range of actor_lr must be log or uniform, not 'lin'": {"ranges": (("actor_lr", "lin", 0.0, 1.0),), "sample": 1},
@@ -128,7 +128,7 @@ def test_what_cannot_be_tried_is_refused_in_a_sentence(sentence):
 )
 def test_points_that_cannot_be_used_are_refused(points, sentence):
     with pytest.raises(SettingError, match=sentence):
-        families(points, *GROUPS)
+        compile_groups(points, *GROUPS)
 
 
 def test_draws_and_grid_are_combined():

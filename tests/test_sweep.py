@@ -38,14 +38,14 @@ def rows_of(path):
 @pytest.fixture(scope="module")
 def swept(tmp_path_factory):
     run = dataclasses.replace(RUN, out=tmp_path_factory.mktemp("sweeps") / "full")
-    return sweep("ddpg", POINTS, CONFIG, LOOP, run, announce=quiet)
+    return sweep("ddpg", POINTS, CONFIG, LOOP, run, log=quiet)
 
 
 @pytest.mark.parametrize("setting", [1, 2])  # those that any other order of the members would confuse
 def test_a_member_is_the_run_it_would_have_been_alone(swept, setting, tmp_path):
     """Final episodes and every evaluation on the way, to rounding."""
     run = dataclasses.replace(RUN, out=tmp_path / "alone")
-    alone = run_experiment("ddpg", dataclasses.replace(CONFIG, **POINTS[setting]), LOOP, run, announce=quiet)
+    alone = run_experiment("ddpg", dataclasses.replace(CONFIG, **POINTS[setting]), LOOP, run, log=quiet)
     table = [row for row in rows_of(swept.folder / "sweep.csv") if int(row["setting"]) == setting]
     for mine, theirs in zip(table, alone.table, strict=True):
         for name in ("seed", "mean", "min", "max", "length"):
@@ -96,7 +96,7 @@ def test_the_best_setting_is_left_as_a_run(swept, tmp_path, capsys):
 def test_halving_ends_the_worse_half_and_changes_nothing_for_the_others(swept, tmp_path):
     """Against the full sweep: who was worse at the rung ends there, who stays goes on as before."""
     run = dataclasses.replace(RUN, out=tmp_path / "halved")
-    halved = sweep("ddpg", POINTS, CONFIG, LOOP, run, halving=2, announce=quiet)
+    halved = sweep("ddpg", POINTS, CONFIG, LOOP, run, halving=2, log=quiet)
     full = rows_of(swept.folder / "curves.csv")
     alive = set(range(4))
     for steps, number in ((60, 2), (100, 1)):
@@ -120,7 +120,7 @@ def test_places_that_become_free_go_to_copies_of_the_better_half(swept, tmp_path
     """With the networks of the parent, its numbers perturbed within their limits, and numbers of their own."""
     run = dataclasses.replace(RUN, out=tmp_path / "replaced", overwrite=True)
     points = [point | {"discount": 0.95} for point in POINTS]
-    result = sweep("ddpg", points, CONFIG, LOOP, run, halving=2, replace=True, announce=quiet)
+    result = sweep("ddpg", points, CONFIG, LOOP, run, halving=2, pbt=True, log=quiet)
     lines = rows_of(run.out / "sweep.csv")
     settings = {int(line["setting"]): line for line in lines}
     assert sorted(settings) == list(range(8))  # four to begin with, two born at each of two rungs
@@ -140,7 +140,7 @@ def test_places_that_become_free_go_to_copies_of_the_better_half(swept, tmp_path
     assert born[0] == "80"
     assert len(born) in (2 * 1, 2 * 3)
     assert read_config(run.out / "best")["config"].actor_lr == result.best["actor_lr"]
-    again = sweep("ddpg", points, CONFIG, LOOP, run, halving=2, replace=True, announce=quiet)
+    again = sweep("ddpg", points, CONFIG, LOOP, run, halving=2, pbt=True, log=quiet)
     assert again.table == result.table
 
 
@@ -148,7 +148,7 @@ def test_a_copy_goes_on_from_where_its_parent_is(tmp_path, monkeypatch):
     """Unperturbed, it does what its parent does."""
     monkeypatch.setattr(MODULE, "perturbed", lambda point, *rest: dict(point))
     run = dataclasses.replace(RUN, out=tmp_path / "run")
-    sweep("ddpg", POINTS, CONFIG, LOOP, run, halving=1, replace=True, announce=quiet)
+    sweep("ddpg", POINTS, CONFIG, LOOP, run, halving=1, pbt=True, log=quiet)
     parents = {int(row["setting"]): row["parent"] for row in rows_of(run.out / "sweep.csv")}
     curves = {}
     for row in rows_of(run.out / "curves.csv"):
@@ -162,7 +162,7 @@ def test_a_copy_goes_on_from_where_its_parent_is(tmp_path, monkeypatch):
 
 def test_replacing_needs_halving():
     with pytest.raises(SettingError, match="replace must be given with halving"):
-        sweep("ddpg", POINTS, CONFIG, LOOP, RUN, replace=True)
+        sweep("ddpg", POINTS, CONFIG, LOOP, RUN, pbt=True)
 
 
 @pytest.mark.slow
@@ -171,7 +171,7 @@ def test_shapes_take_programs_of_their_own_and_small_memory_more(swept, tmp_path
     points = [point | {"batch_size": size} for size in (8, 4) for point in POINTS[:2]]
     said = []
     run = dataclasses.replace(RUN, out=tmp_path / "shapes", steps=60, evaluations=1)
-    whole = sweep("ddpg", points, CONFIG, LOOP, run, announce=said.append)
+    whole = sweep("ddpg", points, CONFIG, LOOP, run, log=said.append)
     assert [line.split(";")[0] for line in said if line.startswith("part")] == [
         f"part {i} of 2: 2 settings x 2 seeds on 4 devices" for i in (1, 2)
     ]
@@ -179,7 +179,7 @@ def test_shapes_take_programs_of_their_own_and_small_memory_more(swept, tmp_path
     monkeypatch.setattr(MODULE, "memory_limit", lambda devices: each)
     run = dataclasses.replace(run, out=tmp_path / "parts")
     said.clear()
-    parted = sweep("ddpg", points, CONFIG, LOOP, run, announce=said.append)
+    parted = sweep("ddpg", points, CONFIG, LOOP, run, log=said.append)
     assert len([line for line in said if line.startswith("part")]) == 4
     for one, other in zip(whole.table, parted.table, strict=True):
         np.testing.assert_allclose(list(one.values()), list(other.values()), rtol=1e-3)
@@ -188,7 +188,7 @@ def test_shapes_take_programs_of_their_own_and_small_memory_more(swept, tmp_path
 def test_a_setting_that_diverges_is_last(tmp_path):
     points = grid({"critic_lr": [1e30, 1e-3]})
     run = dataclasses.replace(RUN, out=tmp_path / "run", evaluations=2)
-    result = sweep("ddpg", points, CONFIG, LOOP, run, halving=1, announce=quiet)
+    result = sweep("ddpg", points, CONFIG, LOOP, run, halving=1, log=quiet)
     assert [row["setting"] for row in result.table] == [1, 0]
     assert result.table[1]["iqm"] == -math.inf
     assert rows_of(run.out / "sweep.csv")[0]["mean"] == ""
@@ -198,7 +198,7 @@ def test_from_the_command_line(tmp_path, capsys):
     """One table printed, best first; the same folder is refused, and replaced when asked to be."""
     command = (
         "sweep td3 --env lqr --episode-length 10 --steps 60 --evaluations 1 --eval-episodes 1 --hidden 4 "
-        "--batch-size 4 --replay-capacity 100 --warmup-steps 40 --grid normalise_obs True False "
+        "--batch-size 4 --replay-capacity 100 --warmup-steps 40 --grid normalize_obs True False "
         f"--range actor_lr log 1e-4 1e-3 --sample 2 --out {tmp_path / 'run'}"
     )
     assert main(shlex.split(command)) == 0

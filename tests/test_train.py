@@ -12,9 +12,9 @@ from hypothesis import strategies as st
 from toys import counting, pixels, spec, wandering
 
 from ddpg_jax import DDPGConfig, LoopConfig, ddpg, train, trainer
-from ddpg_jax.core.environment import door
+from ddpg_jax.core.environment import env_from_functions
 from ddpg_jax.core.loop import chunk_bounds, means
-from ddpg_jax.core.replay import replay
+from ddpg_jax.core.replay import uniform_replay
 from ddpg_jax.core.types import Agent, Explorer, Learner
 
 LENGTH, SEEDS, WARMUP, STEPS = 7, 3, 17, 37  # the last two in vector steps
@@ -168,14 +168,14 @@ def test_chunks_cover_the_run(warmup, learning, chunks):
 def watcher(update, explore=lambda learner, carry, obs, first, clock, key: (jnp.zeros((2, 1)), carry)):
     """An agent that learns nothing; `update` sees what it is given."""
     explorer = Explorer(lambda num_envs: (), explore)
-    return Agent(lambda key: Learner({}, {}, {}), None, None, explorer, update, 0.9, replay)
+    return Agent(lambda key: Learner({}, {}, {}), None, None, explorer, update, 0.9, uniform_replay)
 
 
 @pytest.mark.parametrize("n_step", [1, 3])
 def test_images_that_are_stored_once_keep_their_true_successor(n_step):
     """Through time limits and restarts, in the loop: whatever is drawn, its `next_obs` comes k steps after `obs`."""
 
-    def update(learner, batch, key, tick):
+    def update(learner, batch, key, update_step):
         gap = (batch.next_obs.astype(int) - batch.obs.astype(int)).max(axis=-1)
         cut = batch.truncated & (batch.next_obs.max(axis=-1) != LENGTH)
         wrong = (gap != jnp.round(batch.reward)) | cut
@@ -197,11 +197,11 @@ def test_an_update_draws_from_all_that_is_stored_and_nothing_else():
     def count(key, time, action):
         return time + 1, time[None] + 1, 1.0, False, False
 
-    def update(learner, batch, key, tick):
+    def update(learner, batch, key, update_step):
         seen = {"oldest": batch.next_obs.min(), "newest": batch.next_obs.max()}
         return learner, {name: (value, jnp.ones(())) for name, value in seen.items()}
 
-    env = door(lambda key: (jnp.zeros(()), jnp.zeros(1)), count, spec((1,), 1, episode_length=1000))
+    env = env_from_functions(lambda key: (jnp.zeros(()), jnp.zeros(1)), count, spec((1,), 1, episode_length=1000))
     loop = LoopConfig(num_envs=2, batch_size=256, replay_capacity=10, warmup_steps=3, pool_size=1)
     run = trainer(env, watcher(update), loop)
     state, step = jax.jit(lambda key: run.prefill(run.init(key)))(jax.random.key(0)), jax.jit(run.train)
@@ -215,8 +215,10 @@ def test_no_key_is_used_twice():
     """What resets, steps, explores and updates are given, and what each makes of it by a split, is never the same."""
     keys, ticks, key_data = [], [], jax.random.key_data
 
-    def note(key, tick=-1):
-        jax.debug.callback(lambda key, tick: (keys.append(key), ticks.append(int(tick))), key_data(key), tick)
+    def note(key, update_step=-1):
+        jax.debug.callback(
+            lambda key, update_step: (keys.append(key), ticks.append(int(update_step))), key_data(key), update_step
+        )
 
     def reset(key):
         note(key)
@@ -230,16 +232,16 @@ def test_no_key_is_used_twice():
         note(key)
         return jnp.zeros((2, 1)), carry
 
-    def update(learner, batch, key, tick):
-        note(key, tick)
+    def update(learner, batch, key, update_step):
+        note(key, update_step)
         return learner, {}
 
-    env = door(reset, step, spec((1,), 1, episode_length=3))
+    env = env_from_functions(reset, step, spec((1,), 1, episode_length=3))
     loop = LoopConfig(num_envs=2, updates_per_step=3, batch_size=1, replay_capacity=8, warmup_steps=4, pool_size=6)
     whole = jax.jit(lambda key: train(key, env, watcher(update, explore), loop, steps=14, chunks=2))
     jax.block_until_ready(whole(jax.random.key(0)))
     jax.effects_barrier()
-    assert sorted(tick for tick in ticks if tick >= 0) == list(range(15))
+    assert sorted(update_step for update_step in ticks if update_step >= 0) == list(range(15))
     seen = jax.random.wrap_key_data(np.stack(keys))
     seen = jnp.concatenate([seen, jax.vmap(jax.random.split)(seen).ravel()])
     assert len(np.unique(jax.random.key_data(seen), axis=0)) == len(seen)

@@ -1,4 +1,4 @@
-"""envs/vet.py and door.py: an environment that cannot be learnt from is refused, and what is wrong with it named."""
+"""envs/vet.py and door.py: an environment that cannot be learned from is refused, and what is wrong with it named."""
 
 import jax
 import jax.numpy as jnp

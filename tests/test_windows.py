@@ -9,7 +9,7 @@ import pytest
 from toys import spec
 
 from ddpg_jax import SettingError
-from ddpg_jax.core.replay import latest, replay
+from ddpg_jax.core.replay import latest, uniform_replay
 from ddpg_jax.core.types import Transition
 
 KEY, GAMMA, LIMIT, N, STEPS = jax.random.key(0), 0.9, 6, 3, 40
@@ -53,7 +53,7 @@ def toy(image):
 @functools.partial(jax.jit, static_argnums=(0, 1, 2, 3))
 def sample(image, capacity, n_step, batch_size, taken, discount):
     """A minibatch after `taken` steps of the stream."""
-    memory, steps = replay(toy(image), N, capacity, batch_size, n_step, discount), transition(ROWS)
+    memory, steps = uniform_replay(toy(image), N, capacity, batch_size, n_step, discount), transition(ROWS)
 
     def add(clock, ring):
         return memory.add(ring, clock, jax.tree.map(lambda leaf: leaf[clock], steps))
@@ -97,7 +97,7 @@ def test_windows_are_those_of_the_list(image, n_step, taken):
 
 def test_images_are_stored_once():
     """The ring of a thousand images is a thousand images and a few last ones."""
-    memory = replay(toy(True), 1, 1000, 1)
+    memory = uniform_replay(toy(True), 1, 1000, 1)
     ring = jax.eval_shape(memory.init)
     assert ring.obs.shape[0] == 1001
     assert ring.next_obs.shape[0] == 1001 // LIMIT + 2

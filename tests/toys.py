@@ -5,7 +5,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from ddpg_jax.core.environment import door
+from ddpg_jax.core.environment import env_from_functions
 from ddpg_jax.core.types import Env, Spec
 
 
@@ -33,7 +33,7 @@ def counting(observe, length=20, terminates=False, reward=lambda time: 1.0) -> E
         return later, observe(later), reward(time), terminates & (later >= length), False
 
     obs = observe(jnp.zeros((), jnp.int32))
-    return door(reset, step, spec(obs.shape, 1, obs.dtype, length))
+    return env_from_functions(reset, step, spec(obs.shape, 1, obs.dtype, length))
 
 
 def clock(length=20):
@@ -57,7 +57,7 @@ def wandering(length=7) -> Env:
         x = 0.9 * x + 0.1 * action + 0.1 * jax.random.normal(key, (2,))
         return x, x, 1.0, False, False
 
-    return door(reset, step, spec((2,), 2, episode_length=length))
+    return env_from_functions(reset, step, spec((2,), 2, episode_length=length))
 
 
 def slow_but_for(names, *quick):

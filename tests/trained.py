@@ -6,7 +6,7 @@ import numpy as np
 from ddpg_jax import LoopConfig, RunConfig, Spec
 from ddpg_jax.core.types import TrainState
 from ddpg_jax.runs.registry import algorithms
-from ddpg_jax.runs.run_folder import described, write_config, write_evaluation
+from ddpg_jax.runs.run_folder import config_dict, write_config, write_evaluation
 from ddpg_jax.runs.saving import save_state
 
 LOW, HIGH = np.array([[-2.0], [0.5]], np.float32), np.array([[2.0], [3.0]], np.float32)  # no symmetry, two dimensions
@@ -30,11 +30,11 @@ def invented(shapes, seed=0):
 def make_run(folder, algorithm, spec=SPEC, seeds=2, best=4, **settings):
     """A folder that `load_policy` reads: seeds from 3, of which `best` did best."""
     made = algorithms()[algorithm]
-    config = made.config(**{"hidden": (4, 4), "optimiser": "sgd"} | settings)
+    config = made.config(**{"hidden": (4, 4), "optimizer": "sgd"} | settings)
     agent = made.make(config, spec)
     keys = jax.random.split(jax.random.key(0), seeds)
     learner = invented(jax.eval_shape(jax.vmap(agent.init), keys))
-    said = described(algorithm, RunConfig(env="toy", seeds=seeds, seed=3), LoopConfig(), config, spec)
+    said = config_dict(algorithm, RunConfig(env="toy", seeds=seeds, seed=3), LoopConfig(), config, spec)
     folder.mkdir(parents=True)
     write_config(folder, said)
     nothing = np.zeros((seeds, 1), np.float32)

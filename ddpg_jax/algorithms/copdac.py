@@ -11,16 +11,16 @@ from typing import Literal, NamedTuple
 import jax
 import jax.numpy as jnp
 
-from ddpg_jax.core.agent import LearningConfig, actor_role, examples, make_agent, optimiser
+from ddpg_jax.core.agent import LearningConfig, actor_role, examples, make_agent, optimizer
 from ddpg_jax.core.exploration import NoiseConfig, explorer
 from ddpg_jax.core.losses import td_loss, td_target
 from ddpg_jax.core.networks import Actor, Critic, NetworkConfig, network, shape
 from ddpg_jax.core.roles import Role
-from ddpg_jax.core.settings import check, setting, settings
+from ddpg_jax.core.settings import check, configclass, setting
 from ddpg_jax.core.types import Agent, Array, Key, Learner, Network, Spec, Transition, Variables
 
 
-@settings
+@configclass
 class COPDACConfig(NoiseConfig, NetworkConfig, LearningConfig):
     """Settings of COPDAC; floats are pytree leaves, the rest shapes the program.
 
@@ -35,7 +35,7 @@ class COPDACConfig(NoiseConfig, NetworkConfig, LearningConfig):
 
 
 def copdac_q(config: COPDACConfig, spec: Spec, actor: Network | None = None, value: Network | None = None) -> Agent:
-    """COPDAC-Q: the compatible critic learnt by Q-learning (Silver et al. 2014, section 4.4, eqs. 20 to 23).
+    """COPDAC-Q: the compatible critic learned by Q-learning (Silver et al. 2014, section 4.4, eqs. 20 to 23).
 
     Args:
       config, spec, actor: as for `ddpg`; the actor without running statistics.
@@ -50,12 +50,12 @@ def copdac_q(config: COPDACConfig, spec: Spec, actor: Network | None = None, val
         q = critic.q(params, learner, batch.obs, batch.action)  # [B]
         return td_loss(q, critic.target(learner, batch)), ({}, {"q": q.mean()})
 
-    roles = {"critic": Role(critic.init, critic_loss, optimiser(config, config.critic_lr, config.weight_decay))}
+    roles = {"critic": Role(critic.init, critic_loss, optimizer(config, config.critic_lr, config.weight_decay))}
     return _agent(config, spec, critic, roles)
 
 
 def copdac_gq(config: COPDACConfig, spec: Spec, actor: Network | None = None, value: Network | None = None) -> Agent:
-    """COPDAC-GQ: the compatible critic learnt by gradient Q-learning (Silver et al. 2014, section 4.4, eqs. 24 to 28).
+    """COPDAC-GQ: the compatible critic learned by gradient Q-learning (Silver et al. 2014, section 4.4, eqs. 24 to 28).
 
     Arguments and errors as for `copdac_q`. u covers the features of V too, whose curvature is neglected where V is no
     linear function; steps are those of a squared error, twice the paper's.
@@ -81,8 +81,8 @@ def copdac_gq(config: COPDACConfig, spec: Spec, actor: Network | None = None, va
         return jax.tree.map(jnp.zeros_like, critic.init(key))
 
     roles = {
-        "correction": Role(zeros, correction_loss, optimiser(config, config.correction_lr)),
-        "critic": Role(critic.init, critic_loss, optimiser(config, config.critic_lr, config.weight_decay)),
+        "correction": Role(zeros, correction_loss, optimizer(config, config.correction_lr)),
+        "critic": Role(critic.init, critic_loss, optimizer(config, config.critic_lr, config.weight_decay)),
     }
     return _agent(config, spec, critic, roles)
 
@@ -129,7 +129,7 @@ def _agent(config: COPDACConfig, spec: Spec, critic: _Compatible, roles: dict[st
     """The agent of this table, with the actor as its last row."""
 
     def actor_loss(params, learner, batch, key):
-        action, _ = critic.actor.train(params, batch.obs)  # [B, A]
+        action, _ = critic.actor.apply_train(params, batch.obs)  # [B, A]
         return -critic.q(learner.params["critic"], learner, batch.obs, action).mean(), ({}, {})
 
     def policy(learner, obs):

@@ -7,15 +7,23 @@ Its returns over several steps are `LoopConfig.n_step`, its many actors `LoopCon
 import jax
 import jax.numpy as jnp
 
-from ddpg_jax.core.agent import LearningConfig, TargetConfig, actor_role, critic_role, examples, follow, make_agent
+from ddpg_jax.core.agent import (
+    LearningConfig,
+    TargetConfig,
+    actor_role,
+    critic_role,
+    examples,
+    make_agent,
+    target_update,
+)
 from ddpg_jax.core.exploration import NoiseConfig, explorer
 from ddpg_jax.core.losses import cross_entropy, projected, td_target
 from ddpg_jax.core.networks import Actor, Critic, NetworkConfig, network, shape
-from ddpg_jax.core.settings import SettingError, check, setting, settings
+from ddpg_jax.core.settings import SettingError, check, configclass, setting
 from ddpg_jax.core.types import Agent, Network, Spec
 
 
-@settings
+@configclass
 class D4PGConfig(NoiseConfig, NetworkConfig, TargetConfig, LearningConfig):
     """Settings of D4PG; floats are pytree leaves, the rest shapes the program."""
 
@@ -45,16 +53,16 @@ def d4pg(config: D4PGConfig, spec: Spec, actor: Network | None = None, critic: N
         return jax.nn.softmax(logits) @ support
 
     def critic_loss(params, learner, batch, key):
-        next_action, _ = actor.train(learner.target_params["actor"], batch.next_obs)  # [B, A]
-        next_logits, _ = critic.train(learner.target_params["critic"], batch.next_obs, next_action)  # [B, K]
+        next_action, _ = actor.apply_train(learner.target_params["actor"], batch.next_obs)  # [B, A]
+        next_logits, _ = critic.apply_train(learner.target_params["critic"], batch.next_obs, next_action)  # [B, K]
         landed = jax.vmap(lambda atom: td_target(batch, atom, config.discount), out_axes=1)(support)  # [B, K]
         target = projected(landed, jax.nn.softmax(next_logits), support)
-        logits, mutated = critic.train(params, batch.obs, batch.action)  # [B, K]
+        logits, mutated = critic.apply_train(params, batch.obs, batch.action)  # [B, K]
         return cross_entropy(logits, target), (mutated, {"q": mean(logits).mean()})
 
     def actor_loss(params, learner, batch, key):
-        action, mutated = actor.train(params, batch.obs)  # [B, A]
-        logits, _ = critic.train(learner.params["critic"], batch.obs, action)  # [B, K]
+        action, mutated = actor.apply_train(params, batch.obs)  # [B, A]
+        logits, _ = critic.apply_train(learner.params["critic"], batch.obs, action)  # [B, K]
         return -mean(logits).mean(), (mutated, {})
 
     def policy(learner, obs):
@@ -64,8 +72,8 @@ def d4pg(config: D4PGConfig, spec: Spec, actor: Network | None = None, critic: N
         return mean(critic.apply(learner.params["critic"], obs, action))
 
     roles = {
-        "critic": critic_role(config, critic, obs, action, critic_loss, target=follow(config)),
-        "actor": actor_role(config, actor, obs, actor_loss, target=follow(config)),
+        "critic": critic_role(config, critic, obs, action, critic_loss, target=target_update(config)),
+        "actor": actor_role(config, actor, obs, actor_loss, target=target_update(config)),
     }
     return make_agent(config, spec, roles, policy, value, explorer(config, policy, spec.action_size))
 

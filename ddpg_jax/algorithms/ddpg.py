@@ -6,18 +6,18 @@ from ddpg_jax.core.agent import (
     actor_role,
     critic_role,
     examples,
-    follow,
     make_agent,
-    slow,
+    target_or_online,
+    target_update,
 )
 from ddpg_jax.core.exploration import NoiseConfig, explorer
 from ddpg_jax.core.losses import td_loss, td_target
 from ddpg_jax.core.networks import Actor, Critic, NetworkConfig, network, shape
-from ddpg_jax.core.settings import check, setting, settings
+from ddpg_jax.core.settings import check, configclass, setting
 from ddpg_jax.core.types import Agent, Network, Spec
 
 
-@settings
+@configclass
 class DDPGConfig(NoiseConfig, NetworkConfig, TargetConfig, LearningConfig):
     """Settings of DDPG in its modern form; floats are pytree leaves, the rest shapes the program."""
 
@@ -42,14 +42,14 @@ def ddpg(config: DDPGConfig, spec: Spec, actor: Network | None = None, critic: N
     obs, action = examples(spec)
 
     def critic_loss(params, learner, batch, key):
-        next_action, _ = actor.train(slow(learner, "actor"), batch.next_obs)  # [B, A]
-        next_q, _ = critic.train(slow(learner, "critic"), batch.next_obs, next_action)  # [B]
-        q, mutated = critic.train(params, batch.obs, batch.action)  # [B]
+        next_action, _ = actor.apply_train(target_or_online(learner, "actor"), batch.next_obs)  # [B, A]
+        next_q, _ = critic.apply_train(target_or_online(learner, "critic"), batch.next_obs, next_action)  # [B]
+        q, mutated = critic.apply_train(params, batch.obs, batch.action)  # [B]
         return td_loss(q, td_target(batch, next_q, config.discount)), (mutated, {"q": q.mean()})
 
     def actor_loss(params, learner, batch, key):
-        action, mutated = actor.train(params, batch.obs)  # [B, A]
-        q, _ = critic.train(learner.params["critic"], batch.obs, action)  # [B]
+        action, mutated = actor.apply_train(params, batch.obs)  # [B, A]
+        q, _ = critic.apply_train(learner.params["critic"], batch.obs, action)  # [B]
         return -q.mean(), (mutated, {})
 
     def policy(learner, obs):
@@ -59,7 +59,9 @@ def ddpg(config: DDPGConfig, spec: Spec, actor: Network | None = None, critic: N
         return critic.apply(learner.params["critic"], obs, action)
 
     roles = {
-        "critic": critic_role(config, critic, obs, action, critic_loss, target=follow(config)),
-        "actor": actor_role(config, actor, obs, actor_loss, target=follow(config) if config.target_actor else None),
+        "critic": critic_role(config, critic, obs, action, critic_loss, target=target_update(config)),
+        "actor": actor_role(
+            config, actor, obs, actor_loss, target=target_update(config) if config.target_actor else None
+        ),
     }
     return make_agent(config, spec, roles, policy, value, explorer(config, policy, spec.action_size))

@@ -11,12 +11,12 @@ from ddpg_jax.core.agent import LearningConfig, actor_role, critic_role, example
 from ddpg_jax.core.exploration import NoiseConfig, explorer
 from ddpg_jax.core.losses import td_loss, td_target
 from ddpg_jax.core.networks import Actor, Critic, NetworkConfig, network, shape
-from ddpg_jax.core.replay import latest, replay
-from ddpg_jax.core.settings import SettingError, check, settings
+from ddpg_jax.core.replay import latest, uniform_replay
+from ddpg_jax.core.settings import SettingError, check, configclass
 from ddpg_jax.core.types import Agent, Array, Memory, Network, Spec, Transition
 
 
-@settings
+@configclass
 class DPGConfig(NoiseConfig, NetworkConfig, LearningConfig):
     """Settings of DPG, on-policy and off-policy; floats are pytree leaves, the rest shapes the program."""
 
@@ -44,9 +44,9 @@ def dpg_on_policy(config: DPGConfig, spec: Spec, actor: Network | None = None, c
 def dpg_off_policy(config: DPGConfig, spec: Spec, actor: Network | None = None, critic: Network | None = None) -> Agent:
     """Off-policy deterministic actor-critic with a Q-learning critic, OPDAC-Q (section 4.2, eqs. 16 to 18).
 
-    Arguments and errors as for `ddpg`; the behaviour policy is `config.noise` around μ, remembered in a replay.
+    Arguments and errors as for `ddpg`; the behavior policy is `config.noise` around μ, remembered in a replay.
     """
-    return _dpg(config, spec, actor, critic, lambda batch, greedy: greedy, replay)
+    return _dpg(config, spec, actor, critic, lambda batch, greedy: greedy, uniform_replay)
 
 
 def _dpg(
@@ -64,14 +64,14 @@ def _dpg(
     obs, action = examples(spec)
 
     def critic_loss(params, learner, batch, key):
-        greedy, _ = actor.train(learner.params["actor"], batch.next_obs)  # [B, A]
-        next_q, _ = critic.train(learner.params["critic"], batch.next_obs, next_action(batch, greedy))  # [B]
-        q, mutated = critic.train(params, batch.obs, batch.action)  # [B]
+        greedy, _ = actor.apply_train(learner.params["actor"], batch.next_obs)  # [B, A]
+        next_q, _ = critic.apply_train(learner.params["critic"], batch.next_obs, next_action(batch, greedy))  # [B]
+        q, mutated = critic.apply_train(params, batch.obs, batch.action)  # [B]
         return td_loss(q, td_target(batch, next_q, config.discount)), (mutated, {"q": q.mean()})
 
     def actor_loss(params, learner, batch, key):
-        action, mutated = actor.train(params, batch.obs)  # [B, A]
-        q, _ = critic.train(learner.params["critic"], batch.obs, action)  # [B]
+        action, mutated = actor.apply_train(params, batch.obs)  # [B, A]
+        q, _ = critic.apply_train(learner.params["critic"], batch.obs, action)  # [B]
         return -q.mean(), (mutated, {})
 
     def policy(learner, obs):

@@ -8,19 +8,19 @@ from ddpg_jax.core.agent import (
     actor_role,
     critic_role,
     examples,
-    follow,
     make_agent,
-    optimiser,
+    optimizer,
+    target_update,
 )
 from ddpg_jax.core.exploration import stochastic
 from ddpg_jax.core.losses import squash, td_loss, td_target
 from ddpg_jax.core.networks import Critic, GaussianActor, NetworkConfig, ensemble, network, shape
 from ddpg_jax.core.roles import Role
-from ddpg_jax.core.settings import check, setting, settings
+from ddpg_jax.core.settings import check, configclass, setting
 from ddpg_jax.core.types import Agent, Network, Spec
 
 
-@settings
+@configclass
 class SACConfig(NetworkConfig, TargetConfig, LearningConfig):
     """Settings of SAC; floats are pytree leaves, the rest shapes the program."""
 
@@ -53,21 +53,21 @@ def sac(config: SACConfig, spec: Spec, actor: Network | None = None, critic: Net
         return jnp.exp(learner.params["temperature"]["params"])
 
     def critic_loss(params, learner, batch, key):
-        distribution, _ = actor.train(learner.params["actor"], batch.next_obs)
+        distribution, _ = actor.apply_train(learner.params["actor"], batch.next_obs)
         next_action, next_log_prob = squash(key, *distribution)  # [B, A], [B]
-        next_q, _ = twins.train(learner.target_params["critic"], batch.next_obs, next_action)  # [2, B]
+        next_q, _ = twins.apply_train(learner.target_params["critic"], batch.next_obs, next_action)  # [2, B]
         next_value = next_q.min(axis=0) - alpha(learner) * next_log_prob
-        q, mutated = twins.train(params, batch.obs, batch.action)  # [2, B]
+        q, mutated = twins.apply_train(params, batch.obs, batch.action)  # [2, B]
         return td_loss(q, td_target(batch, next_value, config.discount)), (mutated, {"q": q.mean()})
 
     def actor_loss(params, learner, batch, key):
-        distribution, mutated = actor.train(params, batch.obs)
+        distribution, mutated = actor.apply_train(params, batch.obs)
         action, log_prob = squash(key, *distribution)  # [B, A], [B]
-        q, _ = twins.train(learner.params["critic"], batch.obs, action)  # [2, B]
+        q, _ = twins.apply_train(learner.params["critic"], batch.obs, action)  # [2, B]
         return (alpha(learner) * log_prob - q.min(axis=0)).mean(), (mutated, {"entropy": -log_prob.mean()})
 
     def temperature_loss(params, learner, batch, key):
-        distribution, _ = actor.train(learner.params["actor"], batch.obs)
+        distribution, _ = actor.apply_train(learner.params["actor"], batch.obs)
         _, log_prob = squash(key, *distribution)
         temperature = jnp.exp(params["params"])
         return -temperature * (log_prob + target_entropy).mean(), ({}, {"alpha": temperature})
@@ -79,12 +79,12 @@ def sac(config: SACConfig, spec: Spec, actor: Network | None = None, critic: Net
         return twins.apply(learner.params["critic"], obs, action).min(axis=0)
 
     roles = {
-        "critic": critic_role(config, twins, obs, action, critic_loss, target=follow(config)),
+        "critic": critic_role(config, twins, obs, action, critic_loss, target=target_update(config)),
         "actor": actor_role(config, actor, obs, actor_loss),
         "temperature": Role(
             init=lambda key: {"params": jnp.log(jnp.asarray(config.temperature, jnp.float32))},
             loss=temperature_loss,
-            optimiser=optimiser(config, config.temperature_lr),
+            optimizer=optimizer(config, config.temperature_lr),
         ),
     }
     return make_agent(config, spec, roles, policy, value, stochastic(sample))

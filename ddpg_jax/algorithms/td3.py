@@ -3,15 +3,23 @@
 import jax
 import jax.numpy as jnp
 
-from ddpg_jax.core.agent import LearningConfig, TargetConfig, actor_role, critic_role, examples, follow, make_agent
+from ddpg_jax.core.agent import (
+    LearningConfig,
+    TargetConfig,
+    actor_role,
+    critic_role,
+    examples,
+    make_agent,
+    target_update,
+)
 from ddpg_jax.core.exploration import NoiseConfig, explorer
 from ddpg_jax.core.losses import td_loss, td_target
 from ddpg_jax.core.networks import Actor, Critic, NetworkConfig, ensemble, network, shape
-from ddpg_jax.core.settings import check, setting, settings
+from ddpg_jax.core.settings import check, configclass, setting
 from ddpg_jax.core.types import Agent, Network, Spec
 
 
-@settings
+@configclass
 class TD3Config(NoiseConfig, NetworkConfig, TargetConfig, LearningConfig):
     """Settings of TD3; floats are pytree leaves, the rest shapes the program."""
 
@@ -43,22 +51,22 @@ def td3(config: TD3Config, spec: Spec, actor: Network | None = None, critic: Net
     def critic_loss(params, learner, batch, key):
         noise = config.target_noise * jax.random.normal(key, batch.action.shape)
         noise = jnp.clip(noise, -config.target_noise_clip, config.target_noise_clip)
-        next_action, _ = actor.train(learner.target_params["actor"], batch.next_obs)  # [B, A]
+        next_action, _ = actor.apply_train(learner.target_params["actor"], batch.next_obs)  # [B, A]
         next_action = jnp.clip(next_action + noise, -1.0, 1.0)
-        next_q, _ = twins.train(learner.target_params["critic"], batch.next_obs, next_action)  # [2, B]
-        q, mutated = twins.train(params, batch.obs, batch.action)  # [2, B]
+        next_q, _ = twins.apply_train(learner.target_params["critic"], batch.next_obs, next_action)  # [2, B]
+        q, mutated = twins.apply_train(params, batch.obs, batch.action)  # [2, B]
         return td_loss(q, td_target(batch, next_q.min(axis=0), config.discount)), (mutated, {"q": q.mean()})
 
     def actor_loss(params, learner, batch, key):
-        action, mutated = actor.train(params, batch.obs)  # [B, A]
-        q, _ = critic.train(first(learner), batch.obs, action)  # [B]
+        action, mutated = actor.apply_train(params, batch.obs)  # [B, A]
+        q, _ = critic.apply_train(first(learner), batch.obs, action)  # [B]
         return -q.mean(), (mutated, {})
 
     def policy(learner, obs):
         return actor.apply(learner.params["actor"], obs)
 
     roles = {
-        "critic": critic_role(config, twins, obs, action, critic_loss, target=follow(config)),
-        "actor": actor_role(config, actor, obs, actor_loss, every=config.policy_delay, target=follow(config)),
+        "critic": critic_role(config, twins, obs, action, critic_loss, target=target_update(config)),
+        "actor": actor_role(config, actor, obs, actor_loss, every=config.policy_delay, target=target_update(config)),
     }
     return make_agent(config, spec, roles, policy, value, explorer(config, policy, spec.action_size))

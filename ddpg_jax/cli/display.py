@@ -53,7 +53,7 @@ def returns(row: Mapping[str, Any]) -> str:
 
 
 class Display:
-    """A context whose `announce` and `report` `run_experiment` calls."""
+    """A context whose `log` and `on_chunk` `run_experiment` calls."""
 
     def __init__(self, console: Console):
         self.console = console
@@ -79,11 +79,11 @@ class Display:
         if self._live:
             self._live.stop()
 
-    def announce(self, words: str) -> None:
+    def log(self, words: str) -> None:
         """Prints a line above the live table."""
         self.console.print(words, highlight=False, soft_wrap=True)
 
-    def report(self, row: dict[str, Any], plan: Any) -> None:
+    def on_chunk(self, row: dict[str, Any], plan: Any) -> None:
         """Shows the newest row of metrics."""
         speed, total = rates(row, self._previous), plan.steps(plan.bounds[-1])
         self._previous = row
@@ -91,7 +91,7 @@ class Display:
             self._progress.update(self._task, completed=row["steps"], total=total, rates=speed, visible=True)
             self._live.update(Group(table(row), self._progress))
         else:
-            self.announce(f"{row['steps']:>9,} of {total:,} steps  {row['seconds']:7.1f} s  {returns(row)}  {speed}")
+            self.log(f"{row['steps']:>9,} of {total:,} steps  {row['seconds']:7.1f} s  {returns(row)}  {speed}")
 
 
 def table(row: Mapping[str, Any]) -> Table:

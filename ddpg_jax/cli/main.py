@@ -20,7 +20,7 @@ from ddpg_jax.cli.sweep import Search, run_sweep
 from ddpg_jax.cli.train import Hosts, resume, run_train
 from ddpg_jax.core.loop import LoopConfig
 from ddpg_jax.core.settings import SettingError
-from ddpg_jax.runs.presets import BEST, Preset, recipes, searched
+from ddpg_jax.runs.presets import BEST, Preset, presets_for, searched
 from ddpg_jax.runs.registry import algorithms
 
 COMMANDS = ("train", "sweep", "resume", "evaluate", "plot", "report", "render", "export", "envs", "bench")
@@ -103,7 +103,7 @@ def _command(
     from ddpg_jax.runs.plan import RunConfig
 
     asked, envs = _given("--preset", args), _given("--env", args)
-    named = recipes(name, envs[-1] if envs else RunConfig.env)
+    named = presets_for(name, envs[-1] if envs else RunConfig.env)
     chosen = named.get(asked[-1]) if asked else None
     chosen = chosen or Preset("", name, {}, {}, {})
     kind = algorithms()[name].config
@@ -127,7 +127,7 @@ def _command(
 
         return command
 
-    about = Doc(f"a recipe that sets the defaults below: {known}")
+    about = Doc(f"a preset that sets the defaults below: {known}")
     hints = {"run": RunConfig, "loop": LoopConfig, "config": kind, "extra": extra_kind}
     bound.__annotations__ = {"preset": Annotated[str | None, about], **hints}
     return bound

@@ -54,7 +54,7 @@ def run_render(
         fps=fps,
         max_steps=max_steps,
         overwrite=overwrite,
-        announce=console.print,
+        log=console.print,
     )
     for episode, (total, length) in enumerate(zip(film.returns, film.lengths, strict=True), 1):
         console.print(f"seed {film.seed}, episode {episode}: return {total:,.1f} in {length:,} steps")

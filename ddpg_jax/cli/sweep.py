@@ -13,7 +13,7 @@ from typing_extensions import Doc
 from ddpg_jax.cli.display import short
 from ddpg_jax.cli.train import Hosts, prepare_for, together
 from ddpg_jax.core.settings import SettingError, check, count
-from ddpg_jax.sweeps.search_space import Point, Range, grid, read, sampled
+from ddpg_jax.sweeps.search_space import Range, Trial, grid, read, sampled
 
 SHOWN = 20  # settings in the printed table
 
@@ -37,12 +37,12 @@ class Search:
     sample: Annotated[int | None, Doc("how many random draws of all ranges together")] = None
     sample_seed: Annotated[int, Doc("seed of those draws")] = 0
     halving: Annotated[int, Doc("how many times, evenly over the run, the worse half of the settings ends")] = 0
-    replace: Annotated[
+    pbt: Annotated[
         bool, Doc("with halving: their places go to copies of the better half, with their numbers perturbed")
     ] = False
     others: Hosts = dataclasses.field(default_factory=Hosts)
 
-    def points(self, groups: tuple[Any, ...]) -> list[Point]:
+    def trials(self, groups: tuple[Any, ...]) -> list[Trial]:
         """The settings to try, of these groups of settings.
 
         Raises:
@@ -62,16 +62,16 @@ class Search:
         if self.sample is not None:
             count("sample", self.sample)
         drawn = sampled(self.sample, ranges, self.sample_seed) if self.sample else [{}]
-        return [draw | point for draw, point in itertools.product(drawn, grid(dict(axes)))]
+        return [draw | trial for draw, trial in itertools.product(drawn, grid(dict(axes)))]
 
 
 def run_sweep(name: str, search: Search, run: Any, loop: Any, config: Any) -> None:
     """Sweeps and prints the table."""
     from ddpg_jax.sweeps.sweep import sweep
 
-    points = search.points((config, loop))
-    prepare_for(check(run).replace(seeds=run.seeds * len(points)), loop, config, search.others)
-    experiment = functools.partial(sweep, name, points, config, loop, run, search.halving, search.replace)
+    trials = search.trials((config, loop))
+    prepare_for(check(run).replace(seeds=run.seeds * len(trials)), loop, config, search.others)
+    experiment = functools.partial(sweep, name, trials, config, loop, run, search.halving, search.pbt)
     swept, console = together(search.others, search.others.join(), experiment)
     table = Table(title=f"interquartile mean of {run.seeds} seed(s), 95% interval")
     for head in swept.table[0]:

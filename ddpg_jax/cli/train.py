@@ -28,7 +28,7 @@ class Hosts:
     distributed: Annotated[
         bool,
         Doc("this is one of several processes (on a CPU each is one device); by default if srun or mpirun says so"),
-    ] = dataclasses.field(default_factory=multihost.launched)
+    ] = dataclasses.field(default_factory=multihost.launched_by_cluster)
     coordinator: Annotated[str | None, Doc("HOST:PORT of process 0; by default found out from the cluster")] = None
     processes: Annotated[int | None, Doc("how many; by default as the cluster says")] = None
     process: Annotated[int | None, Doc("which of them this is, from 0; by default as the cluster says")] = None
@@ -40,8 +40,8 @@ class Hosts:
             if (self.coordinator, self.processes, self.process) != (None, None, None):
                 raise SettingError("distributed must be given with coordinator, processes and process.")
             return True
-        multihost.join(self.coordinator, self.processes, self.process)
-        return multihost.first()
+        multihost.initialize(self.coordinator, self.processes, self.process)
+        return multihost.is_main()
 
 
 def run_train(name: str, others: Hosts, run: Any, loop: LoopConfig, config: Any) -> int:
@@ -67,7 +67,7 @@ def _show(others: Hosts, experiment: Callable[..., Any]) -> int:
     """Runs an experiment until it ends or is asked to, prints its table and returns the exit code."""
     speaks = others.join()  # before signals are ours: JAX's runtime would take them
     with Stop(functools.partial(print, file=sys.stderr, flush=True)) as stop:
-        result, console = together(others, speaks, functools.partial(experiment, stop=stop))
+        result, console = together(others, speaks, functools.partial(experiment, should_stop=stop))
     run = result.run
     console.print(table_of(result.table, f"{run.eval_episodes} deterministic episodes per seed"))
     written = sorted(path.name for path in result.folder.glob("[!.]*"))
@@ -86,12 +86,12 @@ def together(others: Hosts, speaks: bool, experiment: Callable[..., Any]) -> tup
 
     try:
         with Display(Console(stderr=False, quiet=others.quiet or not speaks)) as display:
-            return experiment(announce=display.announce, report=display.report), display.console
+            return experiment(log=display.log, on_chunk=display.on_chunk), display.console
     except jax.errors.JaxRuntimeError as error:
         if not others.distributed:
             raise
         print(f"error: {LOST} ({str(error).splitlines()[0][:200]})", file=sys.stderr, flush=True)
-        multihost.leave(3)
+        multihost.exit_now(3)
 
 
 def resume(

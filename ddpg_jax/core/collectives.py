@@ -11,7 +11,7 @@ import jax
 DATA = "data"  # the mesh axis over which an agent's environments, replay and minibatches are divided
 
 
-def size() -> int:
+def num_shards() -> int:
     """How many devices share the agent that is being traced."""
     try:
         return jax.lax.axis_size(DATA)
@@ -19,16 +19,16 @@ def size() -> int:
         return 1
 
 
-def index() -> Any:
+def shard_index() -> Any:
     """Which of them this is, from 0."""
-    return jax.lax.axis_index(DATA) if size() > 1 else 0
+    return jax.lax.axis_index(DATA) if num_shards() > 1 else 0
 
 
-def least(array: jax.Array) -> jax.Array:
-    """The elementwise least over the devices."""
-    return jax.lax.pmin(array, DATA) if size() > 1 else array
+def pmin(array: jax.Array) -> jax.Array:
+    """Returns the elementwise minimum over the devices."""
+    return jax.lax.pmin(array, DATA) if num_shards() > 1 else array
 
 
-def mean(tree: Any) -> Any:
+def pmean(tree: Any) -> Any:
     """The mean of every leaf over the devices, each of which holds an equal share of the data."""
-    return jax.lax.pmean(tree, DATA) if size() > 1 else tree
+    return jax.lax.pmean(tree, DATA) if num_shards() > 1 else tree

@@ -16,13 +16,13 @@ ADAM_B2 = 0.999  # optax's default, which all our tables use
 
 
 def diagnostics(
-    agent: Agent, learner: Learner, played: Episodes, clock: Any, num_envs: int, reward_scale: Any = 1.0
+    agent: Agent, learner: Learner, played: Episodes, vector_step: Any, num_envs: int, reward_scale: Any = 1.0
 ) -> dict[str, Array]:
     """Numbers [] about a learner.
 
     Args:
       played: episodes of its policy, with the agent's discount.
-      clock: vector steps so far, of `num_envs` environments.
+      vector_step: vector steps so far, of `num_envs` environments.
       reward_scale: the factor on rewards in `agent.value`.
 
     Returns:
@@ -50,7 +50,7 @@ def diagnostics(
             share = 1 - ADAM_B2 ** jnp.maximum(adam.count, 1)
             found[f"{role}/grad_norm"] = jnp.sqrt(optax.tree.sum(adam.nu) / share)
     if agent.explorer.scale is not None:
-        found["noise_scale"] = jnp.mean(jnp.asarray(agent.explorer.scale(clock, num_envs), jnp.float32))
+        found["noise_scale"] = jnp.mean(jnp.asarray(agent.explorer.scale(vector_step, num_envs), jnp.float32))
     return found
 
 

@@ -1,6 +1,7 @@
-"""The environment's door: inside, actions live in [-1, 1], `discount` is data and episodes restart by a policy.
+"""Environments as pure functions: actions in [-1, 1], `discount` as data, automatic resets.
 
-`door` turns two plain functions of an environment into an `Env`; `vectorise` turns an `Env` into N that restart.
+`env_from_functions` turns an environment's `reset` and `step` into an `Env`; `vectorize` turns an `Env` into N of
+them that reset automatically.
 """
 
 from collections.abc import Callable
@@ -11,14 +12,14 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from ddpg_jax.core.rng import below
+from ddpg_jax.core.rng import randint
 from ddpg_jax.core.settings import SettingError
 from ddpg_jax.core.types import Array, Env, EnvState, Key, Spec, Transition, VecEnv, VecEnvState
 
-Restart = Literal["pool", "every-step", "cached"]
+ResetMode = Literal["pool", "every-step", "cached"]
 
 
-def door(
+def env_from_functions(
     reset: Callable[[Key], tuple[Any, Array]],
     step: Callable[[Key, Any, Array], tuple[Any, Array, Array, Array, Array]],
     spec: Spec,
@@ -28,7 +29,7 @@ def door(
     Args:
       reset: key -> (state, obs).
       step: (key, state, action in the environment's own shape and units) -> (state, obs, reward, terminated,
-        truncated), without a restart.
+        truncated), without a reset.
       spec: shapes, bounds, `episode_length` and `action_repeat`. Rewards of repeated steps are added; an episode
         that ends during the repetition stays at its end.
     """
@@ -61,11 +62,11 @@ def door(
     return Env(begin, act, spec)
 
 
-def vectorise(env: Env, num_envs: int, restart: Restart = "pool", pool_size: int = 64) -> VecEnv:
+def vectorize(env: Env, num_envs: int, reset_mode: ResetMode = "pool", pool_size: int = 64) -> VecEnv:
     """N copies of `env`; one whose episode has ended goes on from an initial state.
 
     Args:
-      restart: where that state comes from. "pool": drawn at random from `pool_size` states that `refresh` makes
+      reset_mode: where that state comes from. "pool": drawn at random from `pool_size` states that `refresh` makes
         anew (once a chunk). "every-step": a fresh reset, computed on every step for every environment. "cached": the
         environment's own first state, for ever (what Brax's wrapper does).
       pool_size: P, the states to draw from under "pool".
@@ -76,24 +77,24 @@ def vectorise(env: Env, num_envs: int, restart: Restart = "pool", pool_size: int
     """
 
     def fill(key):
-        return jax.vmap(env.reset)(jax.random.split(key, pool_size if restart == "pool" else num_envs))
+        return jax.vmap(env.reset)(jax.random.split(key, pool_size if reset_mode == "pool" else num_envs))
 
     def reset(key):
         env_key, pool_key = jax.random.split(key)
         first = jax.vmap(env.reset)(jax.random.split(env_key, num_envs))
-        pool = {"pool": lambda: fill(pool_key), "every-step": lambda: None, "cached": lambda: copy(first)}[restart]()
+        pool = {"pool": lambda: fill(pool_key), "every-step": lambda: None, "cached": lambda: copy(first)}[reset_mode]()
         return VecEnvState(first, pool, jnp.zeros(num_envs), jnp.zeros(num_envs, jnp.int32))
 
     def refresh(key, state):
-        return replace(state, pool=fill(key)) if restart == "pool" else state
+        return replace(state, pool=fill(key)) if reset_mode == "pool" else state
 
     def initial_states(key, pool):
-        if restart == "pool":
+        if reset_mode == "pool":
             # A random rotation for every `pool_size` environments: as even as a draw for each, and much cheaper.
-            rotation = jnp.repeat(below(key, (-(-num_envs // pool_size),), pool_size), pool_size)[:num_envs]
+            rotation = jnp.repeat(randint(key, (-(-num_envs // pool_size),), pool_size), pool_size)[:num_envs]
             index = (rotation + jnp.arange(num_envs)) % pool_size
             return jax.tree.map(lambda leaf: leaf[index], pool)
-        return fill(key) if restart == "every-step" else pool
+        return fill(key) if reset_mode == "every-step" else pool
 
     def step(key, state, action):
         new, transition = jax.vmap(env.step)(jax.random.split(key, num_envs), state.env, action)
@@ -103,14 +104,14 @@ def vectorise(env: Env, num_envs: int, restart: Restart = "pool", pool_size: int
         # Most steps end nothing, and then no start is drawn; under `vmap` over seeds it always is.
         draw = lambda: initial_states(jax.random.fold_in(key, num_envs), state.pool)  # noqa: E731
         fresh = jax.lax.cond(ended.any(), draw, lambda: state.env)
-        begun = jax.vmap(select)(ended, fresh, new)
+        begun = jax.vmap(tree_where)(ended, fresh, new)
         returns, lengths = jnp.where(ended, 0, returns), jnp.where(ended, 0, lengths)  # 0 after a NaN, too
         return VecEnvState(begun, state.pool, returns, lengths), transition, metrics
 
     return VecEnv(reset, refresh, step)
 
 
-def select(condition: Array, true: Any, false: Any) -> Any:
+def tree_where(condition: Array, true: Any, false: Any) -> Any:
     """`true` where `condition` [] holds, else `false`, for trees that may hold typed keys."""
     return jax.tree.map(lambda a, b: jnp.where(condition, a, b), true, false)
 
@@ -152,7 +153,7 @@ def _repeated(once: Callable[..., tuple], times: int) -> Callable[..., tuple]:
         def body(carry, key):
             state, total, terminated, truncated = carry
             new, reward, new_terminated, new_truncated = once(key, state, action)
-            return select(terminated | truncated, carry, (new, total + reward, new_terminated, new_truncated)), None
+            return tree_where(terminated | truncated, carry, (new, total + reward, new_terminated, new_truncated)), None
 
         start = (state, jnp.zeros(()), jnp.zeros((), bool), jnp.zeros((), bool))
         return jax.lax.scan(body, start, jax.random.split(key, times))[0]

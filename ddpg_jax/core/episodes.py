@@ -7,7 +7,7 @@ import jax
 import jax.numpy as jnp
 from flax import struct
 
-from ddpg_jax.core.environment import select
+from ddpg_jax.core.environment import tree_where
 from ddpg_jax.core.settings import SettingError
 from ddpg_jax.core.types import Array, Env, Key
 
@@ -62,20 +62,20 @@ def play(
         return ~carry[1].all()
 
     def step(carry):
-        states, ended, result, clock = carry
-        keys = jax.random.split(jax.random.fold_in(step_key, clock), episodes)
+        states, ended, result, vector_step = carry
+        keys = jax.random.split(jax.random.fold_in(step_key, vector_step), episodes)
         new, transition = jax.vmap(env.step)(keys, states, policy(states.obs))
         reward = jnp.where(ended, 0, transition.reward)
         result = replace(
             result,
             returns=result.returns + reward,
             lengths=result.lengths + ~ended,
-            discounted=result.discounted + discount**clock * reward,
+            discounted=result.discounted + discount**vector_step * reward,
             saturated=result.saturated + (~ended & (jnp.abs(transition.action) > SATURATED).any(axis=-1)),
             terminated=result.terminated | (~ended & transition.terminated),
         )
-        states = jax.vmap(select)(ended, states, new)
-        return states, ended | transition.ended, result, clock + 1
+        states = jax.vmap(tree_where)(ended, states, new)
+        return states, ended | transition.ended, result, vector_step + 1
 
     zeros, none, no = jnp.zeros(episodes), jnp.zeros(episodes, jnp.int32), jnp.zeros(episodes, bool)
     nothing = Episodes(zeros, none, zeros, none, no, first.obs, first.obs)

@@ -7,14 +7,14 @@ import jax
 import jax.numpy as jnp
 import optax
 
-from ddpg_jax.core.collectives import index, size
-from ddpg_jax.core.settings import SettingError, setting, settings
+from ddpg_jax.core.collectives import num_shards, shard_index
+from ddpg_jax.core.settings import SettingError, configclass, setting
 from ddpg_jax.core.types import Array, Explorer, Key, Learner
 
-Scale = Callable[[Array, int], Any]  # (clock, N) -> σ, [] or [N, 1]
+Scale = Callable[[Array, int], Any]  # (vector_step, N) -> σ, [] or [N, 1]
 
 
-@settings
+@configclass
 class NoiseConfig:
     """How a deterministic policy explores."""
 
@@ -22,7 +22,7 @@ class NoiseConfig:
         default="gaussian", help="exploration; tanh-gaussian: before the squashing, ou: Ornstein-Uhlenbeck"
     )
     noise_scale: float = setting(default=0.1, help="σ of the noise, in half-ranges, or before the tanh", low=0)
-    noise_spread: float | None = setting(
+    noise_scale_max: float | None = setting(
         default=None,
         help="σ in the last environment, linear from noise_scale in the first; none: one σ",
         low=0,
@@ -51,8 +51,8 @@ def explorer(config: NoiseConfig, policy: Callable[[Learner, Array], Array], act
     chosen = kinds[config.noise]()
 
     def init(num_envs):
-        if config.noise_spread is not None and num_envs * size() == 1:
-            raise SettingError("noise_spread must be None where num_envs is 1: there is nothing to spread over.")
+        if config.noise_scale_max is not None and num_envs * num_shards() == 1:
+            raise SettingError("noise_scale_max must be None where num_envs is 1: there is nothing to spread over.")
         return chosen.init(num_envs)
 
     return Explorer(init, chosen.act, scale)
@@ -64,15 +64,15 @@ def scales(config: NoiseConfig) -> Scale:
     N environments are those of one device; where several share an agent, theirs count too.
     """
 
-    def scale(clock: Array, num_envs: int) -> Any:
+    def scale(vector_step: Array, num_envs: int) -> Any:
         sigma: Any = config.noise_scale
-        total = num_envs * size()
-        if config.noise_spread is not None:
-            every_sigma = jnp.linspace(config.noise_scale, config.noise_spread, total)[:, None]
-            sigma = jax.lax.dynamic_slice_in_dim(every_sigma, num_envs * index(), num_envs)
+        total = num_envs * num_shards()
+        if config.noise_scale_max is not None:
+            every_sigma = jnp.linspace(config.noise_scale, config.noise_scale_max, total)[:, None]
+            sigma = jax.lax.dynamic_slice_in_dim(every_sigma, num_envs * shard_index(), num_envs)
         if config.noise_final is not None:
-            vector_steps = config.noise_steps / total  # the product with the clock could overflow
-            sigma *= optax.linear_schedule(1.0, config.noise_final, vector_steps)(clock)
+            vector_steps = config.noise_steps / total  # the product with the vector_step could overflow
+            sigma *= optax.linear_schedule(1.0, config.noise_final, vector_steps)(vector_step)
         return sigma
 
     return scale
@@ -81,7 +81,7 @@ def scales(config: NoiseConfig) -> Scale:
 def uniform(action_size: int) -> Explorer:
     """Ignores the policy and covers the whole box: the warm-up."""
 
-    def act(learner, carry, obs, first, clock, key):
+    def act(learner, carry, obs, first, vector_step, key):
         return jax.random.uniform(key, (first.shape[0], action_size), minval=-1.0, maxval=1.0), carry
 
     return Explorer(lambda num_envs: (), act)
@@ -95,9 +95,9 @@ def gaussian(policy: Callable[[Learner, Array], Array], scale: Scale) -> Explore
       scale: σ, in half-ranges of each action dimension.
     """
 
-    def act(learner, carry, obs, first, clock, key):
+    def act(learner, carry, obs, first, vector_step, key):
         action = policy(learner, obs)
-        noise = scale(clock, len(action)) * jax.random.normal(key, action.shape, action.dtype)
+        noise = scale(vector_step, len(action)) * jax.random.normal(key, action.shape, action.dtype)
         return jnp.clip(action + noise, -1.0, 1.0), carry
 
     return Explorer(lambda num_envs: (), act)
@@ -109,11 +109,11 @@ def tanh_gaussian(policy: Callable[[Learner, Array], Array], scale: Scale) -> Ex
     Arguments as for `gaussian`, but σ is in units of u.
     """
 
-    def act(learner, carry, obs, first, clock, key):
+    def act(learner, carry, obs, first, vector_step, key):
         action = policy(learner, obs)
         inside = 1 - jnp.finfo(action.dtype).epsneg  # a tanh that has rounded to 1 would come from infinity
         u = jnp.arctanh(jnp.clip(action, -inside, inside))
-        return jnp.tanh(u + scale(clock, len(action)) * jax.random.normal(key, action.shape, action.dtype)), carry
+        return jnp.tanh(u + scale(vector_step, len(action)) * jax.random.normal(key, action.shape, action.dtype)), carry
 
     return Explorer(lambda num_envs: (), act)
 
@@ -131,9 +131,9 @@ def ornstein_uhlenbeck(
     The carry is x [N, A], one process per environment.
     """
 
-    def act(learner, carry, obs, first, clock, key):
+    def act(learner, carry, obs, first, vector_step, key):
         carry = jnp.where(first[:, None], 0.0, carry)
-        carry = carry - theta * carry + scale(clock, len(carry)) * jax.random.normal(key, carry.shape)
+        carry = carry - theta * carry + scale(vector_step, len(carry)) * jax.random.normal(key, carry.shape)
         return jnp.clip(policy(learner, obs) + carry, -1.0, 1.0), carry
 
     return Explorer(lambda num_envs: jnp.zeros((num_envs, action_size)), act)
@@ -142,9 +142,9 @@ def ornstein_uhlenbeck(
 def epsilon_uniform(explorer: Explorer, epsilon: Array | float) -> Explorer:
     """With probability ε an environment tries a uniformly random action, else what `explorer` tries."""
 
-    def act(learner, carry, obs, first, clock, key):
+    def act(learner, carry, obs, first, vector_step, key):
         explore_key, coin_key, uniform_key = jax.random.split(key, 3)
-        action, carry = explorer.act(learner, carry, obs, first, clock, explore_key)
+        action, carry = explorer.act(learner, carry, obs, first, vector_step, explore_key)
         coin = jax.random.bernoulli(coin_key, epsilon, (action.shape[0], 1))
         return jnp.where(coin, jax.random.uniform(uniform_key, action.shape, minval=-1.0), action), carry
 
@@ -154,7 +154,7 @@ def epsilon_uniform(explorer: Explorer, epsilon: Array | float) -> Explorer:
 def stochastic(sample: Callable[[Learner, Array, Key], tuple[Array, Any]]) -> Explorer:
     """Tries what a stochastic policy draws; `sample` gives (action [N, A], anything)."""
 
-    def act(learner, carry, obs, first, clock, key):
+    def act(learner, carry, obs, first, vector_step, key):
         return sample(learner, obs, key)[0], carry
 
     return Explorer(lambda num_envs: (), act)

@@ -1,4 +1,4 @@
-"""The layers that networks are made of: linear, convolution, norm, initialised as the paper does but for the biases of
+"""The layers that networks are made of: linear, convolution, norm, initialized as the paper does but for the biases of
 convolutions."""
 
 import math
@@ -8,7 +8,7 @@ import flax.linen as nn
 import jax
 import jax.numpy as jnp
 
-from ddpg_jax.core.collectives import DATA, size
+from ddpg_jax.core.collectives import DATA, num_shards
 from ddpg_jax.core.types import Array
 
 ACTIVATIONS = {"relu": nn.relu, "leaky-relu": nn.leaky_relu, "elu": nn.elu, "swish": nn.swish, "tanh": nn.tanh}
@@ -54,7 +54,7 @@ class Norm(nn.Module):
     @nn.compact
     def __call__(self, x: Array) -> Array:
         if self.kind == "batch":
-            axis = DATA if size() > 1 else None
+            axis = DATA if num_shards() > 1 else None
             return nn.BatchNorm(use_running_average=not self.is_mutable_collection("batch_stats"), axis_name=axis)(x)
         return nn.LayerNorm()(x) if self.kind == "layer" else x
 

@@ -1,6 +1,6 @@
 """The loop: act, step the environments, store, sample, update, in one compiled program that never visits the host.
 
-The scan index (`clock`, in vector steps) is an argument of every step. Ring row, ring fill, update tick and
+The scan index (`vector_step`, in vector steps) is an argument of every step. Ring row, ring fill, update step and
 randomness derive from it, and under `vmap` over seeds it stays unbatched, so that a `lax.cond` on it stays a cond.
 """
 
@@ -11,17 +11,17 @@ from typing import Any, Literal
 import jax
 import jax.numpy as jnp
 
-from ddpg_jax.core.divergence import NEVER, freeze, look, unspoilt
-from ddpg_jax.core.environment import Restart, vectorise
+from ddpg_jax.core.divergence import NEVER, all_finite, check_finite, freeze_diverged
+from ddpg_jax.core.environment import ResetMode, vectorize
 from ddpg_jax.core.exploration import uniform
-from ddpg_jax.core.rng import fold
-from ddpg_jax.core.settings import SettingError, check, setting, settings
+from ddpg_jax.core.rng import fold_in_each
+from ddpg_jax.core.settings import SettingError, check, configclass, setting
 from ddpg_jax.core.types import Agent, Array, Env, Explorer, Key, Metrics, Trainer, TrainState
 
 
-@settings
+@configclass
 class LoopConfig:
-    """How data is gathered and how much is learnt from it; all static, all shared by every algorithm."""
+    """How data is gathered and how much is learned from it; all static, all shared by every algorithm."""
 
     num_envs: int = setting(default=1, help="environments N that step together", low=1)
     updates_per_step: int = setting(
@@ -33,7 +33,7 @@ class LoopConfig:
     warmup_steps: int = setting(
         default=1_000, help="environment steps with uniform random actions before learning", low=1
     )
-    restart: Restart = setting(
+    reset_mode: ResetMode = setting(
         default="pool",
         help="where a finished episode goes on: a pool of fresh states, a reset every step, or a cached state",
     )
@@ -49,16 +49,17 @@ def trainer(env: Env, agent: Agent, loop: LoopConfig = LoopConfig()) -> Trainer:
 
     Returns:
       init(key) -> state; prefill(state) -> state with `warmup_steps` uniform random steps stored;
-      train(state, clock, length) -> (state, metrics summed over `length` vector steps). `clock` starts at
+      train(state, vector_step, length) -> (state, metrics summed over `length` vector steps). `vector_step` starts at
       `Trainer.warmup`; `length` may be traced, so one compiled program serves every length. Where anything was not
-      finite, the learner stays as it was before `train`, for good (`TrainState.bad`).
-      refill(state, clock) -> state whose memory holds steps of the present policy instead of those that were lost.
+      finite, the learner stays as it was before `train`, for good (`TrainState.nonfinite_at`).
+      refill(state, vector_step) -> state whose memory holds steps of the present policy, where the replay was not
+      kept.
 
     Raises:
       SettingError: a setting has a value that cannot be used.
     """
     check(loop)
-    vec_env = vectorise(env, loop.num_envs, loop.restart, loop.pool_size)
+    vec_env = vectorize(env, loop.num_envs, loop.reset_mode, loop.pool_size)
     memory = agent.memory(env.spec, loop.num_envs, loop.replay_capacity, loop.batch_size, loop.n_step, agent.discount)
     warmup = -(-loop.warmup_steps // loop.num_envs)
 
@@ -71,63 +72,63 @@ def trainer(env: Env, agent: Agent, loop: LoopConfig = LoopConfig()) -> Trainer:
             noise=agent.explorer.init(loop.num_envs),
             learner=learner,
             memory=memory.init(),
-            bad=unspoilt(learner),
+            nonfinite_at=all_finite(learner),
         )
 
-    def interact(explorer: Explorer, state: TrainState, clock: Array, act_key: Key, env_key: Key) -> Any:
+    def interact(explorer: Explorer, state: TrainState, vector_step: Array, act_key: Key, env_key: Key) -> Any:
         running = state.env.env
-        action, noise = explorer.act(state.learner, state.noise, running.obs, running.time == 0, clock, act_key)
+        action, noise = explorer.act(state.learner, state.noise, running.obs, running.time == 0, vector_step, act_key)
         env_state, transition, metrics = vec_env.step(env_key, state.env, action)
-        learner, ring = agent.observe(state.learner, transition), memory.add(state.memory, clock, transition)
+        learner, ring = agent.observe(state.learner, transition), memory.add(state.memory, vector_step, transition)
         return replace(state, env=env_state, noise=noise, learner=learner, memory=ring), transition, metrics
 
     def prefill(state: TrainState) -> TrainState:
         explorer = uniform(env.spec.action_size)
 
-        def step(clock, state):
-            act_key, env_key = fold(state.keys[:2], clock)
-            random, *_ = interact(explorer, replace(state, noise=()), clock, act_key, env_key)
+        def step(vector_step, state):
+            act_key, env_key = fold_in_each(state.keys[:2], vector_step)
+            random, *_ = interact(explorer, replace(state, noise=()), vector_step, act_key, env_key)
             return replace(random, noise=state.noise)
 
         with jax.default_matmul_precision(loop.matmul_precision):
             return jax.lax.fori_loop(0, warmup, step, state)
 
-    def refill(state: TrainState, clock: Any) -> TrainState:
+    def refill(state: TrainState, vector_step: Any) -> TrainState:
         rows = -(-loop.replay_capacity // loop.num_envs) + 1  # a replay of images keeps a row more
-        keys = fold(fold(state.keys[:2], NEVER), clock)
+        keys = fold_in_each(fold_in_each(state.keys[:2], NEVER), vector_step)
 
         def step(past, state):
-            act_key, env_key = fold(keys, past)
+            act_key, env_key = fold_in_each(keys, past)
             return interact(agent.explorer, state, past, act_key, env_key)[0]
 
         with jax.default_matmul_precision(loop.matmul_precision):
             empty = replace(state, memory=memory.init())
-            filled = jax.lax.fori_loop(jnp.maximum(clock - rows, 0), clock, step, empty)
+            filled = jax.lax.fori_loop(jnp.maximum(vector_step - rows, 0), vector_step, step, empty)
         return replace(filled, learner=state.learner)  # no observation is counted twice
 
-    def learn(state: TrainState, clock: Array) -> tuple[TrainState, Metrics]:
-        def update(learner, tick):
-            sample_key, update_key = fold(state.keys[2:4], tick)
-            batch = memory.sample(state.memory, clock + 1, sample_key)  # [B, ...]
-            return agent.update(learner, batch, update_key, tick)
+    def learn(state: TrainState, vector_step: Array) -> tuple[TrainState, Metrics]:
+        def update(learner, update_step):
+            sample_key, update_key = fold_in_each(state.keys[2:4], update_step)
+            batch = memory.sample(state.memory, vector_step + 1, sample_key)  # [B, ...]
+            return agent.update(learner, batch, update_key, update_step)
 
-        tick = (clock - warmup) * loop.updates_per_step
-        learner, losses = accumulate(update, state.learner, tick, loop.updates_per_step)
+        update_step = (vector_step - warmup) * loop.updates_per_step
+        learner, losses = accumulate(update, state.learner, update_step, loop.updates_per_step)
         return replace(state, learner=learner), losses
 
-    def train_step(state: TrainState, clock: Array) -> tuple[TrainState, Metrics]:
-        act_key, env_key = fold(state.keys[:2], clock)
-        state, transition, metrics = interact(agent.explorer, state, clock, act_key, env_key)
-        state, losses = learn(state, clock)
-        bad = look(state.learner, state.bad, clock, transition, losses)
-        return replace(state, bad=bad), metrics | losses
+    def train_step(state: TrainState, vector_step: Array) -> tuple[TrainState, Metrics]:
+        act_key, env_key = fold_in_each(state.keys[:2], vector_step)
+        state, transition, metrics = interact(agent.explorer, state, vector_step, act_key, env_key)
+        state, losses = learn(state, vector_step)
+        nonfinite_at = check_finite(state.learner, state.nonfinite_at, vector_step, transition, losses)
+        return replace(state, nonfinite_at=nonfinite_at), metrics | losses
 
-    def train(state: TrainState, clock: Any, length: Any) -> tuple[TrainState, Metrics]:
-        clock = jnp.asarray(clock, jnp.int32)
-        state = replace(state, env=vec_env.refresh(jax.random.fold_in(state.keys[4], clock), state.env))
+    def train(state: TrainState, vector_step: Any, length: Any) -> tuple[TrainState, Metrics]:
+        vector_step = jnp.asarray(vector_step, jnp.int32)
+        state = replace(state, env=vec_env.refresh(jax.random.fold_in(state.keys[4], vector_step), state.env))
         with jax.default_matmul_precision(loop.matmul_precision):
-            trained, metrics = accumulate(train_step, state, clock, length)
-        return freeze(state, trained, clock + length), metrics
+            trained, metrics = accumulate(train_step, state, vector_step, length)
+        return freeze_diverged(state, trained, vector_step + length), metrics
 
     return Trainer(init, prefill, train, refill, warmup)
 

@@ -36,7 +36,7 @@ def td_loss(q: Array, target: Array) -> Array:
 def projected(atoms: Array, probability: Array, support: Array) -> Array:
     """Φ: a distribution on any atoms as one on those of `support` (Bellemare et al. 2017, equation 7).
 
-    An atom gives its probability to its two neighbours in the support, the nearer one having the greater share; beyond
+    An atom gives its probability to its two neighbors in the support, the nearer one having the greater share; beyond
     the support, all of it to the end.
 
     Args:
@@ -47,7 +47,7 @@ def projected(atoms: Array, probability: Array, support: Array) -> Array:
       [B, K] the probability of each atom of the support.
     """
     size = support.shape[-1]
-    gap = (support[-1] - support[0]) / (size - 1)  # from the ends, for the rounding of two neighbours would add up
+    gap = (support[-1] - support[0]) / (size - 1)  # from the ends, for the rounding of two neighbors would add up
     place = (jnp.clip(atoms, support[0], support[-1]) - support[0]) / gap  # in [0, K - 1]
 
     def all_pairs(place, probability):

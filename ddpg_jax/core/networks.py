@@ -1,8 +1,8 @@
 """Actors and critics as flax modules, and `network`, which turns a module into three pure functions.
 
-Batch norm: `train` uses the minibatch and moves the running statistics, `apply` uses the running ones. Within an update
-every network, the targets included, is normalised by the minibatch that it is given; acting and evaluation use the
-running statistics. With targets by running statistics DDPG as published stayed unsolved on Pendulum.
+Batch norm: `apply_train` uses the minibatch and updates the running statistics, `apply` uses the running ones. Within
+an update every network, the targets included, normalizes by the minibatch that it is given; acting and evaluation use
+the running statistics. With targets by running statistics, DDPG as published did not solve Pendulum.
 """
 
 from typing import Any, Literal, NamedTuple
@@ -12,11 +12,11 @@ import jax
 import jax.numpy as jnp
 
 from ddpg_jax.core.layers import ACTIVATIONS, Conv, Dense, Norm, flatten
-from ddpg_jax.core.settings import SettingError, setting, settings
+from ddpg_jax.core.settings import SettingError, configclass, setting
 from ddpg_jax.core.types import Array, Network, Spec
 
 
-@settings
+@configclass
 class NetworkConfig:
     """The networks of actor and critic; images go through three convolutions of 32 filters first."""
 
@@ -63,7 +63,8 @@ def shape(config: NetworkConfig, spec: Spec) -> Shape:
 def network(module: nn.Module) -> Network:
     """The module as pure functions of its variables.
 
-    `apply` evaluates (running statistics are used), `train` trains (they are moved and returned).
+    `apply` uses the running statistics of batch norm; `apply_train` uses those of the minibatch and returns both the
+    output and the updated running statistics.
     """
 
     def init(key, *x):
@@ -72,10 +73,10 @@ def network(module: nn.Module) -> Network:
     def apply(variables, *x):
         return module.apply(variables, *x)
 
-    def train(variables, *x):
+    def apply_train(variables, *x):
         return module.apply(variables, *x, mutable=["batch_stats"])
 
-    return Network(init, apply, train)
+    return Network(init, apply, apply_train)
 
 
 def ensemble(member: Network, size: int) -> Network:
@@ -87,7 +88,7 @@ def ensemble(member: Network, size: int) -> Network:
     def init(key, *x):
         return jax.vmap(lambda key: member.init(key, *x))(jax.random.split(key, size))
 
-    return Network(init, over_members(member.apply), over_members(member.train))
+    return Network(init, over_members(member.apply), over_members(member.apply_train))
 
 
 def torso(shape: Shape, obs: Array, action: Array | None = None) -> Array:

@@ -12,7 +12,7 @@ import jax
 import jax.numpy as jnp
 import optax
 
-from ddpg_jax.core.collectives import mean
+from ddpg_jax.core.collectives import pmean
 from ddpg_jax.core.types import Array, Key, Learner, Metrics, Transition, Variables
 
 # loss(params, learner, batch, key) -> [], (mutated statistics, {name: []}): the one signature an author writes
@@ -26,7 +26,7 @@ class Role(NamedTuple):
 
     init: Callable[[Key], Variables]
     loss: Loss
-    optimiser: optax.GradientTransformation
+    optimizer: optax.GradientTransformation
     every: int = 1  # updates between two steps of this role
     target: Target | None = None
 
@@ -52,13 +52,13 @@ def descend(name: str, role: Role, learner: Learner, batch: Transition, key: Key
     params = learner.params[name]
     gradient = jax.value_and_grad(role.loss, has_aux=True)
     (loss, (mutated, metrics)), grads = gradient(params, learner, batch, key)
-    updates, opt_state = role.optimiser.update(mean(grads), learner.opt_state[name], params)
+    updates, opt_state = role.optimizer.update(pmean(grads), learner.opt_state[name], params)
     params = optax.apply_updates(params, updates) | mutated
     learner = replace(learner, params=learner.params | {name: params}, opt_state=learner.opt_state | {name: opt_state})
     return learner, {f"{name}/{what}": (value, jnp.ones(())) for what, value in ({"loss": loss} | metrics).items()}
 
 
-def track(roles: dict[str, Role], learner: Learner, updates: Array) -> Learner:
+def update_targets(roles: dict[str, Role], learner: Learner, updates: Array) -> Learner:
     """Lets every slow copy follow its parameters once."""
     followed = {
         name: role.target(learner.params[name], learner.target_params[name], updates)
@@ -68,13 +68,13 @@ def track(roles: dict[str, Role], learner: Learner, updates: Array) -> Learner:
     return replace(learner, target_params=followed)
 
 
-def every(period: int, tick: Array, step: Callable[[Learner], tuple[Learner, Metrics]], learner: Learner) -> Any:
-    """Runs `step` on each `period`-th tick, and elsewhere leaves the learner and counts nothing."""
+def every(period: int, update_step: Array, step: Callable[[Learner], tuple[Learner, Metrics]], learner: Learner) -> Any:
+    """Runs `step` on each `period`-th update_step, and elsewhere leaves the learner and counts nothing."""
     if period == 1:
         return step(learner)
     _, skipped = jax.eval_shape(step, learner)
     nothing = jax.tree.map(lambda leaf: jnp.zeros(leaf.shape, leaf.dtype), skipped)
-    return jax.lax.cond((tick + 1) % period == 0, step, lambda learner: (learner, nothing), learner)
+    return jax.lax.cond((update_step + 1) % period == 0, step, lambda learner: (learner, nothing), learner)
 
 
 def actor_critic(roles: dict[str, Role]) -> tuple[Callable[[Key], Learner], Callable[..., tuple[Learner, Metrics]]]:
@@ -90,16 +90,21 @@ def actor_critic(roles: dict[str, Role]) -> tuple[Callable[[Key], Learner], Call
         params = {name: role.init(k) for (name, role), k in zip(roles.items(), keys, strict=True)}
         # A target that IS the online array could not be donated beside it.
         targets = {name: jax.tree.map(jnp.copy, params[name]) for name, role in roles.items() if role.target}
-        opt_state = {name: role.optimiser.init(params[name]) for name, role in roles.items()}
+        opt_state = {name: role.optimizer.init(params[name]) for name, role in roles.items()}
         return Learner(params, targets, opt_state)
 
-    def update(learner, batch, key, tick):
+    def update(learner, batch, key, update_step):
         metrics: Metrics = {}
         for (name, role), role_key in zip(roles.items(), jax.random.split(key, len(roles)), strict=True):
             step = lambda learner, name=name, role=role, key=role_key: descend(name, role, learner, batch, key)  # noqa: E731
-            learner, measured = every(role.every, tick, step, learner)
+            learner, measured = every(role.every, update_step, step, learner)
             metrics |= measured
-        learner, _ = every(slowest, tick, lambda learner: (track(roles, learner, (tick + 1) // slowest), {}), learner)
+        learner, _ = every(
+            slowest,
+            update_step,
+            lambda learner: (update_targets(roles, learner, (update_step + 1) // slowest), {}),
+            learner,
+        )
         return learner, metrics
 
     return init, update

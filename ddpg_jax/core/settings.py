@@ -22,7 +22,7 @@ INT32 = 2**31 - 1  # the device counts in int32
 
 
 def setting(*, default: Any, help: str, low: float | None = None, high: float | None = None) -> Any:
-    """A field of a `settings` class.
+    """A field of a `configclass`.
 
     Args:
       default: its value if none is given. A float makes the setting a pytree leaf, and so does None where a float is
@@ -34,7 +34,7 @@ def setting(*, default: Any, help: str, low: float | None = None, high: float | 
 
 
 @dataclass_transform(field_specifiers=(setting,))
-def settings(cls: type[T]) -> type[T]:
+def configclass(cls: type[T]) -> type[T]:
     """Makes `cls` a frozen `flax.struct` dataclass whose type hints carry the help text for the command line.
 
     Its base classes, if it has any, are groups of settings that it shares with others; nothing else is inherited.
@@ -49,7 +49,7 @@ def settings(cls: type[T]) -> type[T]:
     return struct.dataclass(cls)
 
 
-def is_number(cls: Any, name: str) -> bool:
+def is_traced(cls: Any, name: str) -> bool:
     """Whether a setting of this class is a leaf: another value of it compiles nothing."""
     return cls.__dataclass_fields__[name].metadata.get("pytree_node", True)
 

@@ -32,7 +32,7 @@ class Transition:
     discount: Array  # [...] float32
     truncated: Array  # [...] bool: ended by a time limit alone
     next_obs: Array  # [..., *O]
-    next_action: Array | None = None  # [..., A] really taken in next_obs; only a memory of the last steps knows it
+    next_action: Array | None = None  # [..., A] really num_added in next_obs; only a memory of the last steps knows it
 
     @property
     def terminated(self) -> Array:
@@ -51,7 +51,7 @@ def shown(what: Any, *parts: str) -> str:
 
 
 def entries(tree: Any) -> str:
-    """How many numbers a tree holds."""
+    """Returns how many numbers a tree holds."""
     return f"{sum(np.size(leaf) for leaf in jax.tree.leaves(tree)):,}"
 
 
@@ -101,7 +101,7 @@ class EnvState:
 
 
 class Env(NamedTuple):
-    """One environment, pure. It does not restart by itself: `vectorise` in envs/door.py does that."""
+    """One environment, pure. It does not restart by itself: `vectorize` in envs/door.py does that."""
 
     reset: Callable[[Key], EnvState]
     step: Callable[[Key, EnvState, Array], tuple[EnvState, Transition]]
@@ -133,11 +133,11 @@ class VecEnv(NamedTuple):
 
 
 class Network(NamedTuple):
-    """A flax module without the module: `apply` evaluates, `train` also returns the statistics it moved."""
+    """A flax module as pure functions: `apply` evaluates; `apply_train` also returns the updated running statistics."""
 
     init: Callable[..., Variables]
     apply: Callable[..., Any]
-    train: Callable[..., tuple[Any, Variables]]
+    apply_train: Callable[..., tuple[Any, Variables]]
 
 
 @struct.dataclass
@@ -147,7 +147,7 @@ class Learner:
     params: dict[str, Variables]
     target_params: dict[str, Variables]
     opt_state: dict[str, Any]
-    normaliser: Any = ()  # statistics of the observations, where the agent normalises them
+    normalizer: Any = ()  # statistics of the observations, where the agent normalizes them
 
     def __repr__(self) -> str:
         return shown(self, *(f"{role} {entries(params)}" for role, params in self.params.items()))
@@ -159,16 +159,16 @@ class Explorer(NamedTuple):
     init: Callable[[int], Any]  # init(N) -> carry
     act: Callable[
         [Learner, Any, Array, Array, Array, Key], tuple[Array, Any]
-    ]  # (learner, carry, obs, first, clock, key)
-    scale: Callable[[Array, int], Any] | None = None  # (clock, N) -> σ [] or [N, 1], of those that have one
+    ]  # (learner, carry, obs, first, vector_step, key)
+    scale: Callable[[Array, int], Any] | None = None  # (vector_step, N) -> σ [] or [N, 1], of those that have one
 
 
 class Memory(NamedTuple):
-    """A ring of vector steps. `clock` counts those already taken; nothing else is remembered."""
+    """A ring of vector steps. `vector_step` counts those already num_added; nothing else is remembered."""
 
     init: Callable[[], Any]
-    add: Callable[[Any, Array, Transition], Any]  # (ring, clock, step [N, ...]) -> ring
-    sample: Callable[[Any, Array, Key], Transition]  # (ring, steps taken, key) -> [B, ...]
+    add: Callable[[Any, Array, Transition], Any]  # (ring, vector_step, step [N, ...]) -> ring
+    sample: Callable[[Any, Array, Key], Transition]  # (ring, steps num_added, key) -> [B, ...]
 
 
 class Agent(NamedTuple):
@@ -181,7 +181,7 @@ class Agent(NamedTuple):
     act: Callable[[Learner, Array], Array]  # the greedy policy: (learner, obs [..., *O]) -> action [..., A]
     value: Callable[[Learner, Array, Array], Array]  # (learner, obs [..., *O], action [..., A]) -> Q [...]
     explorer: Explorer
-    update: Callable[[Learner, Transition, Key, Array], tuple[Learner, Metrics]]  # (learner, batch, key, tick)
+    update: Callable[[Learner, Transition, Key, Array], tuple[Learner, Metrics]]  # (learner, batch, key, update_step)
     discount: Array | float  # γ, for returns over several steps
     memory: Callable[..., Memory]  # (spec, num_envs, capacity, batch_size, n_step, γ)
     observe: Callable[[Learner, Transition], Learner] = lambda learner, step: learner  # a fresh step [N, ...]
@@ -195,8 +195,8 @@ class Agent(NamedTuple):
 class TrainState:
     """A whole training run between two steps. Under `vmap` over seeds every leaf leads with [S].
 
-    `bad` are the clocks at which quantities were first not finite (health.py). `numbers` are the settings by which this
-    run differs from its neighbours in a sweep: name -> [].
+    `nonfinite_at` holds the vector step at which each monitored quantity was first not finite (divergence.py).
+    `hyperparams` are the settings that differ from trial to trial of a sweep: name -> [].
     """
 
     keys: Key  # [5] for acting, the environments, sampling, updating, and for renewing the pool of starts
@@ -204,18 +204,18 @@ class TrainState:
     noise: Any
     learner: Learner
     memory: Any
-    bad: Array  # [Q] int32
-    numbers: dict[str, Array] = struct.field(default_factory=dict)
+    nonfinite_at: Array  # [Q] int32
+    hyperparams: dict[str, Array] = struct.field(default_factory=dict)
 
     def __repr__(self) -> str:
         return shown(self, repr(self.learner), f"memory {entries(self.memory)}")
 
 
 class Trainer(NamedTuple):
-    """The loop for one seed. `clock` counts vector steps and stays unbatched under `vmap` over seeds."""
+    """The loop for one seed. `vector_step` counts vector steps and stays unbatched under `vmap` over seeds."""
 
     init: Callable[[Key], TrainState]
-    prefill: Callable[[TrainState], TrainState]  # uniform random actions, clocks 0 to warmup - 1
-    train: Callable[[TrainState, Any, Any], tuple[TrainState, Metrics]]  # (state, clock, length)
-    refill: Callable[[TrainState, Any], TrainState]  # (state without its memory, clock)
+    prefill: Callable[[TrainState], TrainState]  # uniform random actions, vector_steps 0 to warmup - 1
+    train: Callable[[TrainState, Any, Any], tuple[TrainState, Metrics]]  # (state, vector_step, length)
+    refill: Callable[[TrainState, Any], TrainState]  # (state without its memory, vector_step)
     warmup: int  # vector steps of `prefill`

@@ -13,7 +13,7 @@ from ddpg_jax.core.settings import INT32, SettingError, check, count
 from ddpg_jax.deploy.policy import Policy, load_learners, load_policies
 from ddpg_jax.envs.make import make_env
 from ddpg_jax.runs import run_folder
-from ddpg_jax.runs.experiment import summarise
+from ddpg_jax.runs.experiment import summarize
 from ddpg_jax.runs.plan import RunConfig, episode_keys, options_of
 from ddpg_jax.runs.run_folder import read_config, rebuilt
 
@@ -79,7 +79,7 @@ def evaluate_run(folder: Path, episodes: int, seed: int = 0) -> dict[str, Any]:
     """Plays fresh episodes with every policy of a run folder.
 
     Returns:
-      environment, algorithm, episodes, and under "seeds" a row per seed as in `summarise`.
+      environment, algorithm, episodes, and under "seeds" a row per seed as in `summarize`.
 
     Raises:
       SettingError: the folder holds no run of ours, or a number cannot be used.
@@ -96,7 +96,7 @@ def evaluate_run(folder: Path, episodes: int, seed: int = 0) -> dict[str, Any]:
     def play(key, learner):
         return evaluate(key, env, lambda obs: agent.act(learner, obs), episodes)
 
-    table = summarise(run, jax.jit(jax.vmap(play))(keys, learners))
+    table = summarize(run, jax.jit(jax.vmap(play))(keys, learners))
     return {"environment": env.spec.name, "algorithm": stored["algorithm"], "episodes": episodes, "seeds": table}
 
 
@@ -109,5 +109,5 @@ def evaluate_gymnasium(folder: Path, env: str, episodes: int, seed: int = 0) -> 
     policies, stored = load_policies(folder), read_config(folder)
     played = [play_gymnasium(policy, env, episodes, seed) for policy in policies]
     result = jax.tree.map(lambda *parts: np.stack(parts), *played)  # [S, E]
-    table = summarise(rebuilt(RunConfig, stored["run"], folder), result)
+    table = summarize(rebuilt(RunConfig, stored["run"], folder), result)
     return {"environment": f"Gymnasium's {env}", "algorithm": stored["algorithm"], "episodes": episodes, "seeds": table}

@@ -122,7 +122,7 @@ def load_critic(folder: str | Path, seed: int | None = None) -> Callable[[Any, A
 
 
 def one_learner(folder: str | Path, seed: int | None = None) -> Trained:
-    """One seed of a run, with all that it learnt; arguments and errors as for `load_policy`."""
+    """One seed of a run, with all that it learned; arguments and errors as for `load_policy`."""
     agent, learners, stored = load_learners(folder)
     first, count = stored["run"]["seed"], stored["run"]["seeds"]
     if seed is None:

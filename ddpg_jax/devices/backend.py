@@ -8,7 +8,7 @@ from typing import Any
 import jax
 import platformdirs
 
-from ddpg_jax.devices.layout import share
+from ddpg_jax.devices.layout import usable_devices
 
 CACHE_BYTES = 2**30
 # Compiler options for a program that runs once and briefly: a quarter less time to compile it.
@@ -66,4 +66,4 @@ def prepare(seeds: int = 1, one_thread: bool = False, devices: int | None = None
         _keep_programs(platformdirs.user_cache_path("ddpg_jax") / "programs")
     if config.jax_num_cpu_devices == -1 and "host_platform_device_count" not in os.environ.get("XLA_FLAGS", ""):
         with contextlib.suppress(RuntimeError):  # a notebook or a test in which JAX already runs
-            jax.config.update("jax_num_cpu_devices", devices or share(seeds, cores()))
+            jax.config.update("jax_num_cpu_devices", devices or usable_devices(seeds, cores()))

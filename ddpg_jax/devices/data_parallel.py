@@ -11,16 +11,18 @@ from jax.sharding import PartitionSpec
 
 from ddpg_jax.core.collectives import DATA
 from ddpg_jax.core.loop import LoopConfig, trainer
-from ddpg_jax.core.rng import fold
+from ddpg_jax.core.rng import fold_in_each
 from ddpg_jax.core.settings import SettingError
 from ddpg_jax.core.types import Agent, Env, Trainer, TrainState
 
 # Where the leaves [S, ...] of a training state lie: what grows with the environments is divided a second time.
-MINE, SHARED = PartitionSpec("seeds", DATA), PartitionSpec("seeds")
-STATE: Any = TrainState(keys=SHARED, env=MINE, noise=MINE, learner=SHARED, memory=MINE, bad=SHARED, numbers=SHARED)  # type: ignore[arg-type]
+SHARDED, REPLICATED = PartitionSpec("seeds", DATA), PartitionSpec("seeds")
+_SPECS: Any = dict.fromkeys(("env", "noise", "memory"), SHARDED)
+_SPECS |= dict.fromkeys(("keys", "learner", "nonfinite_at", "hyperparams"), REPLICATED)
+STATE = TrainState(**_SPECS)
 
 
-def portion(loop: LoopConfig, devices: int) -> LoopConfig:
+def per_device_loop(loop: LoopConfig, devices: int) -> LoopConfig:
     """What one of `devices` does of a loop.
 
     Raises:
@@ -42,7 +44,7 @@ def portion(loop: LoopConfig, devices: int) -> LoopConfig:
     )
 
 
-def shared_trainer(env: Env, agent: Agent, loop: LoopConfig, devices: int) -> Trainer:
+def data_parallel_trainer(env: Env, agent: Agent, loop: LoopConfig, devices: int) -> Trainer:
     """`trainer` as each of `devices` runs it inside a `shard_map` with the axis `DATA`; `loop` is that of all.
 
     Each device draws its own episodes, noise and minibatches; one update is that of all minibatches together.
@@ -52,10 +54,10 @@ def shared_trainer(env: Env, agent: Agent, loop: LoopConfig, devices: int) -> Tr
     """
     if devices == 1:
         return trainer(env, agent, loop)
-    mine = trainer(env, agent, portion(loop, devices))
+    mine = trainer(env, agent, per_device_loop(loop, devices))
 
     def alone(state):
-        return replace(state, keys=fold(state.keys, jax.lax.axis_index(DATA)))
+        return replace(state, keys=fold_in_each(state.keys, jax.lax.axis_index(DATA)))
 
     def init(key):
         own = mine.init(jax.random.fold_in(key, jax.lax.axis_index(DATA)))
@@ -65,11 +67,11 @@ def shared_trainer(env: Env, agent: Agent, loop: LoopConfig, devices: int) -> Tr
     def prefill(state):
         return replace(mine.prefill(alone(state)), keys=state.keys)
 
-    def refill(state, clock):
-        return replace(mine.refill(alone(state), clock), keys=state.keys)
+    def refill(state, vector_step):
+        return replace(mine.refill(alone(state), vector_step), keys=state.keys)
 
-    def train(state, clock, length):
-        trained, metrics = mine.train(alone(state), clock, length)
+    def train(state, vector_step, length):
+        trained, metrics = mine.train(alone(state), vector_step, length)
         return replace(trained, keys=state.keys), jax.lax.psum(metrics, DATA)
 
     return Trainer(init, prefill, train, refill, mine.warmup)

@@ -11,11 +11,11 @@ import jax.numpy as jnp
 from jax.sharding import AxisType, Mesh, NamedSharding, PartitionSpec
 
 BY_SEED = PartitionSpec("seeds")
-Mapping = Literal["vmap", "loop"]
+Mapping = Literal["vmap", "sequential"]
 OneSeed = Callable[..., tuple[Any, Any]]  # (state, *shared) -> (state, what was measured)
 
 
-def side_by_side(function: Callable[..., Any]) -> Callable[..., Any]:
+def vmap_seeds(function: Callable[..., Any]) -> Callable[..., Any]:
     """function(mine, *shared) for all seeds at once: every leaf of `mine` and of the result leads with [S]."""
 
     @functools.wraps(function)
@@ -25,7 +25,7 @@ def side_by_side(function: Callable[..., Any]) -> Callable[..., Any]:
     return call
 
 
-def in_turn(function: OneSeed) -> OneSeed:
+def loop_over_seeds(function: OneSeed) -> OneSeed:
     """The same, a seed after the other, each state copied out, trained and put back: one copy more, not S.
 
     On a CPU the products of one seed fill a core, and batching them over seeds only makes them slower.
@@ -55,28 +55,28 @@ class Layout(NamedTuple):
     """Where the seeds of a run are trained: dealt to groups of devices, each of which shares the data of its agents."""
 
     mapping: Mapping = "vmap"  # the seeds of a group side by side, or in turn
-    groups: int = 1
-    sharing: int = 1  # devices of a group
+    seed_shards: int = 1
+    data_shards: int = 1  # devices that train one agent together
 
     @property
     def devices(self) -> int:
         """How many in all."""
-        return self.groups * self.sharing
+        return self.seed_shards * self.data_shards
 
     def describe(self, seeds: int) -> str:
         """For a person: " in turn on 4 devices, 2 sharing an agent"; nothing where there is nothing to say."""
-        how = {"vmap": " side by side", "loop": " in turn"}[self.mapping] if seeds > self.groups else ""
+        how = {"vmap": " side by side", "sequential": " sequentially"}[self.mapping] if seeds > self.seed_shards else ""
         where = f" on {self.devices} devices" if self.devices > 1 else ""
-        return how + where + (f", {self.sharing} sharing an agent" if self.sharing > 1 else "")
+        return how + where + (f", {self.data_shards} sharing an agent" if self.data_shards > 1 else "")
 
     def mesh(self) -> Mesh:
         """The first devices, as groups x devices of a group."""
-        axes = {"seeds": self.groups, "data": self.sharing}
+        axes = {"seeds": self.seed_shards, "data": self.data_shards}
         devices = jax.devices()[: self.devices]
         return jax.make_mesh(tuple(axes.values()), tuple(axes), (AxisType.Auto,) * 2, devices=devices)
 
 
-def spread(
+def shard_over_devices(
     function: Callable[..., Any], layout: Layout, inside: Any = BY_SEED, outside: Any = BY_SEED
 ) -> Callable[..., Any]:
     """function(mine [S], *shared) on the devices of a layout; groups never wait for each other.
@@ -104,13 +104,13 @@ def shardings(tree: Any, layout: Layout, specs: Any) -> Any:
     return jax.tree.map(lambda spec, branch: jax.tree.map(lambda _: NamedSharding(mesh, spec), branch), specs, tree)
 
 
-def deal(seeds: int, devices: int) -> tuple[int, int]:
+def split_devices(seeds: int, devices: int) -> tuple[int, int]:
     """Exactly so many devices as (groups that seeds are dealt to evenly, devices that share an agent in each)."""
     groups = math.gcd(seeds, devices)
     return groups, devices // groups
 
 
-def share(seeds: int, devices: int) -> int:
+def usable_devices(seeds: int, devices: int) -> int:
     """The most devices, at most `devices`, that `seeds` can be dealt to evenly."""
     return max(n for n in range(1, devices + 1) if seeds % n == 0)
 
@@ -122,7 +122,7 @@ def choose(seeds: int, batch_size: int, hidden: tuple[int, ...], image: bool) ->
     that pays only while products are so small that calling them costs more than computing them.
     """
     batches = jax.default_backend() != "cpu" or _small(batch_size, hidden, image)
-    return "vmap" if seeds > 1 and batches else "loop"
+    return "vmap" if seeds > 1 and batches else "sequential"
 
 
 def fits_one_thread(num_envs: int, batch_size: int, hidden: tuple[int, ...], image: bool) -> bool:

@@ -15,13 +15,13 @@ SIZES = {"SLURM_STEP_NODELIST": "SLURM_NTASKS", "OMPI_COMM_WORLD_RANK": "OMPI_CO
 LONGEST = 2000  # bytes of a message that all processes learn of
 
 
-def launched() -> bool:
+def launched_by_cluster() -> bool:
     """Whether srun, mpirun or a TPU pod says that this process is one of several."""
     several = any(mark in os.environ and os.environ.get(size, "1") != "1" for mark, size in SIZES.items())
     return several or "," in os.environ.get("TPU_WORKER_HOSTNAMES", "")
 
 
-def join(coordinator: str | None = None, processes: int | None = None, process: int | None = None) -> None:
+def initialize(coordinator: str | None = None, processes: int | None = None, process: int | None = None) -> None:
     """Makes this process one of several; before JAX's first computation.
 
     Args:
@@ -45,7 +45,7 @@ def join(coordinator: str | None = None, processes: int | None = None, process: 
         ) from None
 
 
-def first() -> bool:
+def is_main() -> bool:
     """Whether this is the process that writes and speaks."""
     return jax.process_index() == 0
 
@@ -59,15 +59,15 @@ def fetch(tree: Any) -> Any:
     return multihost_utils.process_allgather(tree, tiled=True)
 
 
-def place(tree: Any, shardings: Any) -> Any:
+def reshard(tree: Any, shardings: Any) -> Any:
     """Arrays where they are wanted: on other devices of this process, or divided otherwise over all processes."""
     if jax.process_count() == 1:
         return jax.device_put(tree, shardings)
     return jax.jit(lambda tree: tree, out_shardings=shardings)(tree)
 
 
-def agreed(wish: bool) -> bool:
-    """Whether any process wishes it, in all of them: their clocks differ, and not each is told to stop."""
+def any_process(wish: bool) -> bool:
+    """Whether any process wishes it, in all of them: their vector_steps differ, and not each is told to stop."""
     if jax.process_count() == 1:
         return wish
     from jax.experimental import multihost_utils
@@ -75,14 +75,14 @@ def agreed(wish: bool) -> bool:
     return bool(multihost_utils.process_allgather(np.asarray(wish)).any())
 
 
-def once(action: Callable[[], None]) -> None:
+def on_main(action: Callable[[], None]) -> None:
     """Runs `action` in the first process while the others wait.
 
     Raises:
       SettingError: in every process, where it was raised in the first.
     """
     said = b""
-    if first():
+    if is_main():
         try:
             action()
         except SettingError as error:
@@ -96,6 +96,6 @@ def once(action: Callable[[], None]) -> None:
         raise SettingError(said.decode(errors="ignore"))
 
 
-def leave(code: int) -> NoReturn:
+def exit_now(code: int) -> NoReturn:
     """Ends a process whose companions may have died: waiting for them would take minutes."""
     os._exit(code)

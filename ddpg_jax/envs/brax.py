@@ -6,7 +6,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
-from ddpg_jax.core.environment import box, door, one_array
+from ddpg_jax.core.environment import box, env_from_functions, one_array
 from ddpg_jax.core.settings import SettingError
 from ddpg_jax.core.types import Env, Spec
 from ddpg_jax.envs.third_party import quiet
@@ -80,7 +80,7 @@ def wrap(
 
     shape, dtype = one_array(jax.eval_shape(reset, jax.random.key(0))[1], name)
     length = episode_length or DEFAULT_LENGTH
-    return door(reset, step, Spec(name, shape, dtype, low, high, length, action_repeat))
+    return env_from_functions(reset, step, Spec(name, shape, dtype, low, high, length, action_repeat))
 
 
 def _refuse_wrappers(env: Any, name: str) -> None:

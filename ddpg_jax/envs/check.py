@@ -6,7 +6,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from ddpg_jax.core.environment import vectorise
+from ddpg_jax.core.environment import vectorize
 from ddpg_jax.core.settings import SettingError, count
 from ddpg_jax.core.types import Transition
 from ddpg_jax.envs.make import make_env
@@ -28,13 +28,13 @@ def check_env(env: Any, steps: int = 200, seed: int = 0, **options: Any) -> None
     """
     count("steps", steps)
     made = make_env(env, **options)
-    name, vec_env = made.spec.name, vectorise(made, TRIED, "every-step")
+    name, vec_env = made.spec.name, vectorize(made, TRIED, "every-step")
 
     def play(key: jax.Array) -> tuple[jax.Array, Transition]:
         first = vec_env.reset(key)
 
-        def step(state, clock):
-            act_key, env_key = jax.random.split(jax.random.fold_in(key, clock))
+        def step(state, vector_step):
+            act_key, env_key = jax.random.split(jax.random.fold_in(key, vector_step))
             action = jax.random.uniform(act_key, (TRIED, made.spec.action_size), minval=-1.0, maxval=1.0)
             state, transition, _ = vec_env.step(env_key, state, action)
             return state, transition

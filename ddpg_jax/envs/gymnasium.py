@@ -32,8 +32,8 @@ class Adapter(gymnasium.Env):
         if seed is not None:
             self._np_random, self._np_random_seed = gymnasium.utils.seeding.np_random(seed)
 
-        def step(key, clock, state, action):
-            state, transition = env.step(jax.random.fold_in(key, clock), state, spec.from_native(action))
+        def step(key, vector_step, state, action):
+            state, transition = env.step(jax.random.fold_in(key, vector_step), state, spec.from_native(action))
             return state, (transition.reward, transition.terminated, transition.truncated)
 
         self._begin, self._step = jax.jit(env.reset), jax.jit(step)

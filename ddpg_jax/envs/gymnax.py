@@ -10,7 +10,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from ddpg_jax.core.environment import box, door, one_array
+from ddpg_jax.core.environment import box, env_from_functions, one_array
 from ddpg_jax.core.settings import SettingError
 from ddpg_jax.core.types import Env, Spec
 
@@ -54,7 +54,7 @@ def wrap(
     """
     reset, step, name, low, high, length = parts(env, params, name, episode_length)
     shape, dtype = one_array(jax.eval_shape(reset, jax.random.key(0))[1], name)
-    return door(reset, step, Spec(name, shape, dtype, low, high, length, action_repeat))
+    return env_from_functions(reset, step, Spec(name, shape, dtype, low, high, length, action_repeat))
 
 
 def parts(env: Any, params: Any = None, name: str | None = None, episode_length: int | None = None) -> Parts:

@@ -10,7 +10,7 @@ import jax.numpy as jnp
 import numpy as np
 import scipy.linalg
 
-from ddpg_jax.core.environment import box, door
+from ddpg_jax.core.environment import box, env_from_functions
 from ddpg_jax.core.types import Env, Spec
 
 OPTIONS = ("problem", "episode_length", "action_repeat")
@@ -49,7 +49,9 @@ def make(
         x = a @ x + b @ u + problem.noise * jax.random.normal(key, (size,))
         return x, x, reward, False, False
 
-    return door(reset, step, Spec(name, (size,), np.dtype(np.float32), low, high, episode_length or 50, action_repeat))
+    return env_from_functions(
+        reset, step, Spec(name, (size,), np.dtype(np.float32), low, high, episode_length or 50, action_repeat)
+    )
 
 
 def names() -> list[str]:

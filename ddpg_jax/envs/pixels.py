@@ -2,7 +2,7 @@
 
 An action is repeated three times, each of the three states is rendered at 64 x 64, and the pictures together are the
 observation [H, W, 3] of bytes, the oldest first. One picture shows where things are; how fast they move is seen only
-in the differences between the channels. The pictures here are grey, the paper's had three colours (nine channels).
+in the differences between the channels. The pictures here are grey, the paper's had three colors (nine channels).
 """
 
 from collections.abc import Callable
@@ -13,7 +13,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from ddpg_jax.core.environment import door
+from ddpg_jax.core.environment import env_from_functions
 from ddpg_jax.core.settings import SettingError, count
 from ddpg_jax.core.types import Array, Env, Spec
 from ddpg_jax.envs.gymnax import parts
@@ -91,7 +91,7 @@ def pixels(
 
     shape = _picture_shape(lambda key: render(_newest(begin(key)[0])), name)
     spec = Spec(name, (*shape, frames), np.dtype(np.uint8), low, high, length, action_repeat, image=True)
-    return _seen(door(begin, follow, spec), render)
+    return _seen(env_from_functions(begin, follow, spec), render)
 
 
 def _seen(env: Env, render: Callable[[Any], Array]) -> Env:

@@ -17,7 +17,7 @@ import numpy as np
 
 from ddpg_jax.core.settings import SettingError
 from ddpg_jax.results.curves import Group, group, joined, labels, value_range
-from ddpg_jax.results.history import CLOCKS, History, Trace, histories, quantities
+from ddpg_jax.results.history import X_AXES, History, Trace, histories, quantities
 from ddpg_jax.runs.statistics import stratified, superiority
 
 RETURNS = {"eval_return", "episode_return"}  # of which more is better
@@ -72,8 +72,8 @@ def compare(folders: Sequence[str | Path], x: str = "steps", y: str = "eval_retu
     Raises:
       SettingError: a folder holds no run, x or y is none, or a seed of a group is there twice.
     """
-    if x not in CLOCKS:
-        raise SettingError(f"x must be one of {', '.join(sorted(CLOCKS))}, not {x!r}.")
+    if x not in X_AXES:
+        raise SettingError(f"x must be one of {', '.join(sorted(X_AXES))}, not {x!r}.")
     if not folders:
         raise SettingError("folders must name at least one run.")
     runs = [history for folder in folders for history in histories(folder)]

@@ -84,10 +84,14 @@ def group(task: str, method: str, seeds: Sequence[Trace], worst: float) -> Group
     Raises:
       SettingError: there is no stretch that all seeds were measured over.
     """
-    alive = [trace for trace in seeds if trace.died is None and len(trace.x)]
+    alive = [trace for trace in seeds if trace.diverged_at is None and len(trace.x)]
     begin = max((trace.x[0] for trace in seeds if len(trace.x)), default=-np.inf)
     end = min(trace.x[-1] for trace in alive) if alive else max(trace.end for trace in seeds)
-    marks = [mark for trace in seeds for mark in [*trace.x, *([] if trace.died is None else [trace.died, trace.end])]]
+    marks = [
+        mark
+        for trace in seeds
+        for mark in [*trace.x, *([] if trace.diverged_at is None else [trace.diverged_at, trace.end])]
+    ]
     at = np.unique([mark for mark in marks if begin <= mark <= end])
     values = np.array([_along(trace, at, worst) for trace in seeds]).reshape(len(seeds), len(at)).T
     measured = np.isfinite(values)
@@ -100,16 +104,16 @@ def group(task: str, method: str, seeds: Sequence[Trace], worst: float) -> Group
         here = np.flatnonzero(which.ravel() == number)
         some = values[np.ix_(here, np.flatnonzero(pattern))]
         middle[here], (low[here], high[here]) = iqm(some), iqm_bounds(some)
-    died = {trace.seed: trace.died for trace in seeds if trace.died is not None}
+    died = {trace.seed: trace.diverged_at for trace in seeds if trace.diverged_at is not None}
     return Group(task, method, [trace.seed for trace in seeds], died, at, values, middle, low, high)
 
 
 def _along(trace: Trace, at: np.ndarray, worst: float) -> np.ndarray:
     """[T] a seed's values: on a line between its own evaluations, and on to `worst` where it died."""
     x, y = trace.x, trace.y
-    if trace.died is not None and np.isfinite(worst):
-        x, y = np.append(x, trace.died), np.append(y, worst)
+    if trace.diverged_at is not None and np.isfinite(worst):
+        x, y = np.append(x, trace.diverged_at), np.append(y, worst)
     if not len(x):
         return np.full(len(at), np.nan)
-    gone = np.nan if trace.died is not None and not np.isfinite(worst) else y[-1]
+    gone = np.nan if trace.diverged_at is not None and not np.isfinite(worst) else y[-1]
     return np.interp(at, x, y, right=gone)

@@ -1,7 +1,7 @@
 """The figure of a comparison, as it could go into a paper: curves, and of several tasks profiles and improvements.
 
-Widths are those of a column (3.4 inches) or of two (7), with letters of 8 points; colours are Okabe and Ito's, which
-colour-blind readers tell apart; text stays text in SVG and PDF.
+Widths are those of a column (3.4 inches) or of two (7), with letters of 8 points; colors are Okabe and Ito's, which
+color-blind readers tell apart; text stays text in SVG and PDF.
 """
 
 import io
@@ -13,9 +13,9 @@ import numpy as np
 from ddpg_jax.core.settings import SettingError
 from ddpg_jax.results.compare import Comparison
 from ddpg_jax.results.curves import Group
-from ddpg_jax.results.labels import CLOCK_NAMES, caption, labelled, named, short
+from ddpg_jax.results.labels import X_AXIS_NAMES, caption, labelled, named, short
 
-COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
+ColorS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
 STYLES = ("-", (0, (4, 1.5)))
 GREY = "0.35"
 STYLE: Any = {
@@ -54,11 +54,11 @@ def drawn(comparison: Comparison) -> Any:
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
-    if len(comparison.methods) > len(COLOURS) * len(STYLES):
-        most = len(COLOURS) * len(STYLES)
+    if len(comparison.methods) > len(ColorS) * len(STYLES):
+        most = len(ColorS) * len(STYLES)
         raise SettingError(f"folders must be of at most {most} methods in a figure, not {len(comparison.methods)}.")
     looks = {
-        method: {"color": COLOURS[at % len(COLOURS)], "linestyle": STYLES[at // len(COLOURS)]}
+        method: {"color": ColorS[at % len(ColorS)], "linestyle": STYLES[at // len(ColorS)]}
         for at, method in enumerate(comparison.methods)
     }
     across = min(len(comparison.tasks), 3)
@@ -125,7 +125,7 @@ def _panels(figure: Any, grid: Any, comparison: Comparison, looks: dict[str, Any
         shorten(axes.yaxis)
         axes.margins(x=0.01)
         axes.set_title(task)
-        axes.set_xlabel(CLOCK_NAMES[comparison.x] if at >= len(comparison.tasks) - grid.ncols else "")
+        axes.set_xlabel(X_AXIS_NAMES[comparison.x] if at >= len(comparison.tasks) - grid.ncols else "")
         axes.set_ylabel(named(comparison.y) if at % grid.ncols == 0 else "")
 
 
@@ -135,7 +135,7 @@ def _profiles(axes: Any, comparison: Comparison, looks: dict[str, Any]) -> None:
         axes.fill_between(
             one.thresholds, one.low, one.high, step="post", color=looks[one.method]["color"], alpha=0.18, linewidth=0
         )
-    axes.set(xlim=(0, 1), ylim=(-0.02, 1.02), xlabel="normalised score τ (0 to 1: range of all runs on a task)")
+    axes.set(xlim=(0, 1), ylim=(-0.02, 1.02), xlabel="normalized score τ (0 to 1: range of all runs on a task)")
     axes.set_ylabel("share of runs above τ")
     axes.set_title("performance profiles")
 
@@ -143,8 +143,8 @@ def _profiles(axes: Any, comparison: Comparison, looks: dict[str, Any]) -> None:
 def _improvements(axes: Any, comparison: Comparison) -> None:
     pairs = comparison.improvements[::-1]
     for at, pair in enumerate(pairs):
-        axes.plot([pair.low, pair.high], [at, at], color=COLOURS[0], alpha=0.35, linewidth=5, solid_capstyle="butt")
-        axes.plot(pair.share, at, "o", color=COLOURS[0], markersize=4)
+        axes.plot([pair.low, pair.high], [at, at], color=ColorS[0], alpha=0.35, linewidth=5, solid_capstyle="butt")
+        axes.plot(pair.share, at, "o", color=ColorS[0], markersize=4)
     axes.axvline(0.5, color=GREY, linewidth=0.8, linestyle=":")
     axes.set_yticks(range(len(pairs)), [f"{pair.better}\nover {pair.worse}" for pair in pairs])
     axes.set(xlim=(-0.02, 1.02), ylim=(-0.6, len(pairs) - 0.4), xlabel="probability of improvement")

@@ -20,7 +20,7 @@ from ddpg_jax.runs.metrics import number, read
 from ddpg_jax.runs.plan import RunConfig, options_of
 from ddpg_jax.runs.run_folder import read_config, rebuilt
 
-CLOCKS = {"steps", "updates", "seconds"}
+X_AXES = {"steps", "updates", "seconds"}
 Row = dict[str, Any]
 
 
@@ -42,11 +42,11 @@ class History(NamedTuple):
         return [self.run.seed + place for place in range(self.run.seeds)]
 
     def task(self) -> dict[str, Any]:
-        """What is to be learnt: the environment and its options."""
+        """What is to be learned: the environment and its options."""
         return {"env": self.spec.name} | options_of(self.run)
 
     def settings(self) -> dict[str, Any]:
-        """What decides how it is learnt: all settings of the algorithm and the loop."""
+        """What decides how it is learned: all settings of the algorithm and the loop."""
         return vars(self.loop) | vars(self.config)
 
 
@@ -56,7 +56,7 @@ class Trace(NamedTuple):
     seed: int
     x: np.ndarray  # [n], ascending
     y: np.ndarray  # [n], finite
-    died: float | None  # the x of the first evaluation that it did not live to see
+    diverged_at: float | None  # the x of the first evaluation that it did not live to see
     end: float  # the x of the last row
 
 
@@ -93,7 +93,7 @@ def _complete(rows: list[Any], history: History) -> list[Row]:
     """The rows, if they are of this run."""
     for row in rows:
         lists = [value for value in row.values() if isinstance(value, list)] if isinstance(row, dict) else []
-        if not lists or not row.keys() >= CLOCKS or any(len(values) != history.run.seeds for values in lists):
+        if not lists or not row.keys() >= X_AXES or any(len(values) != history.run.seeds for values in lists):
             path = history.folder / "metrics.jsonl"
             raise SettingError(f"{path} must have a number for each of {history.run.seeds} seeds, as config.json says.")
     return rows
@@ -125,7 +125,7 @@ def _setting(sweep: History, point: dict[str, str], lines: list[dict[str, str]])
     rows = []
     for _, same in itertools.groupby(lines, key=lambda line: line["steps"]):
         seeds = list(same)
-        clocks = {name: float(seeds[0][name]) for name in sorted(CLOCKS)}
+        clocks = {name: float(seeds[0][name]) for name in sorted(X_AXES)}
         lists = {name: [number(float(line[name])) for line in seeds] for name in ("eval_return", "eval_length")}
         rows += [clocks | lists] if len(seeds) == sweep.run.seeds else []
     return sweep._replace(loop=loop, config=config, rows=rows)
@@ -147,12 +147,16 @@ def quantities(rows: list[Row]) -> list[str]:
     )
 
 
-def deaths(history: History) -> dict[int, float]:
+def diverged_seeds(history: History) -> dict[int, float]:
     """The seeds that diverged and the steps of their first evaluation that was not finite.
 
     metrics.jsonl says so by having nothing from then on; other gaps are quantities that a chunk had nothing to tell of.
     """
-    return {trace.seed: trace.died for trace in traces(history, "steps", "eval_return") if trace.died is not None}
+    return {
+        trace.seed: trace.diverged_at
+        for trace in traces(history, "steps", "eval_return")
+        if trace.diverged_at is not None
+    }
 
 
 def traces(history: History, x: str, y: str) -> list[Trace]:

@@ -10,7 +10,7 @@ from ddpg_jax.results.curves import Group
 from ddpg_jax.results.figures import STYLE, curve, saved, shorten
 from ddpg_jax.results.labels import named
 
-INK, LINE = "#010203", "#040506"  # colours that stand for the page's own, in light and in dark
+INK, LINE = "#010203", "#040506"  # colors that stand for the page's own, in light and in dark
 CSS = """
 :root { color-scheme: light dark; --ink: #1b1f24; --soft: #667; --paper: #fff; --rule: #dde; --line: #0072b2; }
 @media (prefers-color-scheme: dark) {
@@ -63,7 +63,7 @@ def embedded(content: bytes, kind: str, about: str) -> str:
 
 
 def small_figure(group: Group, quantity: str, place: int) -> str:
-    """A curve as inline SVG in the page's colours: a thin line per seed under the interquartile mean.
+    """A curve as inline SVG in the page's colors: a thin line per seed under the interquartile mean.
 
     Args:
       place: its number on the page, which keeps its ids apart from those of others.
@@ -72,8 +72,8 @@ def small_figure(group: Group, quantity: str, place: int) -> str:
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
-    colours = ("text.color", "axes.labelcolor", "axes.edgecolor", "xtick.color", "ytick.color")
-    with rc_context(STYLE | dict.fromkeys(colours, INK) | {"grid.color": INK, "grid.alpha": 0.12}):
+    colors = ("text.color", "axes.labelcolor", "axes.edgecolor", "xtick.color", "ytick.color")
+    with rc_context(STYLE | dict.fromkeys(colors, INK) | {"grid.color": INK, "grid.alpha": 0.12}):
         figure = Figure(figsize=(3.4, 2.2), layout="constrained")
         FigureCanvasAgg(figure)
         axes = figure.subplots()
@@ -90,7 +90,7 @@ def small_figure(group: Group, quantity: str, place: int) -> str:
 
 
 def _inlined(svg: str, prefix: str) -> str:
-    """An SVG file as a part of a page: no header, no namespaces, ids of its own, colours by name."""
+    """An SVG file as a part of a page: no header, no namespaces, ids of its own, colors by name."""
     svg = re.sub(r"<metadata>.*?</metadata>", "", svg[svg.index("<svg") :], flags=re.DOTALL)
     svg = re.sub(r'\sxmlns(:\w+)?="[^"]*"', "", svg).replace("xlink:href", "href")
     svg = re.sub(r'(\bid="|url\(#|href="#)', rf"\g<1>{prefix}", svg)

@@ -2,7 +2,7 @@
 
 from ddpg_jax.results.compare import Comparison
 
-CLOCK_NAMES = {
+X_AXIS_NAMES = {
     "steps": "environment steps per seed",
     "updates": "gradient updates per seed",
     "seconds": "seconds, all seeds of a run together",

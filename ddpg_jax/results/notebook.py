@@ -5,7 +5,7 @@ from typing import Any
 
 
 def live_plot(title: str = "") -> Callable[[dict[str, Any], Any], None]:
-    """A `report` for `run_experiment` that draws the learning curve anew, below the cell, after every chunk."""
+    """A `on_chunk` for `run_experiment` that draws the learning curve anew, below the cell, after every chunk."""
     from IPython.display import display
 
     from ddpg_jax.runs.figures import learning_figure
@@ -13,8 +13,8 @@ def live_plot(title: str = "") -> Callable[[dict[str, Any], Any], None]:
     rows: list[dict[str, Any]] = []
     below = display(display_id=True)
 
-    def report(row: dict[str, Any], plan: Any) -> None:
+    def on_chunk(row: dict[str, Any], plan: Any) -> None:
         rows.append(row)
         below.update(learning_figure(rows, title or f"{row['steps']:,} of {plan.steps(plan.bounds[-1]):,} steps"))
 
-    return report
+    return on_chunk

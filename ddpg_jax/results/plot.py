@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from ddpg_jax.results.compare import Comparison, compare
-from ddpg_jax.runs.files import put, vacant
+from ddpg_jax.runs.files import atomic_write, new_output
 
 KINDS = (".png", ".svg", ".pdf")
 
@@ -39,7 +39,7 @@ def plot(
     """
     from ddpg_jax.results.figures import drawn, saved
 
-    path = vacant(out, KINDS, overwrite)
+    path = new_output(out, KINDS, overwrite)
     comparison = compare(folders, x, y)
-    put(path, saved(drawn(comparison), path.suffix.lower()))
+    atomic_write(path, saved(drawn(comparison), path.suffix.lower()))
     return comparison

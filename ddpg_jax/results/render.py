@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from ddpg_jax.core.rollout import Played, at, rollout, whole
+from ddpg_jax.core.rollout import Trajectory, at, rollout, whole
 from ddpg_jax.core.settings import INT32, SettingError, check, count
 from ddpg_jax.core.types import EnvState
 from ddpg_jax.deploy.policy import one_learner
@@ -51,7 +51,7 @@ def render(
     max_steps: int | None = None,
     draw: Callable[[EnvState], Any] | None = None,
     overwrite: bool = False,
-    announce: Callable[[str], None] = silent,
+    log: Callable[[str], None] = silent,
 ) -> Rendered:
     """Plays the deterministic policy of a run and writes a film of it, about as fast as its clock runs.
 
@@ -67,7 +67,7 @@ def render(
       max_steps: decisions of an episode to show at most.
       draw: state -> picture [H, W, 3], in place of the environment's own drawing, for 0.05 s each.
       overwrite: replace the file.
-      announce: told in words what happens next.
+      log: told in words what happens next.
 
     Raises:
       SettingError: the folder holds no run of ours, a number cannot be used, the file may not be written, a library is
@@ -80,14 +80,14 @@ def render(
     run = check(rebuilt(RunConfig, stored["run"], Path(folder)))
     env = make_env(run.env, **options_of(run))
     drawing = drawer(run.env, size, **options_of(run)) if draw is None else Drawing(whole, draw, OWN_PACE)
-    announce(f"playing {episodes} episode(s) of {env.spec.name}")
+    log(f"playing {episodes} episode(s) of {env.spec.name}")
     keys = episode_keys(start_seed, run.seeds)
     policy = lambda obs: agent.act(learner, obs)  # noqa: E731
-    played = rollout(keys[seed - run.seed], env, policy, episodes, max_steps, drawing.keep)
+    played = rollout(keys[seed - run.seed], env, policy, episodes, max_steps, drawing.select)
     pace = drawing.seconds * env.spec.action_repeat
     every = _every(fps, pace, int(played.lengths.sum()))
     seconds = times(played, every, pace)
-    announce(f"drawing {len(seconds):,} frames")
+    log(f"drawing {len(seconds):,} frames")
     viewer = drawing.viewer if out.suffix.lower() == ".html" else None
     if viewer:
         write_page(out, viewer([at(played, *moment) for moment in moments(played, every)], every * pace))
@@ -116,7 +116,7 @@ def _every(fps: float | None, pace: float, decisions: int) -> int:
     return every if fps else max(every, -(-decisions // FRAMES))
 
 
-def frames(played: Played, picture: Callable[[Any], Any], every: int = 1) -> np.ndarray:
+def frames(played: Trajectory, picture: Callable[[Any], Any], every: int = 1) -> np.ndarray:
     """The pictures of all episodes, one after the other, under episode, step and return so far.
 
     Args:
@@ -141,12 +141,12 @@ def frames(played: Played, picture: Callable[[Any], Any], every: int = 1) -> np.
     return np.stack(shown)
 
 
-def moments(played: Played, every: int) -> Iterator[tuple[int, int]]:
+def moments(played: Trajectory, every: int) -> Iterator[tuple[int, int]]:
     """(episode, step) of each frame."""
     for episode, length in enumerate(played.lengths):
         yield from ((episode, step) for step in (*range(0, int(length), every), int(length)))
 
 
-def times(played: Played, every: int, seconds: float) -> list[float]:
+def times(played: Trajectory, every: int, seconds: float) -> list[float]:
     """How long each frame is shown, in s, where a decision takes `seconds`."""
     return [PAUSE if step == played.lengths[episode] else every * seconds for episode, step in moments(played, every)]

@@ -8,11 +8,11 @@ from typing import Any
 
 from ddpg_jax.results.curves import group
 from ddpg_jax.results.film import episodes
-from ddpg_jax.results.history import History, deaths, quantities, read_history, traces
+from ddpg_jax.results.history import History, diverged_seeds, quantities, read_history, traces
 from ddpg_jax.results.html import document, section, small_figure, table, text
 from ddpg_jax.results.labels import named
-from ddpg_jax.runs.checkpoint import DAMAGED, Damaged, about, clocks
-from ddpg_jax.runs.files import put, vacant
+from ddpg_jax.runs.checkpoint import DAMAGED, Damaged, about, saved_steps
+from ddpg_jax.runs.files import atomic_write, new_output
 from ddpg_jax.runs.statistics import interval
 
 
@@ -32,12 +32,12 @@ def report(folder: str | Path, out: str | Path | None = None, pictures: bool = T
       SettingError: the folder holds no run of ours, or `out` cannot be written; nothing is written then.
     """
     place = Path(folder).resolve()
-    path = vacant(out or place.with_name(f"report-{place.name}.html"), (".html",), overwrite)
+    path = new_output(out or place.with_name(f"report-{place.name}.html"), (".html",), overwrite)
     history = read_history(folder)
     title = f"{history.algorithm} on {history.spec.name}"
     parts = [_summary(history), _settings(history), _curves(history), _final(history), _checkpoints(history)]
     parts.append(section("Episodes", episodes(history.folder, pictures)))
-    put(path, document(title, *parts).encode("utf-8"))
+    atomic_write(path, document(title, *parts).encode("utf-8"))
     return path
 
 
@@ -66,7 +66,7 @@ def settings_of(history: History) -> list[tuple[str, Any, Any]]:
 
 def _summary(history: History) -> str:
     rows, run = history.rows, history.run
-    dead = [f"seed {seed} diverged by {steps:,.0f} steps" for seed, steps in deaths(history).items()]
+    dead = [f"seed {seed} diverged by {steps:,.0f} steps" for seed, steps in diverged_seeds(history).items()]
     state = f"{rows[-1]['steps']:,.0f} of {run.steps:,} steps per seed" if rows else "no evaluation yet"
     if not (history.folder / "evaluation.json").exists():
         state += "; unfinished: evaluation.json is missing, so the run is going on or was cut off"
@@ -129,15 +129,15 @@ def _cell(name: str, value: Any) -> str:
 
 def _checkpoints(history: History) -> str:
     folder, rows = history.folder, []
-    for clock in clocks(folder):
-        files = [file for file in (folder / "checkpoints" / str(clock)).rglob("*") if file.is_file()]
+    for vector_step in saved_steps(folder):
+        files = [file for file in (folder / "checkpoints" / str(vector_step)).rglob("*") if file.is_file()]
         size = f"{sum(file.stat().st_size for file in files) / 2**20:,.1f} MiB"
         try:
-            said = about(folder, clock)
+            said = about(folder, vector_step)
             state = ("kept" if said["replay"] else "left out", _cell("score", said["score"]))
         except Damaged:
             state = ("damaged", "")
-        rows.append((f"{clock * history.loop.num_envs:,}", size, *state))
+        rows.append((f"{vector_step * history.loop.num_envs:,}", size, *state))
     damaged = len(list((folder / DAMAGED).glob("*")))
     note = f"<p>{damaged} set aside as damaged.</p>" if damaged else ""
     shown = (

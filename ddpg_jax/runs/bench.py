@@ -17,15 +17,15 @@ import jax.numpy as jnp
 from ddpg_jax.runs.registry import algorithms
 from ddpg_jax.devices.backend import cores
 from ddpg_jax.envs.make import make_env
-from ddpg_jax.core.environment import vectorise
+from ddpg_jax.core.environment import vectorize
 from ddpg_jax.runs.plan import RunConfig, placement, programs, seed_keys
-from ddpg_jax.devices.layout import Layout, spread
+from ddpg_jax.devices.layout import Layout, shard_over_devices
 from ddpg_jax.core.loop import LoopConfig, accumulate
 from ddpg_jax.core.types import Env
 
 
 class Workload(NamedTuple):
-    """One configuration of the whole loop; networks are ReLU, the optimiser is Adam, targets follow by Polyak."""
+    """One configuration of the whole loop; networks are ReLU, the optimizer is Adam, targets follow by Polyak."""
 
     algorithm: str = "ddpg"
     env: str = "Pendulum-v1"
@@ -37,7 +37,7 @@ class Workload(NamedTuple):
     replay_capacity: int = 100_000
     warmup_steps: int = 1_000
     seeds: int = 1
-    seed_mapping: Literal["auto", "vmap", "loop"] = "auto"
+    seed_mapping: Literal["auto", "vmap", "sequential"] = "auto"
     devices: int | None = None
 
     def parts(self) -> tuple[Env, Any, LoopConfig, RunConfig]:
@@ -71,13 +71,13 @@ def begin(workload: Workload) -> Callable[[int], Rate]:
     env, config, loop, run = workload.parts()
     phases = programs(env, workload.algorithm, loop, 1, placement(config, loop, run, env))
     state = jax.block_until_ready(phases.start(seed_keys(run), config))
-    clock = -(-loop.warmup_steps // loop.num_envs)
+    vector_step = -(-loop.warmup_steps // loop.num_envs)
 
     def advance(length):
-        nonlocal state, clock
+        nonlocal state, vector_step
         began = time.perf_counter()
-        state, _ = jax.block_until_ready(phases.chunk(state, clock, length, config))
-        clock += length
+        state, _ = jax.block_until_ready(phases.chunk(state, vector_step, length, config))
+        vector_step += length
         steps = length * run.seeds
         return Rate(steps * loop.updates_per_step, steps * loop.num_envs, time.perf_counter() - began)
 
@@ -128,7 +128,7 @@ def begin_limit(workload: Workload) -> Callable[[int], Rate]:
       they took, `env_steps` stays 0.
     """
     layout = workload.layout()
-    each = workload.seeds // layout.groups
+    each = workload.seeds // layout.seed_shards
     batch, turns = (each, 1) if layout.mapping == "vmap" else (1, each)
     chosen = []
     for (shapes, dims), count in products(workload).items():
@@ -169,9 +169,9 @@ def _product(layout: Layout, batch: int, shapes: Any, dims: Any) -> Callable[[in
         with jax.default_matmul_precision("float32"):
             return jax.lax.fori_loop(0, times, body, sides)
 
-    loop = jax.jit(spread(one, layout))
+    loop = jax.jit(shard_over_devices(one, layout))
     keys = jax.random.split(jax.random.key(0), 2)
-    sides = [jax.random.normal(key, (layout.groups, batch, *shape)) for key, shape in zip(keys, shapes, strict=True)]
+    sides = [jax.random.normal(key, (layout.seed_shards, batch, *shape)) for key, shape in zip(keys, shapes, strict=True)]
 
     def run(times):
         began = time.perf_counter()
@@ -198,11 +198,11 @@ def rollout(env: Env, restart: Any, num_envs: int) -> Callable[[int], float]:
     Returns:
       advance(length) -> seconds; the first call compiles, every call renews the reset pool once.
     """
-    vec = vectorise(env, num_envs, restart or "cached")
+    vec = vectorize(env, num_envs, restart or "cached")
     bare = jax.vmap(endless(env).step)
 
-    def step(state, clock):
-        act_key, step_key = jax.random.split(jax.random.fold_in(jax.random.key(1), clock))
+    def step(state, vector_step):
+        act_key, step_key = jax.random.split(jax.random.fold_in(jax.random.key(1), vector_step))
         action = jax.random.uniform(act_key, (num_envs, env.spec.action_size), minval=-1.0)
         if restart is None:
             running, transition = bare(jax.random.split(step_key, num_envs), state.env, action)

@@ -30,23 +30,23 @@ class Damaged(SettingError):
 class Stored(NamedTuple):
     """A checkpoint, read."""
 
-    clock: int
+    vector_step: int
     state: TrainState
     replay: bool  # whether the memory was kept; else the state has ()
 
 
-def clocks(folder: Path) -> list[int]:
-    """The clocks of all checkpoints that are whole, by their names, in order."""
+def saved_steps(folder: Path) -> list[int]:
+    """The saved_steps of all checkpoints that are whole, by their names, in order."""
     return sorted(int(path.name) for path in place_of(folder).glob("*") if path.name.isdigit())
 
 
-def about(folder: Path, clock: int) -> dict[str, Any]:
+def about(folder: Path, vector_step: int) -> dict[str, Any]:
     """What a checkpoint says of itself: config, replay, score, sums.
 
     Raises:
       Damaged: it cannot be read, or its own sum is wrong.
     """
-    path = place_of(folder) / str(clock) / "about" / "metadata"
+    path = place_of(folder) / str(vector_step) / "about" / "metadata"
     try:
         said = json.loads(path.read_text(encoding="utf-8"))
         stamp = said.pop("seal")
@@ -57,8 +57,8 @@ def about(folder: Path, clock: int) -> dict[str, Any]:
     return said
 
 
-def load_state(folder: Path, clock: int, shapes: TrainState, layout: Layout) -> Stored:
-    """The checkpoint of a clock, laid out for the devices at hand.
+def load_state(folder: Path, vector_step: int, shapes: TrainState, layout: Layout) -> Stored:
+    """The checkpoint of a vector_step, laid out for the devices at hand.
 
     Args:
       shapes: what is expected, as `Programs.shapes` gives it.
@@ -71,9 +71,9 @@ def load_state(folder: Path, clock: int, shapes: TrainState, layout: Layout) -> 
         leaf = jax.eval_shape(jax.random.key_data, leaf) if is_key(leaf) else leaf
         return jax.ShapeDtypeStruct(leaf.shape, leaf.dtype, sharding=sharding)
 
-    replay = about(folder, clock)["replay"]
+    replay = about(folder, vector_step)["replay"]
     wanted = parts_of(jax.tree.map(expected, shapes, shardings(shapes, layout, STATE)), replay)
-    stored = _restore(folder, clock, wanted)
+    stored = _restore(folder, vector_step, wanted)
 
     def back(path, leaf):
         if not leaf.size:
@@ -82,7 +82,7 @@ def load_state(folder: Path, clock: int, shapes: TrainState, layout: Layout) -> 
         return jax.random.wrap_key_data(value) if is_key(leaf) else value
 
     state = jax.tree_util.tree_map_with_path(back, _loop(shapes, replay))
-    return Stored(clock, TrainState(**{"memory": ()} | state, learner=Learner(**stored["learner"])), replay)
+    return Stored(vector_step, TrainState(**{"memory": ()} | state, learner=Learner(**stored["learner"])), replay)
 
 
 def load_learner(folder: Path, shapes: Learner) -> Learner:
@@ -102,7 +102,7 @@ def load_learner(folder: Path, shapes: Learner) -> Learner:
 
 
 def newest(folder: Path) -> int:
-    """The clock of the newest checkpoint.
+    """The vector_step of the newest checkpoint.
 
     Raises:
       SettingError: there is none.
@@ -111,29 +111,29 @@ def newest(folder: Path) -> int:
 
 
 def newest_first(folder: Path) -> list[int]:
-    """The clocks of all checkpoints.
+    """The saved_steps of all checkpoints.
 
     Raises:
       SettingError: there is none.
     """
-    if not clocks(folder):
+    if not saved_steps(folder):
         raise SettingError(f"{folder} holds no checkpoint.")
-    return clocks(folder)[::-1]
+    return saved_steps(folder)[::-1]
 
 
-def set_aside(folder: Path, clock: int) -> None:
+def set_aside(folder: Path, vector_step: int) -> None:
     """Moves a damaged checkpoint out of the way."""
     beside = folder / DAMAGED
     beside.mkdir(exist_ok=True)
-    free = next(name for name in (f"{clock}-{i}" for i in range(1, 1000)) if not (beside / name).exists())
-    (place_of(folder) / str(clock)).rename(beside / free)
+    free = next(name for name in (f"{vector_step}-{i}" for i in range(1, 1000)) if not (beside / name).exists())
+    (place_of(folder) / str(vector_step)).rename(beside / free)
 
 
-def _restore(folder: Path, clock: int, wanted: dict[str, Any]) -> dict[str, Any]:
+def _restore(folder: Path, vector_step: int, wanted: dict[str, Any]) -> dict[str, Any]:
     """These parts of a checkpoint, whose bits add up."""
     import orbax.checkpoint as ocp
 
-    path, sums = (place_of(folder) / str(clock)).resolve(), about(folder, clock)["sums"]
+    path, sums = (place_of(folder) / str(vector_step)).resolve(), about(folder, vector_step)["sums"]
     parts = {name: ocp.args.StandardRestore(tree) for name, tree in wanted.items()}
     before, sys.unraisablehook = sys.unraisablehook, _but_for_late_reads
     logging.getLogger("asyncio").addFilter(_but_for_late_failures)
@@ -184,7 +184,7 @@ def _loop(state: TrainState, replay: bool) -> dict[str, Any]:
 def _fields(learner: Learner) -> dict[str, Any]:
     """The learner's fields; one without arrays is left out, so that a new kind of field keeps old runs readable."""
     fields = {name: getattr(learner, name) for name in Learner.__dataclass_fields__}
-    return {name: value for name, value in fields.items() if name != "normaliser" or jax.tree.leaves(value)}
+    return {name: value for name, value in fields.items() if name != "normalizer" or jax.tree.leaves(value)}
 
 
 def _name(path: Any) -> str:

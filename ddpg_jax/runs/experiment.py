@@ -12,16 +12,16 @@ import numpy as np
 from ddpg_jax.devices import multihost
 from ddpg_jax.runs import metrics, figures, run_folder
 from ddpg_jax.core.episodes import Evaluation
-from ddpg_jax.runs.job import Job, planned
+from ddpg_jax.runs.job import Job, plan_run
 from ddpg_jax.runs.plan import Plan, RunConfig
 from ddpg_jax.runs.saving import Checkpoints
 from ddpg_jax.core.settings import SettingError
-from ddpg_jax.runs.chunks import Stage, stages
+from ddpg_jax.runs.chunks import ChunkResult, run_chunks
 from ddpg_jax.core.loop import LoopConfig
 from ddpg_jax.core.types import TrainState, shown
 
-Announce = Callable[[str], None]
-Report = Callable[[dict[str, Any], Plan], None]
+Log = Callable[[str], None]
+OnChunk = Callable[[dict[str, Any], Plan], None]
 
 
 def unheard(row: dict[str, Any], plan: Plan) -> None:
@@ -51,7 +51,7 @@ def _means(table: list[dict[str, Any]]) -> str:
     return ", ".join(f"{row['seed']}: " + ("-" if row["mean"] is None else f"{row['mean']:,.1f}") for row in table)
 
 
-def summarise(run: RunConfig, result: Evaluation) -> list[dict[str, Any]]:
+def summarize(run: RunConfig, result: Evaluation) -> list[dict[str, Any]]:
     """A row per seed: its number, and mean, spread and length of its episodes."""
     rows = []
     for i, returns in enumerate(np.asarray(result.returns, np.float64)):
@@ -66,32 +66,32 @@ def run_experiment(
     config: Any,
     loop: LoopConfig,
     run: RunConfig,
-    announce: Announce = print,
-    report: Report = unheard,
-    stop: Callable[[], bool] = never,
+    log: Log = print,
+    on_chunk: OnChunk = unheard,
+    should_stop: Callable[[], bool] = never,
 ) -> Result:
     """Trains, evaluates and writes a run folder.
 
     Args:
       algorithm: a name of the registry.
       config, loop, run: the settings.
-      announce: told in words what happens next.
-      report: given every row of metrics as it is written.
-      stop: asked after each chunk whether to end the run there, with a checkpoint to go on from.
+      log: told in words what happens next.
+      on_chunk: given every row of metrics as it is written.
+      should_stop: asked after each chunk whether to end the run there, with a checkpoint to go on from.
 
     Raises:
       SettingError: before anything is compiled or written, where a setting cannot be used; later, where the folder
         can no longer be written.
     """
-    job = planned(algorithm, config, loop, run)
+    job = plan_run(algorithm, config, loop, run)
     with ExitStack() as stack:
-        multihost.once(lambda: stack.enter_context(run_folder.created(job.run.folder, run.overwrite)))
-        if multihost.first():
-            run_folder.write_config(job.run.folder, job.said())
-        announce(job.describe())
-        announce("compiling")
+        multihost.on_main(lambda: stack.enter_context(run_folder.new_run_folder(job.run.folder, run.overwrite)))
+        if multihost.is_main():
+            run_folder.write_config(job.run.folder, job.config_dict())
+        log(job.describe())
+        log("compiling")
         state = job.phases.start(job.keys(), config)
-        return drive(job, state, job.plan.bounds, True, 0.0, announce, report, stop)
+        return drive(job, state, job.plan.bounds, True, 0.0, log, on_chunk, should_stop)
 
 
 def drive(
@@ -100,42 +100,42 @@ def drive(
     bounds: Sequence[int],
     first: bool,
     seconds: float,
-    announce: Announce,
-    report: Report,
-    stop: Callable[[], bool],
+    log: Log,
+    on_chunk: OnChunk,
+    should_stop: Callable[[], bool],
 ) -> Result:
     """Trains and evaluates from bound to bound, with a row of metrics and perhaps a checkpoint after each chunk."""
     folder, run, plan = job.run.folder, job.run, job.plan
-    began, diary = time.perf_counter() - seconds, _Diary(job, bounds[0], announce)
+    began, diary = time.perf_counter() - seconds, _Diary(job, bounds[0], log)
     with ExitStack() as stack:
-        checkpoints = Checkpoints(folder, run.keep_checkpoints, job.said(), run.checkpoint_replay)
+        checkpoints = Checkpoints(folder, run.keep_checkpoints, job.config_dict(), run.checkpoint_replay)
         stack.enter_context(closing(checkpoints))
         purge = None if first else plan.steps(bounds[0]) + 1
-        writer = stack.enter_context(closing(_writer(job, purge))) if multihost.first() else None
-        for stage in stages(job.phases, state, job.keys(), job.config, bounds, first):
-            clock = stage.clock
-            row = metrics.row(plan.steps(clock), plan.updates(clock), time.perf_counter() - began, stage.measured)
+        writer = stack.enter_context(closing(_writer(job, purge))) if multihost.is_main() else None
+        for stage in run_chunks(job.phases, state, job.keys(), job.config, bounds, first):
+            vector_step = stage.vector_step
+            row = metrics.row(plan.steps(vector_step), plan.updates(vector_step), time.perf_counter() - began, stage.measured)
             if writer:
                 writer.write(row)
-            report(row, plan)
-            outcome = diary.outcome(stage, stop, clock == bounds[-1])
-            if outcome or diary.due(clock):
+            on_chunk(row, plan)
+            outcome = diary.outcome(stage, should_stop, vector_step == bounds[-1])
+            if outcome or diary.due(vector_step):
                 if writer:
                     writer.keep()
-                checkpoints.save(clock, stage.state, stage.score())
-                diary.saved(clock)
+                checkpoints.save(vector_step, stage.state, stage.score())
+                diary.saved(vector_step)
             if outcome:
                 break
-        announce(f"writing {folder}")
-    table = summarise(run, stage.result)
-    if stage.dead:
-        words = {place: f"{what} at {plan.steps(clock):,} steps" for place, (clock, what) in stage.dead.items()}
+        log(f"writing {folder}")
+    table = summarize(run, stage.result)
+    if stage.diverged:
+        words = {place: f"{what} at {plan.steps(vector_step):,} steps" for place, (vector_step, what) in stage.diverged.items()}
         table = [row | {"diverged": words.get(place)} for place, row in enumerate(table)]
-    if multihost.first():
+    if multihost.is_main():
         run_folder.write_evaluation(folder, run.eval_episodes, table)
         figures.learning_curve(metrics.read(folder), f"{job.algorithm} on {job.env.spec.name}", folder / "curve.png")
     assert outcome
-    return Result(folder, table, stage.state, run, plan.steps(stage.clock), outcome)
+    return Result(folder, table, stage.state, run, plan.steps(stage.vector_step), outcome)
 
 
 def _writer(job: Job, purge: int | None) -> metrics.Writer:
@@ -146,7 +146,7 @@ def _writer(job: Job, purge: int | None) -> metrics.Writer:
         if run.tensorboard:
             yield metrics.board(folder, seed, purge)
         if run.wandb is not None:
-            yield metrics.weights_and_biases(run.wandb, folder, seed, job.said())
+            yield metrics.weights_and_biases(run.wandb, folder, seed, job.config_dict())
 
     return metrics.Writer(folder, [list(sinks(run.seed + place)) for place in range(run.seeds)])
 
@@ -154,33 +154,33 @@ def _writer(job: Job, purge: int | None) -> metrics.Writer:
 class _Diary:
     """What a run has to remember between two chunks: the seeds that are known to be dead, and its last checkpoint."""
 
-    def __init__(self, job: Job, clock: int, announce: Announce):
-        self._job, self._announce = job, announce
+    def __init__(self, job: Job, vector_step: int, log: Log):
+        self._job, self._announce = job, log
         self._known: set[int] = set()
-        self.saved(clock)
+        self.saved(vector_step)
 
-    def saved(self, clock: int) -> None:
+    def saved(self, vector_step: int) -> None:
         """A checkpoint was written."""
-        self._clock, self._time = clock, time.perf_counter()
+        self._clock, self._time = vector_step, time.perf_counter()
 
-    def due(self, clock: int) -> bool:
+    def due(self, vector_step: int) -> bool:
         """Whether the next one is."""
         run, plan = self._job.run, self._job.plan
         seconds, steps = run.checkpoint_seconds, run.checkpoint_steps
         late = seconds is not None and time.perf_counter() - self._time >= seconds
-        return multihost.agreed(late or (steps is not None and plan.steps(clock) - plan.steps(self._clock) >= steps))
+        return multihost.any_process(late or (steps is not None and plan.steps(vector_step) - plan.steps(self._clock) >= steps))
 
-    def outcome(self, stage: Stage, stop: Callable[[], bool], last: bool) -> Any:
+    def outcome(self, stage: ChunkResult, should_stop: Callable[[], bool], last: bool) -> Any:
         """How the run ends here, if it does; tells of seeds that have died."""
         run, plan = self._job.run, self._job.plan
-        for place, (clock, what) in stage.dead.items():
+        for place, (vector_step, what) in stage.diverged.items():
             if place not in self._known:
                 self._announce(
-                    f"seed {run.seed + place} diverged at {plan.steps(clock):,} steps: {what} is not finite; it keeps "
+                    f"seed {run.seed + place} diverged at {plan.steps(vector_step):,} steps: {what} is not finite; it keeps "
                     "the last finite policy from the end of a chunk, and counts no more"
                 )
-        self._known |= stage.dead.keys()
-        if len(stage.dead) == run.seeds or (stage.dead and run.halt_on_nan):
+        self._known |= stage.diverged.keys()
+        if len(stage.diverged) == run.seeds or (stage.diverged and run.halt_on_nan):
             return "halted"
-        asked = multihost.agreed(stop())
+        asked = multihost.any_process(should_stop())
         return "finished" if last else "stopped" if asked else None

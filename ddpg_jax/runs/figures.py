@@ -114,10 +114,10 @@ def _parallel(figure: Any, rows: list[dict[str, Any]], scales: Mapping[str, Sequ
 
     axes = figure.subplots()
     returns = [row["iqm"] for row in rows] or [0.0]
-    colour = ScalarMappable(Normalize(min(returns), max(returns)), colormaps["viridis"])
+    color = ScalarMappable(Normalize(min(returns), max(returns)), colormaps["viridis"])
     heights = {name: _heights(values) for name, values in scales.items()}
     for row in sorted(rows, key=lambda row: row["iqm"]):  # the best on top
-        axes.plot([heights[name][row[name]] for name in scales], color=colour.to_rgba(row["iqm"]), linewidth=1.5)
+        axes.plot([heights[name][row[name]] for name in scales], color=color.to_rgba(row["iqm"]), linewidth=1.5)
     for at, values in enumerate(scales.values()):
         axes.axvline(at, color="0.5", linewidth=0.8)
         shown = values if len(values) <= 6 else [values[0], values[-1]]
@@ -127,7 +127,7 @@ def _parallel(figure: Any, rows: list[dict[str, Any]], scales: Mapping[str, Sequ
     axes.set_xticks(range(len(scales)), scales)
     axes.set_yticks([])
     axes.spines[:].set_visible(False)
-    figure.colorbar(colour, ax=axes, label="evaluation return, interquartile mean")
+    figure.colorbar(color, ax=axes, label="evaluation return, interquartile mean")
 
 
 def _heights(values: Sequence[Any]) -> dict[Any, float]:

@@ -8,7 +8,7 @@ from pathlib import Path
 from ddpg_jax.core.settings import SettingError
 
 
-def vacant(out: str | Path, kinds: tuple[str, ...], overwrite: bool) -> Path:
+def new_output(out: str | Path, kinds: tuple[str, ...], overwrite: bool) -> Path:
     """The file to write.
 
     Args:
@@ -29,13 +29,13 @@ def vacant(out: str | Path, kinds: tuple[str, ...], overwrite: bool) -> Path:
     return path
 
 
-def unfinished(path: Path) -> Path:
+def temporary_name(path: Path) -> Path:
     """Where a file is written before it is whole; with its ending, by which libraries tell its format."""
     return path.with_name(f"{path.stem}.new{path.suffix}")
 
 
 @contextlib.contextmanager
-def whole(path: Path) -> Iterator[Path]:
+def atomic_path(path: Path) -> Iterator[Path]:
     """A file beside `path` that takes its place when it is whole; its folder is made.
 
     So an end at any instant leaves the old one or the new one.
@@ -43,7 +43,7 @@ def whole(path: Path) -> Iterator[Path]:
     Raises:
       SettingError: it cannot be written.
     """
-    beside = unfinished(path)
+    beside = temporary_name(path)
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         try:
@@ -59,7 +59,7 @@ def whole(path: Path) -> Iterator[Path]:
         ) from None
 
 
-def put(path: Path, content: bytes) -> None:
-    """Writes a file, whole; errors as for `whole`."""
-    with whole(path) as beside:
+def atomic_write(path: Path, content: bytes) -> None:
+    """Writes a file, whole; errors as for `atomic_path`."""
+    with atomic_path(path) as beside:
         beside.write_bytes(content)

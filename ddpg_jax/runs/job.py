@@ -38,12 +38,12 @@ class Job(NamedTuple):
         seeds = f"seeds {run.seed} to {run.seed + run.seeds - 1}{self.layout.describe(run.seeds)}"
         return f"{self.algorithm} on {self.env.spec.name}, {seeds}: {self.plan.describe()}"
 
-    def said(self) -> dict[str, Any]:
+    def config_dict(self) -> dict[str, Any]:
         """What config.json says of it."""
-        return run_folder.described(self.algorithm, self.run, self.loop, self.config, self.env.spec)
+        return run_folder.config_dict(self.algorithm, self.run, self.loop, self.config, self.env.spec)
 
 
-def planned(algorithm: str, config: Any, loop: LoopConfig, run: RunConfig) -> Job:
+def plan_run(algorithm: str, config: Any, loop: LoopConfig, run: RunConfig) -> Job:
     """A run with these settings.
 
     Raises:

@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from ddpg_jax.runs.files import put
+from ddpg_jax.runs.files import atomic_write
 from ddpg_jax.core.settings import SettingError
 
 
@@ -109,7 +109,7 @@ def cut(folder: Path, steps: int) -> float:
     if not (folder / "metrics.jsonl").exists():  # the best of a sweep, whose lines are in curves.csv
         return 0.0
     rows = [row for row in read(folder, interrupted=True) if row["steps"] <= steps]
-    put(folder / "metrics.jsonl", "".join(json.dumps(row) + "\n" for row in rows).encode("utf-8"))
+    atomic_write(folder / "metrics.jsonl", "".join(json.dumps(row) + "\n" for row in rows).encode("utf-8"))
     return rows[-1]["seconds"] if rows else 0.0
 
 

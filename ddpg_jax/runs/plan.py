@@ -14,16 +14,16 @@ from ddpg_jax.runs.registry import algorithms
 from ddpg_jax.devices.backend import QUICK, memory_limit, nbytes
 from ddpg_jax.core.diagnostics import diagnostics
 from ddpg_jax.core.episodes import Evaluation, play
-from ddpg_jax.devices.data_parallel import STATE, portion, shared_trainer
-from ddpg_jax.devices.layout import BY_SEED, Layout, choose, deal, in_turn, share, side_by_side, spread
-from ddpg_jax.core.settings import INT32, SettingError, setting, settings
+from ddpg_jax.devices.data_parallel import STATE, per_device_loop, data_parallel_trainer
+from ddpg_jax.devices.layout import BY_SEED, Layout, choose, split_devices, loop_over_seeds, usable_devices, vmap_seeds, shard_over_devices
+from ddpg_jax.core.settings import INT32, SettingError, setting, configclass
 from ddpg_jax.core.loop import LoopConfig, chunk_bounds
 from ddpg_jax.core.types import Env, TrainState
 
 ALONE = Layout()
 
 
-@settings
+@configclass
 class RunConfig:
     """What to train on, how long, and where the results go."""
 
@@ -33,7 +33,7 @@ class RunConfig:
     steps: int = setting(default=100_000, help="environment steps per seed, warm-up included", low=1)
     seeds: int = setting(default=1, help="independent agents, trained side by side", low=1)
     seed: int = setting(default=0, help="the first seed; the others follow it", low=0)
-    seed_mapping: Literal["auto", "vmap", "loop"] = setting(
+    seed_mapping: Literal["auto", "vmap", "sequential"] = setting(
         default="auto", help="seeds of one device side by side or in turn; auto: whichever is faster there"
     )
     devices: int | None = setting(
@@ -78,20 +78,20 @@ class RunConfig:
 class Plan(NamedTuple):
     """What a run will do, known before anything is compiled."""
 
-    bounds: list[int]  # clocks of the chunks' borders
+    bounds: list[int]  # vector_steps of the chunks' borders
     num_envs: int
     updates_per_step: int
     replay_bytes: int  # of all seeds
     state_bytes: int  # of all seeds, replay included
     peak_bytes: int  # with the states that are being trained beside those of all
 
-    def steps(self, clock: int) -> int:
-        """Environment steps per seed at a clock."""
-        return clock * self.num_envs
+    def steps(self, vector_step: int) -> int:
+        """Environment steps per seed at a vector_step."""
+        return vector_step * self.num_envs
 
-    def updates(self, clock: int) -> int:
-        """Gradient updates per seed at a clock."""
-        return (clock - self.bounds[0]) * self.updates_per_step
+    def updates(self, vector_step: int) -> int:
+        """Gradient updates per seed at a vector_step."""
+        return (vector_step - self.bounds[0]) * self.updates_per_step
 
     def describe(self) -> str:
         """One line for a person."""
@@ -107,15 +107,15 @@ class Plan(NamedTuple):
 class Programs(NamedTuple):
     """The compiled phases, over seeds; a changed float of the configuration compiles nothing anew."""
 
-    init: Callable[..., TrainState]  # ((keys [S], numbers {name: [S]}), config)
+    init: Callable[..., TrainState]  # ((keys [S], hyperparams {name: [S]}), config)
     prefill: Callable[..., TrainState]  # (state [S], config); the state is donated
-    chunk: Callable[..., Any]  # (state [S], clock, length, config) -> state, metrics; the state is donated
-    refill: Callable[..., TrainState]  # (state [S] without memory, clock, config); the state is donated
-    test: Callable[..., Any]  # ((learner, keys, numbers) [S], clock, config) -> Evaluation [S, E], diagnostics [S]
+    chunk: Callable[..., Any]  # (state [S], vector_step, length, config) -> state, metrics; the state is donated
+    refill: Callable[..., TrainState]  # (state [S] without memory, vector_step, config); the state is donated
+    test: Callable[..., Any]  # ((learner, keys, hyperparams) [S], vector_step, config) -> Evaluation [S, E], diagnostics [S]
 
-    def start(self, keys: jax.Array, config: Any, numbers: dict[str, jax.Array] | None = None) -> TrainState:
-        """The state of every seed, ready to learn; `numbers` [S] are settings that differ from seed to seed."""
-        return self.prefill(self.init((keys, numbers or {}), config), config)
+    def start(self, keys: jax.Array, config: Any, hyperparams: dict[str, jax.Array] | None = None) -> TrainState:
+        """The state of every seed, ready to learn; `hyperparams` [S] are settings that differ from seed to seed."""
+        return self.prefill(self.init((keys, hyperparams or {}), config), config)
 
     def shapes(self, keys: Any, config: Any) -> TrainState:
         """The shapes of what `start` makes, worked out without compiling."""
@@ -126,38 +126,38 @@ def programs(env: Env, algorithm: str, loop: LoopConfig, episodes: int, layout: 
     """The phases of a run of this algorithm as jitted functions, not compiled yet."""
     make = algorithms()[algorithm].make
 
-    def of(config, numbers):
-        return shared_trainer(env, make(replace(config, **numbers), env.spec), loop, layout.sharing)
+    def of(config, hyperparams):
+        return data_parallel_trainer(env, make(replace(config, **hyperparams), env.spec), loop, layout.data_shards)
 
     def init(mine, config):
-        key, numbers = mine
-        return replace(of(config, numbers).init(key), numbers=numbers)
+        key, hyperparams = mine
+        return replace(of(config, hyperparams).init(key), hyperparams=hyperparams)
 
     def prefill(state, config):
-        return of(config, state.numbers).prefill(state)
+        return of(config, state.hyperparams).prefill(state)
 
-    def chunk(state, clock, length, config):
-        return of(config, state.numbers).train(state, clock, length)
+    def chunk(state, vector_step, length, config):
+        return of(config, state.hyperparams).train(state, vector_step, length)
 
-    def refill(state, clock, config):
-        return of(config, state.numbers).refill(state, clock)
+    def refill(state, vector_step, config):
+        return of(config, state.hyperparams).refill(state, vector_step)
 
-    def test(mine, clock, config):
-        learner, key, numbers = mine
-        config = replace(config, **numbers)
+    def test(mine, vector_step, config):
+        learner, key, hyperparams = mine
+        config = replace(config, **hyperparams)
         agent, scale = make(config, env.spec), getattr(config, "reward_scale", 1.0)
         with jax.default_matmul_precision(loop.matmul_precision):
             played = play(key, env, lambda obs: agent.act(learner, obs), episodes, agent.discount)
-            found = diagnostics(agent, learner, played, clock, loop.num_envs, scale)
+            found = diagnostics(agent, learner, played, vector_step, loop.num_envs, scale)
         return Evaluation(played.returns, played.lengths), found
 
-    over = {"vmap": side_by_side, "loop": in_turn}[layout.mapping]
+    over = {"vmap": vmap_seeds, "sequential": loop_over_seeds}[layout.mapping]
     return Programs(
-        jax.jit(spread(side_by_side(init), layout, outside=STATE), compiler_options=QUICK.get(jax.default_backend())),
-        jax.jit(spread(side_by_side(prefill), layout, STATE, STATE), donate_argnums=0),
-        jax.jit(spread(over(chunk), layout, STATE, (STATE, BY_SEED)), donate_argnums=0),
-        jax.jit(spread(side_by_side(refill), layout, STATE, STATE), donate_argnums=0),
-        jax.jit(spread(side_by_side(test), layout)),
+        jax.jit(shard_over_devices(vmap_seeds(init), layout, outside=STATE), compiler_options=QUICK.get(jax.default_backend())),
+        jax.jit(shard_over_devices(vmap_seeds(prefill), layout, STATE, STATE), donate_argnums=0),
+        jax.jit(shard_over_devices(over(chunk), layout, STATE, (STATE, BY_SEED)), donate_argnums=0),
+        jax.jit(shard_over_devices(vmap_seeds(refill), layout, STATE, STATE), donate_argnums=0),
+        jax.jit(shard_over_devices(vmap_seeds(test), layout)),
     )
 
 
@@ -167,18 +167,18 @@ def placement(config: Any, loop: LoopConfig, run: RunConfig, env: Env) -> Layout
     Raises:
       SettingError: there are not so many devices, or an agent's data cannot be divided over them.
     """
-    groups, sharing = share(run.seeds, len(jax.devices())), 1
+    groups, sharing = usable_devices(run.seeds, len(jax.devices())), 1
     if run.devices is not None:
         if run.devices > len(jax.devices()):
             raise SettingError(f"devices must be at most the {len(jax.devices())} that there are, not {run.devices}.")
-        groups, sharing = deal(run.seeds, run.devices)
+        groups, sharing = split_devices(run.seeds, run.devices)
     if jax.process_count() > 1 and groups * sharing != len(jax.devices()):
         raise SettingError(
             f"devices must be all {len(jax.devices())} of all processes, not {groups * sharing}: give --devices, or as "
             "many seeds as can be dealt to them."
         )
     chosen = choose(run.seeds // groups, loop.batch_size, getattr(config, "hidden", ()), env.spec.image)
-    portion(loop, sharing)
+    per_device_loop(loop, sharing)
     return Layout(chosen if run.seed_mapping == "auto" else run.seed_mapping, groups, sharing)
 
 
@@ -214,8 +214,8 @@ def make_plan(
 
 def peak_bytes(state_bytes: int, seeds: int, layout: Layout) -> int:
     """What training takes at most: where seeds take turns, each group of devices copies one out to train it."""
-    in_turn = layout.mapping == "loop" and seeds > layout.groups
-    return state_bytes + (state_bytes * layout.groups // seeds if in_turn else 0)
+    loop_over_seeds = layout.mapping == "sequential" and seeds > layout.seed_shards
+    return state_bytes + (state_bytes * layout.seed_shards // seeds if loop_over_seeds else 0)
 
 
 def seed_keys(run: RunConfig, layout: Layout = ALONE, times: int = 1) -> jax.Array:
@@ -231,12 +231,12 @@ def seed_keys(run: RunConfig, layout: Layout = ALONE, times: int = 1) -> jax.Arr
     return jax.jit(keys, out_shardings=NamedSharding(layout.mesh(), BY_SEED))() if layout.devices > 1 else keys()
 
 
-def evaluation_keys(keys: jax.Array, clock: int) -> jax.Array:
-    """[S] keys for the evaluation at a clock, from the keys of the seeds.
+def evaluation_keys(keys: jax.Array, vector_step: int) -> jax.Array:
+    """[S] keys for the evaluation at a vector_step, from the keys of the seeds.
 
     Folded in as a negative number: `fold_in(key, i)` is `split(key)[i]`, which training has used.
     """
-    return _fold_in(keys, np.int32(~clock))
+    return _fold_in(keys, np.int32(~vector_step))
 
 
 def episode_keys(seed: int, seeds: int) -> jax.Array:

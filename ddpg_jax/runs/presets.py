@@ -9,7 +9,7 @@ from ddpg_jax.runs.tuned import TUNED
 
 
 class Preset(NamedTuple):
-    """What a recipe sets; everything else stays at its default, and a flag beside it wins."""
+    """What a preset sets; everything else stays at its default, and a flag beside it wins."""
 
     about: str
     algorithm: str
@@ -78,7 +78,7 @@ PRESETS = {
             "actor_lr": 5e-4,
             "critic_lr": 5e-4,
             "noise_scale": 0.05,
-            "noise_spread": 0.8,
+            "noise_scale_max": 0.8,
         },
         {"num_envs": 1024, "batch_size": 8192, "updates_per_step": 4, "n_step": 3, "warmup_steps": 10_240},
         {},
@@ -92,22 +92,22 @@ def tuned(algorithm: str, env: str) -> Preset | None:
     return Preset(f"found by a search on {env}", algorithm, found, {}, {"env": env}) if found else None
 
 
-def recipes(algorithm: str, env: str) -> dict[str, Preset]:
+def presets_for(algorithm: str, env: str) -> dict[str, Preset]:
     """The presets of an algorithm by name; "best" is what a search has found for the task."""
-    named = {name: recipe for name, recipe in PRESETS.items() if recipe.algorithm == algorithm}
+    named = {name: preset for name, preset in PRESETS.items() if preset.algorithm == algorithm}
     best = tuned(algorithm, env)
     return named | ({BEST: best} if best else {})
 
 
 def preset(name: str, algorithm: str | None = None, env: str | None = None) -> tuple[Any, LoopConfig]:
-    """The settings of a recipe: the algorithm's, and the loop's.
+    """The settings of a preset: the algorithm's, and the loop's.
 
     Args:
-      name: of the recipe; "best" is what a search has found for an algorithm on a task.
+      name: of the preset; "best" is what a search has found for an algorithm on a task.
       algorithm, env: for "best" alone, their names.
 
     Raises:
-      SettingError: there is no such recipe, or no search was made for them.
+      SettingError: there is no such preset, or no search was made for them.
     """
     chosen = tuned(algorithm or "", env or "") if name == BEST else PRESETS.get(name)
     if chosen is None and name == BEST:

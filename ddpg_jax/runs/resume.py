@@ -11,10 +11,10 @@ import jax
 from ddpg_jax.devices import multihost
 from ddpg_jax.runs import metrics, run_folder
 from ddpg_jax.runs.checkpoint import DAMAGED, Damaged, Stored, about, load_state, newest_first, set_aside
-from ddpg_jax.runs.experiment import Announce, Report, Result, drive, never, unheard
-from ddpg_jax.runs.job import Job, planned
+from ddpg_jax.runs.experiment import Log, OnChunk, Result, drive, never, unheard
+from ddpg_jax.runs.job import Job, plan_run
 from ddpg_jax.runs.plan import RunConfig, seed_keys
-from ddpg_jax.devices.layout import deal
+from ddpg_jax.devices.layout import split_devices
 from ddpg_jax.core.settings import SettingError, check
 from ddpg_jax.core.loop import LoopConfig
 
@@ -24,9 +24,9 @@ def resume_experiment(
     steps: int | None = None,
     devices: int | None = None,
     accept_changes: bool = False,
-    announce: Announce = print,
-    report: Report = unheard,
-    stop: Callable[[], bool] = never,
+    log: Log = print,
+    on_chunk: OnChunk = unheard,
+    should_stop: Callable[[], bool] = never,
 ) -> Result:
     """Goes on with a run from its newest good checkpoint, as if it had never stopped: to the bit on the same machine.
 
@@ -37,29 +37,29 @@ def resume_experiment(
       steps: environment steps per seed to train to, if more than was asked for.
       devices: how many to use now; seeds are dealt to them anew.
       accept_changes: go on although config.json says other settings than the checkpoint was made with.
-      announce, report, stop: as for `run_experiment`.
+      log, on_chunk, should_stop: as for `run_experiment`.
 
     Raises:
       SettingError: there is nothing to go on from or nothing left to do, settings have changed, the devices cannot take
         the run over, or another process is still at it.
     """
     job, sharing = _again(Path(folder), steps, devices)
-    if job.layout.sharing != sharing:
+    if job.layout.data_shards != sharing:
         raise SettingError(
             f"devices must be such that {sharing} of them train{'s' * (sharing == 1)} an agent, as before, not "
-            f"{job.layout.sharing}: its data lie divided among them."
+            f"{job.layout.data_shards}: its data lie divided among them."
         )
     with ExitStack() as stack:
-        multihost.once(lambda: stack.enter_context(run_folder.held(job.run.folder)))
-        stored, seconds = _recovered(job, accept_changes, announce)
-        clock, state = stored.clock, stored.state
-        announce(job.describe())
-        announce(f"going on from {job.plan.steps(clock):,} steps")
+        multihost.on_main(lambda: stack.enter_context(run_folder.locked(job.run.folder)))
+        stored, seconds = _recovered(job, accept_changes, log)
+        vector_step, state = stored.vector_step, stored.state
+        log(job.describe())
+        log(f"going on from {job.plan.steps(vector_step):,} steps")
         if not stored.replay:
-            announce("the replay was not kept: steps of the present policy fill it, and what follows differs by them")
-            state = job.phases.refill(state, clock, job.config)
-        left = [bound for bound in job.plan.bounds if bound > clock]
-        return drive(job, state, [clock, *left], False, seconds, announce, report, stop)
+            log("the replay was not kept: steps of the present policy fill it, and what follows differs by them")
+            state = job.phases.refill(state, vector_step, job.config)
+        left = [bound for bound in job.plan.bounds if bound > vector_step]
+        return drive(job, state, [vector_step, *left], False, seconds, log, on_chunk, should_stop)
 
 
 def _again(folder: Path, steps: int | None, devices: int | None) -> tuple[Job, int]:
@@ -68,11 +68,11 @@ def _again(folder: Path, steps: int | None, devices: int | None) -> tuple[Job, i
     before = check(run_folder.rebuilt(RunConfig, stored["run"], folder))
     loop = run_folder.rebuilt(LoopConfig, stored["loop"], folder)
     changed = {name: value for name, value in (("steps", steps), ("devices", devices)) if value is not None}
-    job = planned(stored["algorithm"], stored["config"], loop, dataclasses.replace(before, **changed, out=folder))
-    return job, deal(before.seeds, before.devices)[1] if before.devices else 1
+    job = plan_run(stored["algorithm"], stored["config"], loop, dataclasses.replace(before, **changed, out=folder))
+    return job, split_devices(before.seeds, before.devices)[1] if before.devices else 1
 
 
-def _recovered(job: Job, accept_changes: bool, announce: Announce) -> tuple[Stored, float]:
+def _recovered(job: Job, accept_changes: bool, log: Log) -> tuple[Stored, float]:
     """The newest good checkpoint of a run, and the seconds that it took to get there; the folder is made fit for it.
 
     Raises:
@@ -80,33 +80,33 @@ def _recovered(job: Job, accept_changes: bool, announce: Announce) -> tuple[Stor
     """
     shapes = job.phases.shapes(jax.eval_shape(lambda: seed_keys(job.run)), job.config)
     damaged: list[int] = []
-    for clock in newest_first(job.run.folder):
+    for vector_step in newest_first(job.run.folder):
         try:
-            before = about(job.run.folder, clock)["config"]
-            _compare(job, before, accept_changes, announce)
-            stored = load_state(job.run.folder, clock, shapes, job.layout)
+            before = about(job.run.folder, vector_step)["config"]
+            _compare(job, before, accept_changes, log)
+            stored = load_state(job.run.folder, vector_step, shapes, job.layout)
             break
         except Damaged as error:
-            announce(f"{error} It is set aside in {DAMAGED}, and the one before it taken.")
-            damaged.append(clock)
+            log(f"{error} It is set aside in {DAMAGED}, and the one before it taken.")
+            damaged.append(vector_step)
     else:
         raise SettingError(f"{job.run.folder} holds no checkpoint that can be read: all {len(damaged)} are damaged.")
-    done = job.plan.steps(stored.clock)
-    if stored.clock >= job.plan.bounds[-1]:
+    done = job.plan.steps(stored.vector_step)
+    if stored.vector_step >= job.plan.bounds[-1]:
         raise SettingError(f"steps must be above the {done:,} that {job.run.folder} has, not {job.run.steps:,}.")
 
     def mend():
-        for clock in damaged:
-            set_aside(job.run.folder, clock)
-        run_folder.write_config(job.run.folder, job.said())
+        for vector_step in damaged:
+            set_aside(job.run.folder, vector_step)
+        run_folder.write_config(job.run.folder, job.config_dict())
 
-    multihost.once(mend)
-    return stored, metrics.cut(job.run.folder, done) if multihost.first() else 0.0
+    multihost.on_main(mend)
+    return stored, metrics.cut(job.run.folder, done) if multihost.is_main() else 0.0
 
 
-def _compare(job: Job, before: dict[str, Any], accept_changes: bool, announce: Announce) -> None:
+def _compare(job: Job, before: dict[str, Any], accept_changes: bool, log: Log) -> None:
     """Refuses settings that would change the result, and names what may change its bits."""
-    now = job.said()
+    now = job.config_dict()
     changed = run_folder.differences(before, now)
     if changed and not accept_changes:
         raise SettingError(
@@ -114,6 +114,6 @@ def _compare(job: Job, before: dict[str, Any], accept_changes: bool, announce: A
             "--accept-changes goes on with what it says."
         )
     if changed:
-        announce(f"settings have changed: {changed}")
+        log(f"settings have changed: {changed}")
     if any(before[name] != now[name] for name in ("versions", "device")):
-        announce("packages or device are others than before: what follows is the same to rounding, not to the bit")
+        log("packages or device are others than before: what follows is the same to rounding, not to the bit")

@@ -15,7 +15,7 @@ import jax
 import numpy as np
 
 from ddpg_jax.runs.registry import Algorithm, algorithms
-from ddpg_jax.runs.files import put, unfinished
+from ddpg_jax.runs.files import atomic_write, temporary_name
 from ddpg_jax.core.settings import SettingError
 from ddpg_jax.core.types import Spec
 
@@ -23,7 +23,7 @@ LOCK = ".lock"
 FILES = {"config.json", "metrics.jsonl", "evaluation.json", "curve.png"}
 FILES |= {"policy.stablehlo", "policy.onnx", "policy.npz"}  # as `export` calls them
 FILES |= {"sweep.csv", "curves.csv", "sweep.png"}  # of a sweep
-ENTRIES = FILES | {unfinished(Path(name)).name for name in FILES}
+ENTRIES = FILES | {temporary_name(Path(name)).name for name in FILES}
 ENTRIES |= {"checkpoints", "checkpoints-damaged", "tensorboard", "wandb", "best"}
 PACKAGES = ("ddpg_jax", "jax", "flax", "optax", "gymnax", "brax")
 
@@ -36,7 +36,7 @@ Settings = TypeVar("Settings")
 
 
 @contextlib.contextmanager
-def held(folder: Path) -> Iterator[None]:
+def locked(folder: Path) -> Iterator[None]:
     """A run folder that no other live process holds; the lock goes with the process, however it ends.
 
     Raises:
@@ -59,7 +59,7 @@ def held(folder: Path) -> Iterator[None]:
 
 
 @contextlib.contextmanager
-def created(folder: Path, overwrite: bool) -> Iterator[None]:
+def new_run_folder(folder: Path, overwrite: bool) -> Iterator[None]:
     """A new and empty run folder, held.
 
     Raises:
@@ -70,7 +70,7 @@ def created(folder: Path, overwrite: bool) -> Iterator[None]:
             raise SettingError(f"out must be a new folder or a run of ours, and {folder} is neither.")
         if not overwrite:
             raise SettingError(f"out must be a new folder, and {folder} holds a run already; --overwrite replaces it.")
-    with held(folder):
+    with locked(folder):
         for name in _entries(folder):
             path = folder / name
             shutil.rmtree(path) if path.is_dir() else path.unlink()
@@ -90,7 +90,7 @@ def _is_ours(folder: Path) -> bool:
         return False
 
 
-def described(algorithm: str, run: Any, loop: Any, config: Any, spec: Spec) -> dict[str, Any]:
+def config_dict(algorithm: str, run: Any, loop: Any, config: Any, spec: Spec) -> dict[str, Any]:
     """Everything that a run depends on, as config.json says it."""
     device = jax.devices()[0]
     plain_spec = spec._asdict() | {
@@ -111,12 +111,12 @@ def described(algorithm: str, run: Any, loop: Any, config: Any, spec: Spec) -> d
 
 
 def write_config(folder: Path, said: dict[str, Any]) -> None:
-    """Writes config.json, as `described` says it."""
+    """Writes config.json, as `config_dict` says it."""
     _put(folder / "config.json", said)
 
 
 def _put(path: Path, said: dict[str, Any]) -> None:
-    put(path, json.dumps(said, indent=2).encode("utf-8"))
+    atomic_write(path, json.dumps(said, indent=2).encode("utf-8"))
 
 
 def differences(

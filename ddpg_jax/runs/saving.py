@@ -9,7 +9,7 @@ from typing import Any
 
 import jax
 
-from ddpg_jax.runs.checkpoint import Damaged, about, clocks, in_one_line, is_key, parts_of, place_of
+from ddpg_jax.runs.checkpoint import Damaged, about, saved_steps, in_one_line, is_key, parts_of, place_of
 from ddpg_jax.runs.checksum import bit_sum, seal
 from ddpg_jax.core.settings import SettingError
 from ddpg_jax.core.types import TrainState
@@ -29,13 +29,13 @@ class Checkpoints:
         import orbax.checkpoint as ocp  # here and below: a fifth of what importing this package would take
         from orbax.checkpoint.checkpoint_managers import AnyPreservationPolicy, LatestN
 
-        self._scores = {clock: _score(folder, clock) for clock in clocks(folder)}
+        self._scores = {vector_step: _score(folder, vector_step) for vector_step in saved_steps(folder)}
         self._config, self._replay = config, replay
         kept = AnyPreservationPolicy([LatestN(keep), _Best(self._scores)])
         options = ocp.CheckpointManagerOptions(preservation_policy=kept, cleanup_tmp_directories=True)
         self._manager = ocp.CheckpointManager(place_of(folder).resolve(), options=options)
 
-    def save(self, clock: int, state: TrainState, score: float) -> None:
+    def save(self, vector_step: int, state: TrainState, score: float) -> None:
         """Begins to write; returns as soon as the state may be trained on.
 
         Raises:
@@ -44,13 +44,13 @@ class Checkpoints:
         import orbax.checkpoint as ocp
 
         parts, sums = _pack(state, self._replay)
-        self._scores[clock] = score
+        self._scores[vector_step] = score
         said = {"config": self._config, "score": score if math.isfinite(score) else None, "replay": self._replay}
         said["sums"] = {name: int(value) for name, value in sums.items()}
         saved = {name: ocp.args.StandardSave(tree) for name, tree in parts.items()}
         about = ocp.args.JsonSave(said | {"seal": seal(said)})
         try:
-            self._manager.save(clock, args=ocp.args.Composite(**saved, about=about))
+            self._manager.save(vector_step, args=ocp.args.Composite(**saved, about=about))
             if jax.default_backend() == "cpu":  # whose arrays are written from where they are, and trained on next
                 self._manager.wait_until_finished()
         except (OSError, ValueError, RuntimeError) as error:
@@ -86,17 +86,17 @@ class _Best:
         return [info is best for info in checkpoints]
 
 
-def save_state(folder: Path, clock: int, state: TrainState, config: dict[str, Any]) -> None:
-    """Writes the whole state of all seeds under `folder`/checkpoints/`clock`; `config` is what config.json says."""
+def save_state(folder: Path, vector_step: int, state: TrainState, config: dict[str, Any]) -> None:
+    """Writes the whole state of all seeds under `folder`/checkpoints/`vector_step`; `config` is what config.json says."""
     checkpoints = Checkpoints(folder, 1, config)
-    checkpoints.save(clock, state, 0.0)
+    checkpoints.save(vector_step, state, 0.0)
     checkpoints.close()
 
 
-def _score(folder: Path, clock: int) -> float:
+def _score(folder: Path, vector_step: int) -> float:
     """The evaluation that a checkpoint was stored with."""
     try:
-        score = about(folder, clock)["score"]
+        score = about(folder, vector_step)["score"]
     except Damaged:
         score = None
     return -math.inf if score is None else score

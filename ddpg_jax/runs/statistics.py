@@ -55,7 +55,7 @@ def stratified(samples: Sequence[Any], statistic: Callable[..., Any]) -> tuple[n
 
     Args:
       samples: arrays [..., S_i], whose leading axes are drawn together.
-      statistic: (*samples, axis) -> [...], vectorised.
+      statistic: (*samples, axis) -> [...], vectorized.
 
     Returns:
       low [...], high [...], of 2,000 draws.

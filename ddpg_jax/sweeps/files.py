@@ -18,35 +18,35 @@ from ddpg_jax.runs import figures, run_folder
 from ddpg_jax.runs.plan import Plan, RunConfig
 from ddpg_jax.runs.saving import save_state
 from ddpg_jax.runs.statistics import Interval, interval
-from ddpg_jax.sweeps.search_space import Family, Point, applied
+from ddpg_jax.sweeps.search_space import CompileGroup, Trial, applied
 
-# told (number of the part, clock, numbers of its settings, metrics [members])
+# told (number of the part, vector_step, numbers of its settings, metrics [members])
 Tell = Callable[["Part", int, Sequence[int], dict[str, Any]], None]
 
 
 class Task(NamedTuple):
-    """What is swept. Settings that are born on the way join `points`; `parents` knows whose copies they began as."""
+    """What is swept. Settings that are born on the way join `trials`; `parents` knows whose copies they began as."""
 
     algorithm: str
-    points: list[Point]
+    trials: list[Trial]
     parents: dict[int, int]
     config: Any
     loop: LoopConfig
     run: RunConfig
     env: Env
     halving: int
-    replace: bool
+    pbt: bool
 
 
 class Part(NamedTuple):
     """Settings that one program trains together, planned."""
 
-    family: Family
+    group: CompileGroup
     layout: Layout
     plan: Plan
 
 
-class Settled(NamedTuple):
+class TrialResult(NamedTuple):
     """A setting at the end of its training."""
 
     setting: int  # its number in the sweep
@@ -60,55 +60,55 @@ class Settled(NamedTuple):
         return Interval(-math.inf, -math.inf, -math.inf) if None in means else interval(means)
 
 
-def curves(writer: Any, task: Task, report: Callable[[dict[str, Any], Plan], None]) -> Tell:
+def curves(writer: Any, task: Task, on_chunk: Callable[[dict[str, Any], Plan], None]) -> Tell:
     """Writes curves.csv: a line per evaluation of a member."""
-    began, points, run = time.perf_counter(), task.points, task.run
-    writer.writerow(["setting", *points[0], "seed", "steps", "updates", "seconds", "eval_return", "eval_length"])
+    began, trials, run = time.perf_counter(), task.trials, task.run
+    writer.writerow(["setting", *trials[0], "seed", "steps", "updates", "seconds", "eval_return", "eval_length"])
 
-    def tell(part: Part, clock: int, alive: Sequence[int], measured: dict[str, Any]) -> None:
+    def tell(part: Part, vector_step: int, alive: Sequence[int], measured: dict[str, Any]) -> None:
         returns, lengths = (np.asarray(measured[name]).tolist() for name in ("eval_return", "eval_length"))
-        when: dict[str, Any] = {"steps": part.plan.steps(clock), "updates": part.plan.updates(clock)}
+        when: dict[str, Any] = {"steps": part.plan.steps(vector_step), "updates": part.plan.updates(vector_step)}
         when["seconds"] = round(time.perf_counter() - began, 3)
         for at, (index, seed) in enumerate(itertools.product(alive, range(run.seeds))):
-            values = [index, *points[index].values(), run.seed + seed, *when.values(), returns[at], lengths[at]]
+            values = [index, *trials[index].values(), run.seed + seed, *when.values(), returns[at], lengths[at]]
             writer.writerow(values)
-        report(when | {"eval_return": returns}, part.plan)
+        on_chunk(when | {"eval_return": returns}, part.plan)
 
     return tell
 
 
-def write_tables(task: Task, ended: list[Settled]) -> list[dict[str, Any]]:
+def write_tables(task: Task, ended: list[TrialResult]) -> list[dict[str, Any]]:
     """Writes sweep.csv, a line per seed of a setting, and sweep.png; returns a row per setting, the best first."""
-    folder, points = task.run.folder, task.points
+    folder, trials = task.run.folder, task.trials
     lines = [
-        {"setting": one.setting, "parent": task.parents.get(one.setting), **points[one.setting], **row}
+        {"setting": one.setting, "parent": task.parents.get(one.setting), **trials[one.setting], **row}
         | {"steps": one.steps, "finished": one.finished}
         for one in sorted(ended, key=lambda one: one.setting)
         for row in one.seeds
     ]
     ranked = sorted(ended, key=lambda one: (one.finished, one.steps, one.interval()), reverse=True)
     table = [
-        {"setting": one.setting, **points[one.setting], "steps": one.steps} | one.interval()._asdict() for one in ranked
+        {"setting": one.setting, **trials[one.setting], "steps": one.steps} | one.interval()._asdict() for one in ranked
     ]
-    if not multihost.first():
+    if not multihost.is_main():
         return table
     with (folder / "sweep.csv").open("w", newline="", encoding="utf-8") as file:
         writer = csv.DictWriter(file, lines[0])
         writer.writeheader()
         writer.writerows(lines)
-    figures.sweep(points, table, folder / "sweep.png")
+    figures.sweep(trials, table, folder / "sweep.png")
     return table
 
 
-def write_best(task: Task, won: Settled, part: Part, state: TrainState) -> None:
+def write_best(task: Task, won: TrialResult, part: Part, state: TrainState) -> None:
     """The seeds of the best setting as a run folder, for `evaluate`, `load_policy` and `train --resume`."""
-    folder, (config, loop) = task.run.folder / "best", applied(task.points[won.setting], task.config, task.loop)
-    sharing = part.layout.sharing  # which says how the replay lies, and which a run that goes on needs again
+    folder, (config, loop) = task.run.folder / "best", applied(task.trials[won.setting], task.config, task.loop)
+    sharing = part.layout.data_shards  # which says how the replay lies, and which a run that goes on needs again
     devices = task.run.seeds * sharing if sharing > 1 else None
     run = dataclasses.replace(task.run, out=folder, seed_mapping=part.layout.mapping, devices=devices)
-    state = dataclasses.replace(state, numbers={})  # they are in its config
-    said = run_folder.described(task.algorithm, run, loop, config, task.env.spec)
-    if multihost.first():
+    state = dataclasses.replace(state, hyperparams={})  # they are in its config
+    said = run_folder.config_dict(task.algorithm, run, loop, config, task.env.spec)
+    if multihost.is_main():
         folder.mkdir()
         run_folder.write_config(folder, said)
         run_folder.write_evaluation(folder, run.eval_episodes, won.seeds)

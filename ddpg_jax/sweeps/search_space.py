@@ -10,12 +10,12 @@ from typing import Any, Literal, NamedTuple, get_origin, get_type_hints
 
 import numpy as np
 
-from ddpg_jax.core.settings import SettingError, check, is_number, kind_of
+from ddpg_jax.core.settings import SettingError, check, is_traced, kind_of
 
-Point = dict[str, Any]  # name of a setting -> its value
+Trial = dict[str, Any]  # name of a setting -> its value
 
 
-def grid(axes: Mapping[str, Iterable[Any]]) -> list[Point]:
+def grid(axes: Mapping[str, Iterable[Any]]) -> list[Trial]:
     """Every combination of the values of each setting; the last setting varies fastest."""
     return [dict(zip(axes, values, strict=True)) for values in itertools.product(*axes.values())]
 
@@ -28,7 +28,7 @@ class Range(NamedTuple):
     high: float
 
 
-def sampled(count: int, ranges: Mapping[str, Range], seed: int = 0) -> list[Point]:
+def sampled(count: int, ranges: Mapping[str, Range], seed: int = 0) -> list[Trial]:
     """`count` random settings, each number drawn from its range independently of the others.
 
     Raises:
@@ -86,70 +86,70 @@ def _value(name: str, word: str, hint: Any) -> Any:
         raise SettingError(f"{name} must be {what}, not {word!r}.") from None
 
 
-class Family(NamedTuple):
-    """Settings of one program: all differ in `numbers` alone."""
+class CompileGroup(NamedTuple):
+    """Settings of one program: all differ in `hyperparams` alone."""
 
     config: Any
     loop: Any
     indices: tuple[int, ...]  # of the sweep's settings
-    numbers: dict[str, np.ndarray]  # [len(indices)] float32
+    hyperparams: dict[str, np.ndarray]  # [len(indices)] float32
 
-    def split(self, most: int) -> "list[Family]":
+    def split(self, most: int) -> "list[CompileGroup]":
         """The fewest parts of at most `most` settings, as equal as can be."""
         chosen = np.array_split(np.arange(len(self.indices)), -(-len(self.indices) // most))
         return [
             self._replace(
                 indices=tuple(self.indices[at] for at in part),
-                numbers={name: values[part] for name, values in self.numbers.items()},
+                hyperparams={name: values[part] for name, values in self.hyperparams.items()},
             )
             for part in chosen
         ]
 
 
-def applied(point: Point, config: Any, loop: Any) -> tuple[Any, Any]:
-    """The configuration and the loop with the values of a point.
+def applied(trial: Trial, config: Any, loop: Any) -> tuple[Any, Any]:
+    """The configuration and the loop with the values of a trial.
 
     Raises:
       SettingError: a name that is no setting, or a value that is not allowed.
     """
-    owners = {name: _owner(name, (config, loop)) for name in point}
+    owners = {name: _owner(name, (config, loop)) for name in trial}
     config, loop = (
-        dataclasses.replace(group, **{name: value for name, value in point.items() if owners[name] is group})
+        dataclasses.replace(group, **{name: value for name, value in trial.items() if owners[name] is group})
         for group in (config, loop)
     )
     return check(config), check(loop)
 
 
-def perturbed(point: Point, names: Sequence[str], config: Any, rng: np.random.Generator) -> Point:
-    """The point with each of these numbers a fifth smaller or a quarter larger (Jaderberg et al. 2017), as allowed."""
-    moved = dict(point)
+def perturbed(trial: Trial, names: Sequence[str], config: Any, rng: np.random.Generator) -> Trial:
+    """Returns the trial with each of these numbers multiplied by 0.8 or 1.25, within bounds (Jaderberg et al. 2017)."""
+    moved = dict(trial)
     for name in names:
         limits = config.__dataclass_fields__[name].metadata
-        moved[name] = float(np.clip(point[name] * rng.choice([0.8, 1.25]), limits["low"], limits["high"]))
+        moved[name] = float(np.clip(trial[name] * rng.choice([0.8, 1.25]), limits["low"], limits["high"]))
     return moved
 
 
-def families(points: Sequence[Point], config: Any, loop: Any) -> list[Family]:
-    """The programs that a sweep needs: a family per combination of those values that shape a program.
+def compile_groups(trials: Sequence[Trial], config: Any, loop: Any) -> list[CompileGroup]:
+    """The programs that a sweep needs: a group per combination of those values that shape a program.
 
     Raises:
-      SettingError: a name that is no setting, a value that is not allowed, or points that name different settings.
+      SettingError: a name that is no setting, a value that is not allowed, or trials that name different settings.
     """
     found: dict[Any, list[int]] = {}
-    numbers = []
-    for index, point in enumerate(points):
-        if point.keys() != points[0].keys():
-            raise SettingError(f"points must all name the same settings, not {sorted(points[0])} and {sorted(point)}.")
-        mine, _ = applied(point, config, loop)
-        leaves = {name for name in point if name in type(mine).__dataclass_fields__ and is_number(type(mine), name)}
-        numbers.append({name: value for name, value in point.items() if name in leaves and value is not None})
-        shape = tuple((name, value) for name, value in point.items() if name not in numbers[-1])
+    hyperparams = []
+    for index, trial in enumerate(trials):
+        if trial.keys() != trials[0].keys():
+            raise SettingError(f"trials must all name the same settings, not {sorted(trials[0])} and {sorted(trial)}.")
+        mine, _ = applied(trial, config, loop)
+        leaves = {name for name in trial if name in type(mine).__dataclass_fields__ and is_traced(type(mine), name)}
+        hyperparams.append({name: value for name, value in trial.items() if name in leaves and value is not None})
+        shape = tuple((name, value) for name, value in trial.items() if name not in hyperparams[-1])
         found.setdefault(shape, []).append(index)
     return [
-        Family(
-            *applied(points[indices[0]], config, loop),
+        CompileGroup(
+            *applied(trials[indices[0]], config, loop),
             tuple(indices),
-            {name: np.array([numbers[at][name] for at in indices], np.float32) for name in numbers[indices[0]]},
+            {name: np.array([hyperparams[at][name] for at in indices], np.float32) for name in hyperparams[indices[0]]},
         )
         for indices in found.values()
     ]

@@ -32,7 +32,7 @@ def main(line: Line) -> None:
 
     (seed,) = config["seeds"]
     envs, backend = config["num_envs"], config.get("backend", "spring")
-    normalise_obs = config.get("normalise_obs", False)
+    normalize_obs = config.get("normalize_obs", False)
     env = brax_envs.get_environment(config["env"], backend=backend)
 
     def after_epoch(steps: int, metrics: dict[str, Any]) -> None:
@@ -55,7 +55,7 @@ def main(line: Line) -> None:
         min_replay_size=config["warmup_steps"],
         max_replay_size=config["replay_capacity"],
         grad_updates_per_step=line.updates_per_step,
-        normalize_observations=normalise_obs,
+        normalize_observations=normalize_obs,
         reward_scaling=1.0,
         network_factory=partial(networks.make_sac_networks, hidden_layer_sizes=tuple(config["hidden"])),
         progress_fn=after_epoch,
@@ -86,7 +86,7 @@ def main(line: Line) -> None:
         "batch_size": config["batch_size"],
         "warmup_steps": -(-config["warmup_steps"] // envs) * envs,
         "replay_rows": config["replay_capacity"],
-        "normalise_obs": normalise_obs,
+        "normalize_obs": normalize_obs,
         "reward_scaling": 1.0,
         "time_limit": TIME_LIMIT,
         "differs": [

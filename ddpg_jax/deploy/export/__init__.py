@@ -1,7 +1,7 @@
 """A trained policy as one file that needs no ddpg_jax: StableHLO, ONNX or plain arrays.
 
 Every format holds the same function, obs [B, *O] -> action [B, *A] in the environment's own shape and units: the
-normalisation of observations and the bounds of actions are inside.
+normalization of observations and the bounds of actions are inside.
 """
 
 import importlib.util
@@ -10,7 +10,7 @@ from typing import NamedTuple
 
 from ddpg_jax.core.settings import SettingError
 from ddpg_jax.deploy.policy import one_learner
-from ddpg_jax.runs.files import put, vacant
+from ddpg_jax.runs.files import atomic_write, new_output
 
 
 class Format(NamedTuple):
@@ -52,9 +52,9 @@ def export(
     if format not in FORMATS:
         raise SettingError(f"format must be one of {', '.join(FORMATS)}, not {format!r}.")
     module, suffix, needs = FORMATS[format]
-    path = vacant(Path(folder, f"policy.{suffix}") if out is None else out, (), overwrite)
+    path = new_output(Path(folder, f"policy.{suffix}") if out is None else out, (), overwrite)
     for library in needs:
         if importlib.util.find_spec(library) is None:
             raise SettingError(f"format {format} needs {library}; `pip install {library}` installs it.")
-    put(path, importlib.import_module(module).encode(one_learner(folder, seed)))
+    atomic_write(path, importlib.import_module(module).encode(one_learner(folder, seed)))
     return path

@@ -54,7 +54,7 @@ def steps(trained: Trained) -> list[Step]:
     if trained.spec.image or not isinstance(config, NetworkConfig):
         raise _refused(trained, "it sees images" if trained.spec.image else "its settings describe no layers")
     variables = learner.params["actor"]
-    listed = _normalise(learner.normaliser) if isinstance(learner.normaliser, Statistics) else []
+    listed = _normalize(learner.normalizer) if isinstance(learner.normalizer, Statistics) else []
     if config.norm == "batch":
         listed += _norm("batch", variables, 0)  # of the state
     for layer in range(len(config.hidden)):
@@ -65,7 +65,7 @@ def steps(trained: Trained) -> list[Step]:
     return [*listed, *_dense(variables, len(config.hidden)), ("tanh",), *_native(trained.spec)]
 
 
-def _normalise(seen: Statistics) -> list[Step]:
+def _normalize(seen: Statistics) -> list[Step]:
     scale = 1 / np.sqrt(seen.variance.ravel() + np.float32(EPSILON))
     return [("affine", seen.mean.ravel(), scale, np.float32(0)), ("clip", np.float32(-BOUND), np.float32(BOUND))]
 
@@ -77,11 +77,11 @@ def _dense(variables: Any, number: int) -> list[Step]:
 
 def _norm(kind: str, variables: Any, number: int) -> list[Step]:
     name, module = f"Norm_{number}", {"layer": "LayerNorm_0", "batch": "BatchNorm_0"}[kind]
-    learnt, epsilon = variables["params"][name][module], np.float32(NORM_EPSILON[kind])
+    learned, epsilon = variables["params"][name][module], np.float32(NORM_EPSILON[kind])
     if kind == "layer":
-        return [("standardise", epsilon), ("affine", np.float32(0), learnt["scale"], learnt["bias"])]
+        return [("standardize", epsilon), ("affine", np.float32(0), learned["scale"], learned["bias"])]
     seen = variables["batch_stats"][name][module]
-    return [("affine", seen["mean"], learnt["scale"] / np.sqrt(seen["var"] + epsilon), learnt["bias"])]
+    return [("affine", seen["mean"], learned["scale"] / np.sqrt(seen["var"] + epsilon), learned["bias"])]
 
 
 def _native(spec: Spec) -> list[Step]:

@@ -6,7 +6,7 @@ STEPS: dict = {
     "affine": lambda x, mean, scale, bias: (x - mean) * scale + bias,
     "clip": np.clip,
     "dense": lambda x, weight, bias: x @ weight + bias,
-    "standardise": lambda x, eps: (x - x.mean(-1, keepdims=True)) / np.sqrt(x.var(-1, keepdims=True) + eps),
+    "standardize": lambda x, eps: (x - x.mean(-1, keepdims=True)) / np.sqrt(x.var(-1, keepdims=True) + eps),
     "relu": lambda x: np.maximum(x, 0),
     "leaky-relu": lambda x: np.where(x < 0, np.float32(0.01) * x, x),
     "elu": lambda x: np.where(x < 0, np.expm1(np.minimum(x, 0)), x),

@@ -1,4 +1,4 @@
-"""A policy as StableHLO, by `jax.export`: one serialised program for every platform and any number of observations."""
+"""A policy as StableHLO, by `jax.export`: one serialized program for every platform and any number of observations."""
 
 import jax
 

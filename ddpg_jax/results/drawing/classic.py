@@ -61,9 +61,9 @@ def mountain_car(size: int) -> Picture:
         up = np.array([-along[1], along[0]])
         ground = np.array([here, _height(here)])
         drawn = scene
-        for width, colour, back, front, lift in ((0.1, BLUE, -0.085, 0.085, 0.1), (0.09, BLUE, -0.045, 0.03, 0.15)):
+        for width, color, back, front, lift in ((0.1, BLUE, -0.085, 0.085, 0.1), (0.09, BLUE, -0.045, 0.03, 0.15)):
             body = rod(sheet, ground + back * along + lift * up, ground + front * along + lift * up, width)
-            drawn = paint(sheet, drawn, colour, body)
+            drawn = paint(sheet, drawn, color, body)
         for place in (-0.08, 0.08):
             drawn = paint(sheet, drawn, INK, disc(sheet, ground + place * along + 0.042 * up, 0.042))
         return to_bytes(drawn)

@@ -11,9 +11,9 @@ from typing import Any
 import numpy as np
 
 from ddpg_jax.core.settings import SettingError
-from ddpg_jax.runs.files import vacant, whole
+from ddpg_jax.runs.files import atomic_path, new_output
 
-COLOURS, SAMPLED = 128, 12  # of a GIF's palette, and the frames that it is chosen from
+ColorS, SAMPLED = 128, 12  # of a GIF's palette, and the frames that it is chosen from
 
 
 def check_target(out: Path, overwrite: bool) -> None:
@@ -22,7 +22,7 @@ def check_target(out: Path, overwrite: bool) -> None:
     Raises:
       SettingError: another kind of file, one that exists, or a library is missing.
     """
-    vacant(out, tuple(WRITERS), overwrite)
+    new_output(out, tuple(WRITERS), overwrite)
     if out.suffix.lower() == ".mp4":
         _ffmpeg()
 
@@ -34,13 +34,13 @@ def write_film(out: Path, frames: np.ndarray, seconds: Sequence[float], title: s
       SettingError: another kind of file, or a library is missing.
     """
     check_target(out, True)
-    with whole(out) as beside:
+    with atomic_path(out) as beside:
         WRITERS[out.suffix.lower()](beside, frames, seconds, title)
 
 
 def write_page(out: Path, page: str) -> None:
     """Writes a page of HTML; all of it, or nothing."""
-    with whole(out) as beside:
+    with atomic_path(out) as beside:
         beside.write_text(page, encoding="utf-8")
 
 
@@ -49,7 +49,7 @@ def _gif(out: Path | io.BytesIO, frames: np.ndarray, seconds: Sequence[float], t
     from PIL import Image
 
     chosen = frames[np.linspace(0, len(frames) - 1, min(SAMPLED, len(frames))).astype(int)]
-    sample = Image.fromarray(np.concatenate(chosen)).quantize(COLOURS, Image.Quantize.MAXCOVERAGE)
+    sample = Image.fromarray(np.concatenate(chosen)).quantize(ColorS, Image.Quantize.MAXCOVERAGE)
     first, *others = (Image.fromarray(frame).quantize(palette=sample, dither=Image.Dither.NONE) for frame in frames)
     durations = [max(20, round(100 * each) * 10) for each in seconds]  # in ms; a GIF counts hundredths, viewers from 2
     first.save(

@@ -10,7 +10,7 @@ import numpy as np
 
 from ddpg_jax.envs.pixel_renderers import grid, ink
 
-Colour = tuple[int, int, int]
+Color = tuple[int, int, int]
 Point = Sequence[Any] | np.ndarray
 
 PAPER, INK, FAINT = (250, 250, 247), (40, 44, 52), (219, 221, 218)
@@ -24,9 +24,9 @@ class Canvas(NamedTuple):
     y: np.ndarray  # [size, 1]
     unit: float
 
-    def blank(self, colour: Colour = PAPER) -> np.ndarray:
-        """[size, size, 3] floats in one colour."""
-        return np.full((self.y.size, self.x.size, 3), colour, np.float32)
+    def blank(self, color: Color = PAPER) -> np.ndarray:
+        """[size, size, 3] floats in one color."""
+        return np.full((self.y.size, self.x.size, 3), color, np.float32)
 
 
 def canvas(size: int, half: float, middle: Sequence[float] = (0.0, 0.0)) -> Canvas:
@@ -36,10 +36,10 @@ def canvas(size: int, half: float, middle: Sequence[float] = (0.0, 0.0)) -> Canv
     return Canvas(x / unit + middle[0], y / unit + middle[1], unit)
 
 
-def paint(sheet: Canvas, picture: np.ndarray, colour: Colour, distance: Any) -> np.ndarray:
+def paint(sheet: Canvas, picture: np.ndarray, color: Color, distance: Any) -> np.ndarray:
     """The picture [size, size, 3] with a shape on top of it."""
     share = np.broadcast_to(ink(distance * sheet.unit), picture.shape[:2])[..., None]
-    return picture + share * (np.array(colour, np.float32) - picture)
+    return picture + share * (np.array(color, np.float32) - picture)
 
 
 def to_bytes(picture: np.ndarray) -> np.ndarray:

@@ -71,8 +71,8 @@ def of_object(env: Any, size: int, view: View | None = None, name: str | None = 
     if model is None:
         raise SettingError(f"{name or type(env).__name__} cannot be drawn: it has no bodies.")
     viewer = None if system is None else lambda parts, seconds: _page(system, parts, seconds)
-    keep = _of_playground if system is None else _of_brax
-    return Drawing(keep, _shots(model, size, view, system is not None), float(env.dt), viewer)
+    select = _of_playground if system is None else _of_brax
+    return Drawing(select, _shots(model, size, view, system is not None), float(env.dt), viewer)
 
 
 def _of_brax(state: Any) -> dict[str, Any]:

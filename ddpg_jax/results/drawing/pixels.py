@@ -16,7 +16,7 @@ def drawing(name: str, size: int, **options: Any) -> Drawing:
     """The drawing of the task behind a "pixels/..." id , and what the agent sees in a column to its right."""
     _, picture, seconds, _ = flat.drawing(name.removeprefix("pixels/"), size)
 
-    def keep(state):
+    def select(state):
         return {"inner": jax.tree.map(lambda leaf: leaf[-1], state.inner), "obs": state.obs}
 
     def beside(part):
@@ -24,7 +24,7 @@ def drawing(name: str, size: int, **options: Any) -> Drawing:
         gap = np.full((size, MARGIN, 3), PAPER, np.uint8)
         return np.concatenate([drawn, gap, seen], axis=1)
 
-    return Drawing(keep, beside, seconds)
+    return Drawing(select, beside, seconds)
 
 
 def of_observations(size: int) -> Drawing:

@@ -1,4 +1,4 @@
-"""A room in which MuJoCo takes pictures of a model: its camera, its light, and the colours of stock models."""
+"""A room in which MuJoCo takes pictures of a model: its camera, its light, and the colors of stock models."""
 
 import copy
 from typing import Any, NamedTuple
@@ -27,7 +27,7 @@ def dressed(model: Any, size: int, stock: bool) -> Any:
     """A copy of the model that can be drawn with `size` x `size` pixels.
 
     Args:
-      stock: bright colours in place of Brax's brown, black and white.
+      stock: bright colors in place of Brax's brown, black and white.
     """
     model = copy.copy(model)
     model.vis.global_.offwidth, model.vis.global_.offheight = max(size, 64), max(size, 64)
