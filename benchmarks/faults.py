@@ -26,10 +26,9 @@ from typing import Any
 
 import jax
 
-from ddpg_jax.core.loop import LoopConfig
-from ddpg_jax.runs.checkpoint import Damaged, about, load_state, newest, saved_steps
-from ddpg_jax.runs.plan import RunConfig, options_of, placement, programs, seed_keys
-from ddpg_jax.runs.run_folder import read_config
+from ddpg_jax.runs.checkpoint import Damaged, load_state, newest_first, read_metadata, saved_steps
+from ddpg_jax.runs.programs import choose_layout, make_programs, seed_keys
+from ddpg_jax.runs.stored_run import read_run
 
 RESULTS = Path(__file__).parent / "results"
 CHUNK = 10  # environment steps, a checkpoint after each
@@ -72,7 +71,7 @@ def lines(folder: Path) -> list[dict[str, Any]]:
 
 def sums(folder: Path) -> dict[str, int]:
     """Over all bits of the newest checkpoint."""
-    return about(folder, newest(folder))["sums"]
+    return read_metadata(folder, newest_first(folder)[0]).checksums
 
 
 def live(words: list[str], longest: float, chance: random.Random) -> bool:
@@ -108,8 +107,8 @@ def kills(count: int, chunks: int, place: Path, seed: int = 0, longest: float = 
         saving += any(not path.name.isdigit() for path in checkpoints.glob("*"))
         rows = lines(folder)
         if rows and saved_steps(folder):
-            lost[(rows[-1]["steps"] - newest(folder)) // CHUNK] += 1
-    if not saved_steps(folder) or newest(folder) < newest(peaceful):
+            lost[(rows[-1]["steps"] - newest_first(folder)[0]) // CHUNK] += 1
+    if not saved_steps(folder) or newest_first(folder)[0] < newest_first(peaceful)[0]:
         code, _, errors = finish(again(folder) if saved_steps(folder) else command(folder, chunks))
         assert code == 0, errors
     result = {"kills": survived, "while saving": saving, "chunks lost": dict(sorted(lost.items()))}
@@ -124,15 +123,12 @@ def flips(folder: Path, place: Path, seed: int = 0) -> dict[str, int]:
     Returns:
       How often that was found, harmless (the state was read, and every bit of it is right), and wrong.
     """
-    chance, stored = random.Random(seed), read_config(folder)
-    run, loop = RunConfig(**stored["run"]), LoopConfig(**stored["loop"])
-    from ddpg_jax.envs.make import make_env
-
-    env = make_env(run.env, **options_of(run))
-    layout = placement(stored["config"], loop, run, env)
-    phases = programs(env, stored["algorithm"], loop, run.eval_episodes, layout)
-    shapes = phases.shapes(jax.eval_shape(lambda: seed_keys(run)), stored["config"])
-    clock = newest(folder)
+    chance, stored = random.Random(seed), read_run(folder)
+    run, loop, env = stored.run, stored.loop, stored.make_env()
+    layout = choose_layout(stored.config, loop, run, env)
+    programs = make_programs(env, stored.algorithm, loop, run.eval_episodes, layout)
+    shapes = programs.shapes(jax.eval_shape(lambda: seed_keys(run)), stored.config)
+    clock = newest_first(folder)[0]
 
     def bits(where: Path) -> list[bytes]:
         state = load_state(where, clock, shapes, layout).state

@@ -36,8 +36,8 @@ from ddpg_jax.deploy.play import evaluate_run
 from ddpg_jax.runs import metrics
 from ddpg_jax.runs.checkpoint import saved_steps
 from ddpg_jax.runs.presets import tuned
-from ddpg_jax.runs.run_folder import read_config
 from ddpg_jax.runs.statistics import interval
+from ddpg_jax.runs.stored_run import read_run
 
 sys.path.insert(0, str(Path(__file__).parent))
 from figures import filled
@@ -88,7 +88,8 @@ def measure(flags: str, seeds: int, name: str) -> dict[str, Any] | None:
         if code:
             raise SystemExit(f"{flags}: training failed")
     rows = evaluate_run(folder, EPISODES, STARTS)["seeds"]
-    stored, curve = read_config(folder), metrics.read(folder)
+    stored = read_run(folder)
+    curve = metrics.read_rows(folder / "metrics.jsonl", seeds)
     shutil.rmtree(folder)
     return {
         "command": f"ddpg-jax train {flags} --seeds {seeds}",
@@ -97,15 +98,15 @@ def measure(flags: str, seeds: int, name: str) -> dict[str, Any] | None:
         **summaries(rows, [row["eval_return"] for row in curve]),
         "seeds": rows,
         "curve": {key: [row[key] for row in curve] for key in ("steps", "updates", "seconds", "eval_return")},
-        "device": stored["device"],
-        "versions": stored["versions"],
+        "device": stored.device,
+        "versions": stored.versions,
     }
 
 
 def finished(folder: Path) -> bool:
     """Whether the newest checkpoint of a run is its end."""
-    stored = read_config(folder)
-    return saved_steps(folder)[-1] * stored["loop"]["num_envs"] >= stored["run"]["steps"]
+    stored = read_run(folder)
+    return saved_steps(folder)[-1] * stored.loop.num_envs >= stored.run.steps
 
 
 def measure_apart(flags: str, seeds: int, name: str) -> dict[str, Any] | None:

@@ -21,7 +21,7 @@ import jax
 
 from ddpg_jax import DDPGConfig, LoopConfig, ddpg, make_env, trainer
 from ddpg_jax.devices.backend import cores
-from ddpg_jax.runs.bench import rollout
+from ddpg_jax.runs.bench import random_steps
 
 RESULTS = Path(__file__).parent / "results" / "loop.json"
 REPEATS = 7
@@ -55,7 +55,7 @@ def resets(steps: int = 500) -> list[dict[str, Any]]:
     for name, options, num_envs in RESTARTS:
         env = make_env(name, **options)
         policies = (None, "pool", "every-step", "cached")
-        runs = {policy: rollout(env, policy, num_envs) for policy in policies}
+        runs = {policy: random_steps(env, policy, num_envs) for policy in policies}
         times: dict[Any, list[float]] = {policy: [] for policy in policies}
         for repeat in range(REPEATS + 1):
             for policy, run in runs.items():

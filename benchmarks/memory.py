@@ -32,12 +32,13 @@ def peak(case: dict[str, Any], capacity: int, answers: Any) -> None:
 
     prepare(case["seeds"])
     from ddpg_jax.runs import bench
-    from ddpg_jax.runs.plan import make_plan, placement, programs
+    from ddpg_jax.runs.plan import make_plan
+    from ddpg_jax.runs.programs import choose_layout, make_programs
 
     work = bench.Workload(hidden=(64, 64), batch_size=64, replay_capacity=capacity // case["seeds"], **case)
     env, config, loop, run = work.parts()
-    layout = placement(config, loop, run, env)
-    phases = programs(env, work.algorithm, loop, 1, layout)
+    layout = choose_layout(config, loop, run, env)
+    phases = make_programs(env, work.algorithm, loop, 1, layout)
     plan = make_plan(env, phases, config, loop, run, layout)
     advance = bench.begin(work)
     advance(50)

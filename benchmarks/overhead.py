@@ -26,9 +26,9 @@ from rich.console import Console
 
 from ddpg_jax import DDPGConfig, LoopConfig, RunConfig, evaluate
 from ddpg_jax.cli.display import Display
-from ddpg_jax.runs.experiment import drive
-from ddpg_jax.runs.job import Job, plan_run
-from ddpg_jax.runs.plan import evaluation_keys
+from ddpg_jax.runs.experiment import Callbacks, train_job
+from ddpg_jax.runs.plan import Job, plan_run
+from ddpg_jax.runs.programs import evaluation_keys
 from ddpg_jax.runs.registry import algorithms
 
 RESULTS = Path(__file__).parent / "results"
@@ -42,9 +42,9 @@ def bare(job: Job) -> float:
         return evaluate(key, job.env, lambda obs: agent.act(learner, obs), job.run.eval_episodes).returns
 
     test, times, results = jax.jit(jax.vmap(play)), [], []
-    state = job.phases.start(job.keys(), job.config)
+    state = job.programs.start(job.keys(), job.config)
     for before, after in zip(job.plan.bounds[:-1], job.plan.bounds[1:], strict=True):
-        state, totals = job.phases.chunk(state, before, after - before, job.config)
+        state, totals = job.programs.chunk(state, before, after - before, job.config)
         results.append((totals, test(evaluation_keys(job.keys(), after), state.learner)))
         if not times:
             jax.block_until_ready(results)
@@ -64,8 +64,8 @@ def monitored(job: Job) -> float:
             display.on_chunk(row, plan)
             times.append(time.perf_counter())
 
-        state = job.phases.start(job.keys(), job.config)
-        drive(job._replace(run=run), state, job.plan.bounds, False, 0.0, str, report, lambda: False)
+        state = job.programs.start(job.keys(), job.config)
+        train_job(job._replace(run=run), state, job.plan.bounds, Callbacks(on_chunk=report), 0.0)
     return times[-1] - times[0]
 
 

@@ -23,7 +23,7 @@ from jax.profiler import ProfileData
 
 from ddpg_jax import DDPGConfig, LoopConfig, RunConfig, make_env
 from ddpg_jax.devices.layout import Layout
-from ddpg_jax.runs.plan import programs, seed_keys
+from ddpg_jax.runs.programs import make_programs, seed_keys
 
 RESULTS = Path(__file__).parent / "results"
 WORKLOADS = {
@@ -52,7 +52,7 @@ def group_of(kernel: str) -> str:
 def profile(loop: LoopConfig, steps: int) -> dict[str, Any]:
     """Microseconds per step and the share of each group of kernels."""
     config = DDPGConfig()
-    phases = programs(make_env("Pendulum-v1"), "ddpg", loop, 1, Layout("sequential"))
+    phases = make_programs(make_env("Pendulum-v1"), "ddpg", loop, 1, Layout("sequential"))
     state = phases.start(seed_keys(RunConfig()), config)
     clock = -(-loop.warmup_steps // loop.num_envs)
     state, _ = phases.chunk(state, clock, 20, config)

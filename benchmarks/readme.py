@@ -20,11 +20,10 @@ from ddpg_jax import LoopConfig
 from ddpg_jax.core.agent import LearningConfig, TargetConfig
 from ddpg_jax.core.exploration import NoiseConfig
 from ddpg_jax.core.networks import NetworkConfig
-from ddpg_jax.runs.plan import RunConfig
-from ddpg_jax.runs.presets import PRESETS
+from ddpg_jax.runs.config import RunConfig
+from ddpg_jax.runs.presets import PRESETS, tuned_settings
 from ddpg_jax.runs.registry import OWN
 from ddpg_jax.runs.statistics import stratified, superiority
-from ddpg_jax.runs.tuned import TUNED
 
 sys.path.insert(0, str(Path(__file__).parent))
 import figures
@@ -129,7 +128,7 @@ def ends(result: dict[str, Any]) -> list[float]:
 def tuned() -> str:
     """What the searches found."""
     rows = []
-    for algorithm, tasks in TUNED.items():
+    for algorithm, tasks in tuned_settings().items():
         for env, changes in tasks.items():
             flags = " ".join(flag(name.replace("_", "-"), value) for name, value in changes.items())
             rows.append([f"`{algorithm}`", f"`{env}`", f"`{flags}`"])

@@ -102,10 +102,10 @@ def launches(workload: Any) -> Counter[str]:
     """Kernels of the compiled chunk (its loops, and what it does once), by kind of instruction."""
     import jax
 
-    from ddpg_jax.runs.plan import placement, programs, seed_keys
+    from ddpg_jax.runs.programs import choose_layout, make_programs, seed_keys
 
     env, config, loop, run = workload.parts()
-    phases = programs(env, workload.algorithm, loop, 1, placement(config, loop, run, env))
+    phases = make_programs(env, workload.algorithm, loop, 1, choose_layout(config, loop, run, env))
     state = phases.shapes(jax.eval_shape(lambda: seed_keys(run)), config)
     text = phases.chunk.lower(state, 0, 1, config).compile().as_text()
     outside = "".join(block for block in re.split(r"\n\n", text) if not block.lstrip().startswith("%fused_"))

@@ -12,11 +12,10 @@ from toys import slow_but_for
 from ddpg_jax import LoopConfig, load_critic, load_policy, make_env, preset
 from ddpg_jax.cli.main import main
 from ddpg_jax.core.settings import check
+from ddpg_jax.runs.config import RunConfig
 from ddpg_jax.runs.experiment import run_experiment
-from ddpg_jax.runs.plan import RunConfig
-from ddpg_jax.runs.presets import PRESETS
+from ddpg_jax.runs.presets import PRESETS, tuned_settings
 from ddpg_jax.runs.registry import OWN
-from ddpg_jax.runs.tuned import TUNED
 
 SHARED = {
     "hidden": (4, 4),
@@ -52,7 +51,7 @@ def test_a_run_compiles_each_phase_once_and_its_policy_can_be_taken_away(name, t
         env="lqr", steps=30, seeds=2, evaluations=3, eval_episodes=2, episode_length=4, out=tmp_path / "run"
     )
     result = run_experiment(name, config, loop, run, log=lambda words: None)
-    assert [COMPILED.count(f"jit({phase})") for phase in ("init", "prefill", "chunk", "test")] == [1] * 4
+    assert [COMPILED.count(f"jit({phase})") for phase in ("init", "prefill", "chunk", "evaluate")] == [1] * 4
     assert all(np.isfinite(row["mean"]) for row in result.table)
     obs, spec = np.array([0.3, -0.1], np.float32), make_env("lqr").spec
     second = jax.tree.map(lambda leaf: leaf[1], result.state.learner)
@@ -63,24 +62,25 @@ def test_a_run_compiles_each_phase_once_and_its_policy_can_be_taken_away(name, t
 
 @pytest.mark.parametrize("name", PRESETS)
 def test_presets_are_settings_that_exist(name):
-    config, loop = preset(name)
-    check(config)
-    check(loop)
+    config, loop, run = preset(name)
+    for settings in (config, loop, run):
+        check(settings)
     chosen = PRESETS[name]
     assert {key: getattr(config, key) for key in chosen.config} == chosen.config
     assert {key: getattr(loop, key) for key in chosen.loop} == chosen.loop
-    RunConfig(**chosen.run)
+    assert {key: getattr(run, key) for key in chosen.run} == chosen.run
 
 
 def test_the_published_preset_is_section_7_of_the_paper():
     """Lillicrap et al. 2016, number by number."""
-    config, loop = preset("lillicrap2016")
+    config, loop, _ = preset("lillicrap2016")
     assert (config.hidden, config.action_layer, config.norm, config.activation) == ((400, 300), 2, "batch", "relu")
     assert (config.actor_lr, config.critic_lr, config.weight_decay, config.tau) == (1e-4, 1e-3, 1e-2, 1e-3)
     assert (config.noise, config.noise_theta, config.noise_scale, config.discount) == ("ou", 0.15, 0.2, 0.99)
     assert (config.final_scale, config.optimizer, config.target_update) == (3e-3, "adam", "polyak")
     assert (loop.batch_size, loop.replay_capacity) == (64, 1_000_000)
-    pixels, loop = preset("lillicrap2016-pixels")
+    pixels, loop, run = preset("lillicrap2016-pixels")
+    assert run.env == "pixels/Pendulum-v1"
     assert (pixels.hidden, pixels.final_scale, loop.batch_size) == ((200, 200), 3e-4, 16)
 
 
@@ -138,7 +138,7 @@ def test_a_recipes_name_elsewhere_is_no_preset(tmp_path, monkeypatch):
 
 def test_best_is_what_a_search_found_for_the_task(tmp_path, monkeypatch, capsys):
     """From both doors; a flag beside it wins; on a task that was not searched it is refused."""
-    monkeypatch.setitem(TUNED, "copdac-q", {"lqr": {"actor_lr": 0.25, "discount": 0.5, "norm": "none"}})
+    monkeypatch.setitem(tuned_settings(), "copdac-q", {"lqr": {"actor_lr": 0.25, "discount": 0.5, "norm": "none"}})
     command = f"train copdac-q --preset best {FAST} --hidden 4 --discount 0.75 --out {tmp_path / 'run'}"
     assert main(shlex.split(command)) == 0
     config = json.loads((tmp_path / "run" / "config.json").read_text())["config"]
@@ -152,11 +152,14 @@ def test_best_is_what_a_search_found_for_the_task(tmp_path, monkeypatch, capsys)
             preset("best", *words)
 
 
-@pytest.mark.parametrize("name", [(algorithm, env) for algorithm, tasks in TUNED.items() for env in tasks])
+@pytest.mark.parametrize("name", [(algorithm, env) for algorithm, tasks in tuned_settings().items() for env in tasks])
 def test_what_was_tuned_are_settings_that_exist(name):
     algorithm, env = name
-    config, _ = preset("best", algorithm, env)
-    assert {field: getattr(config, field) for field in TUNED[algorithm][env]} == TUNED[algorithm][env]
+    config, _, run = preset("best", algorithm, env)
+    assert run.env == env
+    assert {field: getattr(config, field) for field in tuned_settings()[algorithm][env]} == tuned_settings()[algorithm][
+        env
+    ]
 
 
 def test_an_unknown_preset_is_refused_in_python():

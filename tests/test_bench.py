@@ -22,8 +22,8 @@ from ddpg_jax.core.environment import vectorize
 from ddpg_jax.core.types import Env, EnvState, Transition
 from ddpg_jax.devices.backend import cores
 from ddpg_jax.devices.layout import Layout
-from ddpg_jax.runs import bench
-from ddpg_jax.runs.plan import programs, seed_keys
+from ddpg_jax.runs import bench, matmul_limit
+from ddpg_jax.runs.programs import make_programs, seed_keys
 
 TINY = bench.Workload(hidden=(8, 8), batch_size=4, replay_capacity=64, warmup_steps=8)
 BOUND = 600
@@ -45,14 +45,14 @@ def test_products_are_those_of_ddpgs_equations():
     actor, critic = 3 * width + width * width + width, 4 * width + width * width + width
     forward = 2 * actor + 3 * critic
     backward = critic + (width * width + width) + critic + actor + (width * width + width)
-    found = bench.products(TINY._replace(hidden=(width, width), batch_size=size))
+    found = matmul_limit.products(TINY._replace(hidden=(width, width), batch_size=size))
     total = sum(count * flops(*product) for product, count in found.items())
     assert total == 2 * size * (forward + backward)
     assert sum(found.values()) == 28
 
 
 def test_products_inside_conditions_and_ensembles_are_found():
-    single, twin = bench.products(TINY), bench.products(TINY._replace(algorithm="td3"))
+    single, twin = matmul_limit.products(TINY), matmul_limit.products(TINY._replace(algorithm="td3"))
     assert sum(twin.values()) >= sum(single.values())
     assert any(len(shapes[0]) == 3 or len(shapes[1]) == 3 for shapes, _ in twin)  # the two critics, batched
 
@@ -60,13 +60,13 @@ def test_products_inside_conditions_and_ensembles_are_found():
 def test_a_product_is_timed_on_real_operands():
     """4,096 times as much work takes longer."""
     dims = (((1,), (0,)), ((), ()))
-    small, large = (bench._product(Layout(), 1, ((n, n), (n, n)), dims)(20) for n in (32, 512))
+    small, large = (matmul_limit._product(Layout(), 1, ((n, n), (n, n)), dims)(20) for n in (32, 512))
     assert 0 < small < large
 
 
 def test_the_limit_counts_the_updates_of_every_seed():
     for mapping in ("vmap", "sequential"):
-        rate = bench.begin_limit(TINY._replace(seeds=4, seed_mapping=mapping))(3)
+        rate = matmul_limit.begin_limit(TINY._replace(seeds=4, seed_mapping=mapping))(3)
         assert (rate.updates, rate.env_steps) == (12, 0)
 
 
@@ -75,10 +75,10 @@ def test_advance_counts_what_it_trains(monkeypatch):
     trained = []
 
     def recorded(*args):
-        phases = programs(*args)
+        phases = make_programs(*args)
         return phases._replace(chunk=lambda *inputs: trained.append(phases.chunk(*inputs)) or trained[-1])
 
-    monkeypatch.setattr(bench, "programs", recorded)
+    monkeypatch.setattr(bench, "make_programs", recorded)
     advance = bench.begin(TINY._replace(seeds=2, num_envs=4, updates_per_step=3))
     rate = advance(5)
     assert (rate.updates, rate.env_steps) == (2 * 5 * 3, 2 * 5 * 4)
@@ -90,7 +90,7 @@ def test_advance_counts_what_it_trains(monkeypatch):
 @pytest.mark.parametrize("restart", ["pool", None])
 def test_rollouts_restart_or_never_do(restart):
     env = make_env("lqr", episode_length=3)
-    advance = bench.rollout(env, restart, 4)
+    advance = bench.random_steps(env, restart, 4)
     assert advance(7) > 0
     endless = bench.endless(env)
     _, transition = endless.step(jax.random.key(1), endless.reset(jax.random.key(0)), jnp.zeros(1))
@@ -156,7 +156,7 @@ def test_the_chunk_launches_no_more_than_it_used_to(launched):
 def test_nothing_leaves_the_device_inside_a_chunk():
     """No callback, no transfer to the host: neither in what is traced nor in what is compiled."""
     env, config, loop, run = TINY.parts()
-    phases = programs(env, "ddpg", loop, 1)
+    phases = make_programs(env, "ddpg", loop, 1)
     state = phases.shapes(jax.eval_shape(lambda: seed_keys(run)), config)
     lowered = phases.chunk.lower(state, 0, 1, config)
     for text in (lowered.as_text(), lowered.compile().as_text()):

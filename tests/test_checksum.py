@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from jax.sharding import NamedSharding, PartitionSpec
 
-from ddpg_jax.runs.checksum import bit_sum, seal
+from ddpg_jax.runs.checksum import bit_sum, json_checksum
 
 TREE = {
     "a": np.arange(24, dtype=np.float32).reshape(2, 3, 4) / 7,
@@ -61,6 +61,6 @@ def test_it_does_not_depend_on_devices():
         assert int(bit_sum(jax.device_put(array, NamedSharding(mesh, spec)))) == int(bit_sum(array))
 
 
-def test_a_seal_does_not_depend_on_the_order_of_names():
-    assert seal({"a": 1, "b": [2.5, None]}) == seal({"b": [2.5, None], "a": 1})
-    assert seal({"a": 1}) != seal({"a": 2})
+def test_a_json_checksum_does_not_depend_on_the_order_of_names():
+    assert json_checksum({"a": 1, "b": [2.5, None]}) == json_checksum({"b": [2.5, None], "a": 1})
+    assert json_checksum({"a": 1}) != json_checksum({"a": 2})

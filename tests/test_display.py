@@ -69,10 +69,10 @@ def test_quiet_prints_nothing_but_errors(tmp_path, capsys):
     assert main([*WORDS.split(), "--quiet", "--no-tensorboard", "--out", str(tmp_path / "run")]) == 0
     assert capsys.readouterr().out == ""
     assert not (tmp_path / "run" / "tensorboard").exists()
-    rows = metrics.read(tmp_path / "run")
+    rows = metrics.read_rows(tmp_path / "run" / "metrics.jsonl", 2)
     assert {"eval_q", "eval_discounted", "eval_saturation", "critic/grad_norm", "noise_scale"} <= rows[-1].keys()
     assert main([*WORDS.split(), "--quiet", "--out", str(tmp_path / "run")]) == 2
-    assert "holds a run already" in capsys.readouterr().err
+    assert "already holds a run" in capsys.readouterr().err
 
 
 def test_every_sink_hears_what_its_seed_measured(tmp_path):

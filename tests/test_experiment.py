@@ -14,9 +14,11 @@ from ddpg_jax.core.types import TrainState
 from ddpg_jax.deploy.policy import load_learners
 from ddpg_jax.devices.layout import Layout
 from ddpg_jax.runs import run_folder
+from ddpg_jax.runs.checkpoint import save_state
+from ddpg_jax.runs.config import RunConfig
 from ddpg_jax.runs.experiment import run_experiment, summarize
-from ddpg_jax.runs.plan import RunConfig, evaluation_keys, make_plan, programs, seed_keys
-from ddpg_jax.runs.saving import save_state
+from ddpg_jax.runs.plan import make_plan
+from ddpg_jax.runs.programs import evaluation_keys, make_programs, seed_keys
 
 LOOP = "--warmup-steps 100 --batch-size 16 --replay-capacity 1000"
 COMMAND = (
@@ -118,7 +120,7 @@ def test_evaluate_prints_a_table(folder, capsys):
 
 
 def test_envs_lists_continuous_environments_only(capsys, monkeypatch):
-    monkeypatch.setattr("ddpg_jax.envs.SUITES", {"": "gymnax", "lqr": "lqr"})
+    monkeypatch.setattr("ddpg_jax.envs.make.SUITES", {"": "gymnax", "lqr": "lqr"})
     assert main(["envs"]) == 0
     printed = capsys.readouterr().out
     assert all(name in printed for name in ("Pendulum-v1", "[-2, 2]", "PointRobot-misc", "lqr"))
@@ -140,10 +142,10 @@ BAD = {
     "--hidden 0": "hidden must be at least 1, not (0,).",
     "--reset-mode never": "--reset-mode",
     "--backend mjx": "Pendulum-v1 has no option 'backend'",
-    "--episode-length 0": "episode_length must be a whole number of at least 1, not 0.",
-    "--replay-capacity 2000000000": "replay_capacity must fit the device",
+    "--episode-length 0": "episode_length must be at least 1, not 0.",
+    "--replay-capacity 2000000000": "replay_capacity must fit in memory",
     "--replay-capacity 1000000000000": "replay_capacity must be at most 2,147,483,647, not 1000000000000.",
-    "--batch-size 101": "batch_size must be at most the 100 transitions that the warm-up stores",
+    "--batch-size 101": "batch_size must be at most the 100 transitions that are stored in the warm-up",
     "--replay-capacity 15": "batch_size must be at most the 15 transitions",
     "--nonsense 3": "--nonsense",
 }
@@ -207,11 +209,11 @@ def test_damaged_runs_are_refused_in_a_sentence(folder, tmp_path):
     run = tmp_path / "run"
     shutil.copytree(folder, run)
     (run / "evaluation.json").unlink()
-    with pytest.raises(SettingError, match="name a seed"):
+    with pytest.raises(SettingError, match="pass a seed"):
         load_policy(run)
     stored = json.loads((run / "config.json").read_text())
     (run / "config.json").write_text(json.dumps(stored | {"config": stored["config"] | {"hidden": [9]}}))
-    with pytest.raises(SettingError, match="does not fit"):
+    with pytest.raises(SettingError, match="must have the settings of its checkpoint"):
         load_policy(run, 3)
     (run / "config.json").write_text(json.dumps({"algorithm": "ddpg"}))
     assert main(["evaluate", str(run)]) == 2
@@ -288,5 +290,5 @@ def test_the_plan_counts_the_seed_that_is_copied_out_to_be_trained(mapping, devi
     config, loop = DDPGConfig(hidden=(4,)), LoopConfig(warmup_steps=40, batch_size=4, replay_capacity=100)
     run = RunConfig(env="lqr", seeds=4)
     env = make_env("lqr")
-    plan = make_plan(env, programs(env, "ddpg", loop, 1), config, loop, run, Layout(mapping, devices))
+    plan = make_plan(env, make_programs(env, "ddpg", loop, 1), config, loop, run, Layout(mapping, devices))
     assert plan.peak_bytes * 4 == plan.state_bytes * (4 + copied)

@@ -296,7 +296,7 @@ def test_the_command_line_exports_into_the_run_which_stays_a_run(tmp_path, capsy
         assert f"policy.{suffix}" in said
         assert "obs [batch, 2, 2] float32 to action [batch, 2, 1] float32" in said
     assert main(["export", str(folder), "--format", "npz", "--seed", "3"]) == 2
-    assert "exists already" in capsys.readouterr().err
+    assert "already exists" in capsys.readouterr().err
     assert main(["export", str(folder), "--format", "npz", "--seed", "3", "--overwrite"]) == 0
     obs = np.ones((2, 2))
     np.testing.assert_allclose(loader.load(folder / "policy.npz")(obs), load_policy(folder, 3)(obs), atol=1e-5)

@@ -43,11 +43,11 @@ def test_a_damaged_checkpoint_is_set_aside_and_the_one_before_it_taken(killed):
     assert code == 0
     said = said.replace("\n", " ")
     assert f"{kept[-1]} is damaged" in said or f"{kept[-1]}/" in said
-    assert f"going on from {kept[-2]:,} steps" in said
+    assert f"resuming at {kept[-2]:,} steps" in said
     assert faults.sums(folder) == before
     assert [path.name for path in (folder / "checkpoints-damaged").iterdir()] == [f"{kept[-1]}-1"]
     for clock in faults.saved_steps(folder):
-        (folder / "checkpoints" / str(clock) / "about" / "metadata").write_text("{}")
+        (folder / "checkpoints" / str(clock) / "metadata" / "metadata").write_text("{}")
     steps = json.loads((folder / "config.json").read_text())["run"]["steps"] + 100
     code, _, errors = faults.finish([*faults.again(folder), "--steps", str(steps)])
     assert code == 2

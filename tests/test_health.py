@@ -18,7 +18,7 @@ from ddpg_jax.core.loop import trainer
 from ddpg_jax.devices.layout import Layout
 from ddpg_jax.runs import figures
 from ddpg_jax.runs.experiment import run_experiment
-from ddpg_jax.runs.plan import programs
+from ddpg_jax.runs.programs import make_programs
 from ddpg_jax.runs.resume import resume_experiment
 
 pytestmark = pytest.mark.usefixtures("kept_programs")
@@ -104,7 +104,7 @@ def test_devices_that_share_an_agent_die_together(length):
     too, of which no minibatch has told the others."""
     if len(jax.devices()) < 2:
         pytest.skip("needs two devices")
-    phases = programs(treacherous("reward"), "ddpg", LOOP, 1, Layout("sequential", 1, 2))
+    phases = make_programs(treacherous("reward"), "ddpg", LOOP, 1, Layout("sequential", 1, 2))
     keys = jax.vmap(jax.random.key)(jnp.arange(2))
     for key in keys:
         state = phases.start(key[None], CONFIG)
@@ -120,7 +120,7 @@ def test_devices_that_share_an_agent_die_together(length):
 def half_dead(tmp_path_factory):
     """A run of four seeds of which some die at clock 49, 98 environment steps; with its folder and what was said."""
     patch = pytest.MonkeyPatch()
-    patch.setattr(sys.modules["ddpg_jax.runs.job"], "make_env", lambda name, **_: treacherous("reward"))
+    patch.setattr(sys.modules["ddpg_jax.runs.plan"], "make_env", lambda name, **_: treacherous("reward"))
     run = RunConfig(steps=120, seeds=4, evaluations=5, eval_episodes=1, checkpoint_seconds=0.0)
     folder, said = tmp_path_factory.mktemp("runs") / "run", []
     result = run_experiment(

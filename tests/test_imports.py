@@ -2,7 +2,9 @@
 
 import ast
 import graphlib
+import importlib
 import re
+import types
 from pathlib import Path
 
 import pytest
@@ -100,3 +102,11 @@ def test_importing_is_seen():
     assert inside("import ddpg_jax.core.loop\nx = 'ddpg_jax.cli.main'") == {"core.loop", "cli.main"}
     with pytest.raises(graphlib.CycleError):
         list(graphlib.TopologicalSorter({"a": {"b"}, "b": {"a"}}).static_order())
+
+
+def test_no_function_hides_a_module():
+    """`import ddpg_jax.core.replay as m` gives the module, whatever its package exports under other names."""
+    for name in filter(lambda name: "__" not in name, MODULES):
+        package, _, leaf = f"ddpg_jax.{name}".rpartition(".")
+        found = getattr(importlib.import_module(package), leaf, None)
+        assert found is None or isinstance(found, types.ModuleType), name

@@ -14,10 +14,9 @@ import tasks
 import tune
 
 from ddpg_jax import DDPGConfig, LoopConfig, RunConfig, make_env, run_experiment
-from ddpg_jax.runs.presets import tuned
+from ddpg_jax.runs.presets import tuned, tuned_settings
 from ddpg_jax.runs.registry import OWN
 from ddpg_jax.runs.statistics import superiority
-from ddpg_jax.runs.tuned import TUNED
 
 TOY = "--env lqr --episode-length 5 --steps 60 --warmup-steps 20 --hidden 4 --batch-size 4 --evaluations 2"
 TOY += " --replay-capacity 100"
@@ -206,7 +205,7 @@ def test_tuned_presets_are_what_the_searches_found():
     kept: dict[str, dict[str, dict]] = {}
     for (_, method), result in found.items():
         kept.setdefault(method, {})[result["env"]] = result["best"]
-    assert kept == TUNED
+    assert kept == tuned_settings()
 
 
 @pytest.mark.slow

@@ -18,7 +18,8 @@ from ddpg_jax.core.types import Transition
 from ddpg_jax.devices.data_parallel import per_device_loop
 from ddpg_jax.devices.layout import Layout
 from ddpg_jax.runs import metrics
-from ddpg_jax.runs.plan import RunConfig, placement, programs
+from ddpg_jax.runs.config import RunConfig
+from ddpg_jax.runs.programs import choose_layout, make_programs
 from ddpg_jax.runs.registry import algorithms
 
 D = 8
@@ -149,7 +150,7 @@ def trained():
         (Layout("vmap", 2, 4), RUN_KEYS),
         (Layout("sequential", 1, 4), RUN_KEYS),
     ):
-        phases = programs(env, "ddpg", LOOP, 2, layout)
+        phases = make_programs(env, "ddpg", LOOP, 2, layout)
         results[layout, len(keys)] = phases.chunk(phases.start(keys, config), 10, 20, config)
     return results
 
@@ -161,7 +162,7 @@ def test_a_run_shared_by_devices_keeps_one_learner_and_many_environments(trained
         replicas = [np.asarray(shard.data) for shard in leaf.addressable_shards]
         assert len(replicas) == 4
         assert all(np.array_equal(replica, replicas[0]) for replica in replicas)
-    alone = programs(wandering(), "ddpg", LOOP, 2).init((RUN_KEYS[1:], {}), DDPGConfig(hidden=(8,)))
+    alone = make_programs(wandering(), "ddpg", LOOP, 2).init((RUN_KEYS[1:], {}), DDPGConfig(hidden=(8,)))
     np.testing.assert_array_equal(jax.random.key_data(state.keys), jax.random.key_data(alone.keys))
     assert state.learner.normalizer.count == 30 * D
     obs = np.asarray(state.memory.obs)
@@ -206,7 +207,7 @@ def test_a_portion_has_the_same_clock():
 )
 def test_devices_are_first_given_to_seeds(seeds, devices, expected):
     run = RunConfig(seeds=seeds, devices=devices)
-    layout = placement(DDPGConfig(), LoopConfig(num_envs=8), run, make_env("lqr"))
+    layout = choose_layout(DDPGConfig(), LoopConfig(num_envs=8), run, make_env("lqr"))
     assert (layout.seed_shards, layout.data_shards) == expected
 
 
@@ -236,5 +237,5 @@ def test_from_the_command_line(tmp_path, capsys):
     )
     assert main(shlex.split(command)) == 0
     assert "on 4 devices, 4 sharing an agent" in capsys.readouterr().out
-    assert [row["steps"] for row in metrics.read(tmp_path)] == [80, 120, 160]
+    assert [row["steps"] for row in metrics.read_rows(tmp_path / "metrics.jsonl", 2)] == [80, 120, 160]
     assert load_policy(tmp_path)(np.zeros(2, np.float32)).shape == (1,)

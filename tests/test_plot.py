@@ -5,22 +5,25 @@ import json
 import numpy as np
 import pytest
 
-from ddpg_jax import SettingError, plot
+from ddpg_jax import LoopConfig, RunConfig, SettingError, Spec, plot
 from ddpg_jax.cli.main import main
 from ddpg_jax.results.compare import compare, improvement, profile
 from ddpg_jax.results.figures import drawn
 from ddpg_jax.results.labels import labelled, short
+from ddpg_jax.runs.registry import OWN
+from ddpg_jax.runs.run_folder import config_dict, write_config
 
-LOOP = {"num_envs": 1}
+LOOP = LoopConfig()
 
 
-def run(folder, returns, algorithm="ddpg", env="lqr", seed=0, steps=(10, 20, 30), **config):
-    """A run folder with these evaluations [T][S]; None where a seed is dead."""
-    spec = {"name": env, "obs_shape": [2], "obs_dtype": "float32", "action_low": [-1.0], "action_high": [1.0]}
-    spec |= {"episode_length": 7}
-    said = {"algorithm": algorithm, "run": {"env": env, "seed": seed, "seeds": len(returns[0])}, "loop": LOOP}
+def run(folder, returns, algorithm="ddpg", env="lqr", seed=0, steps=(10, 20, 30), kind="run", **config):
+    """A run folder with these evaluations [T][S]; None where a seed has diverged."""
+    bound = np.ones(1, np.float32)
+    spec = Spec(env, (2,), np.dtype(np.float32), -bound, bound, episode_length=7)
+    settings = RunConfig(env=env, seed=seed, seeds=len(returns[0]))
+    contents = config_dict(algorithm, settings, LOOP, OWN[algorithm].config(**config), spec, kind)
     folder.mkdir()
-    (folder / "config.json").write_text(json.dumps(said | {"config": config, "spec": spec}))
+    write_config(folder, contents)
     rows = [
         {"steps": at, "updates": at // 2, "seconds": at / 10, "eval_return": values, "critic/q": values}
         for at, values in zip(steps, returns, strict=True)
@@ -122,7 +125,7 @@ def test_files_and_what_is_refused(tmp_path, capsys, kind, mark):
     assert first.startswith(mark)
     assert kind != "svg" or b"environment steps per seed</text>" in first
     assert main(["plot", str(folder), "--out", str(out)]) == 2
-    assert "exists already; --overwrite" in capsys.readouterr().err
+    assert "already exists; --overwrite" in capsys.readouterr().err
     assert plot([folder], out, overwrite=True).groups
     assert out.read_bytes() == first
 

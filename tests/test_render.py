@@ -299,7 +299,7 @@ def test_an_mp4_is_as_long_as_the_film(run):
 
 WRONG = {
     "--out film.avi": "out must end in .gif or .mp4 or .html",
-    "--out there.gif": "there.gif exists already; --overwrite replaces it",
+    "--out there.gif": "there.gif already exists; --overwrite replaces it",
     "--seed 2": "seed must be from 0 to 1",
     "--seed -1": "seed must be from 0",
     "--start-seed -1": "start_seed must be from 0",

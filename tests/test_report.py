@@ -44,7 +44,8 @@ class Page(HTMLParser):
 
 def test_the_page_is_whole_in_itself(tmp_path):
     folder = run(tmp_path / "a", FOUR, tau=0.125)
-    means = [{"seed": seed, "mean": value} for seed, value in enumerate((3.0, 5.0, 6.0, -7.0))]
+    rest = {"std": 0.0, "min": 0.0, "max": 1.0, "length": 7.0}
+    means = [{"seed": seed, "mean": value} | rest for seed, value in enumerate((3.0, 5.0, 6.0, -7.0))]
     (folder / "evaluation.json").write_text(json.dumps({"episodes": 2, "best_seed": 2, "seeds": means}))
     path = report(folder, pictures=False)
     text = path.read_text(encoding="utf-8")
@@ -120,16 +121,23 @@ def test_a_film_is_within_the_page_and_its_absence_is_explained(tmp_path, monkey
 
 
 def test_the_best_of_a_sweep_has_its_curves(tmp_path):
-    """They are in the sweep's curves.csv, under the settings of best/config.json."""
-    run(tmp_path / "sweep", [[0.0]], steps=(1,))
-    best = run(tmp_path / "sweep" / "best", [[0.0]], steps=(1,), tau=0.5)
-    for folder in (tmp_path / "sweep", best):
-        (folder / "metrics.jsonl").unlink()
-    head = "setting,tau,seed,steps,updates,seconds,eval_return,eval_length\n"
+    """In its own metrics.jsonl; those of all trials are in the sweep's curves.jsonl."""
+    sweep = run(tmp_path / "sweep", [[0.0]], steps=(1,), kind="sweep")
+    (sweep / "metrics.jsonl").unlink()
     lines = [
-        f"{at},{tau},0,{steps},{steps},1,{steps * tau},7\n" for steps in (10, 20) for at, tau in ((0, 0.5), (1, 0.1))
+        {
+            "trial": at,
+            "values": {"tau": tau},
+            "steps": steps,
+            "updates": steps,
+            "seconds": 1,
+            "eval_return": [steps * tau],
+        }
+        for steps in (10, 20)
+        for at, tau in ((0, 0.5), (1, 0.1))
     ]
-    (tmp_path / "sweep" / "curves.csv").write_text(head + "".join(lines))
+    (sweep / "curves.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines))
+    best = run(sweep / "best", [[5.0], [10.0]], steps=(10, 20), tau=0.5)
     assert [row["eval_return"] for row in read_history(best).rows] == [[5.0], [10.0]]
     assert [group.method for group in compare([tmp_path / "sweep"]).groups] == ["ddpg, tau 0.5", "ddpg, tau 0.1"]
     assert Page(report(best, pictures=False).read_text()).tags.count("svg") == 2

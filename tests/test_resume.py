@@ -13,12 +13,11 @@ from toys import slow_but_for
 from ddpg_jax import DDPGConfig, LoopConfig, RunConfig, TD3Config, load_policy, make_env
 from ddpg_jax.algorithms.copdac import COPDACConfig
 from ddpg_jax.cli.main import main
-from ddpg_jax.runs.checkpoint import load_state, newest
+from ddpg_jax.runs.checkpoint import Checkpoints, load_state, newest_first
 from ddpg_jax.runs.experiment import run_experiment
-from ddpg_jax.runs.plan import placement, programs, seed_keys
+from ddpg_jax.runs.programs import choose_layout, make_programs, seed_keys
 from ddpg_jax.runs.registry import OWN
 from ddpg_jax.runs.resume import resume_experiment
-from ddpg_jax.runs.saving import Checkpoints
 
 pytestmark = pytest.mark.usefixtures("kept_programs")
 LOOP = LoopConfig(num_envs=4, batch_size=8, replay_capacity=200, warmup_steps=40, pool_size=2)
@@ -95,7 +94,7 @@ def test_resumed_is_uninterrupted(case, tmp_path):
         run_experiment(algorithm, config, loop, half, log=quiet, on_chunk=stop_after(3))
     said = []
     halves = resume_experiment(tmp_path / "halves", log=said.append)
-    assert f"going on from {lines_of(tmp_path / 'whole')[1]['steps']} steps" in said
+    assert f"resuming at {lines_of(tmp_path / 'whole')[1]['steps']} steps" in said
     mine, theirs = bits(halves.state), bits(whole.state)
     assert mine.keys() == theirs.keys()
     for name in mine:
@@ -142,10 +141,10 @@ def test_seeds_are_dealt_anew_to_other_devices(finished, devices):
     """The state of four devices on one or two, the same numbers."""
     folder, result = finished
     run = dataclasses.replace(result.run, devices=devices)
-    layout = placement(DDPGConfig(hidden=(4,)), LOOP, run, make_env("lqr", episode_length=7))
-    phases = programs(make_env("lqr", episode_length=7), "ddpg", LOOP, 2, layout)
+    layout = choose_layout(DDPGConfig(hidden=(4,)), LOOP, run, make_env("lqr", episode_length=7))
+    phases = make_programs(make_env("lqr", episode_length=7), "ddpg", LOOP, 2, layout)
     shapes = phases.shapes(jax.eval_shape(lambda: seed_keys(run)), DDPGConfig(hidden=(4,)))
-    assert newest(folder) == 40
+    assert newest_first(folder)[0] == 40
     state = load_state(folder, 40, shapes, layout).state
     assert len(state.memory.obs.devices()) == devices
     mine, theirs = bits(state), bits(result.state)
@@ -176,9 +175,9 @@ def test_what_cannot_be_gone_on_with_is_refused(finished, tmp_path, capsys):
 
     before = stamps()
     for words, sentence in {
-        f"train --resume {folder}": f"steps must be above the 160 that {folder} has, not 160.",
+        f"train --resume {folder}": f"steps must be above 160, the steps that {folder} has already, not 160.",
         f"resume {folder} --steps 200 --devices 8": "devices must be such that 1 of them trains an agent, as before",
-        f"resume {folder} --steps 200 --devices 99": "devices must be at most the",
+        f"resume {folder} --steps 200 --devices 99": "devices must be at most 8, the number of devices here, not 99.",
         f"resume {folder} --steps 0": "steps must be at least 1, not 0.",
         f"resume {tmp_path / 'empty'}": "is not a run folder",
         f"resume {folder} --steps 200 --process 1": "distributed must be given with coordinator",
@@ -215,7 +214,7 @@ def test_changed_settings_are_refused_with_their_names_unless_accepted(finished,
     for change in ("tau is 0.5 and was 0.005", "actor_lr is 0.0001 and was 0.001", "eval_episodes is 3 and was 2"):
         assert change in said
     assert "keep_checkpoints" not in said
-    assert "--accept-changes goes on" in said
+    assert "--accept-changes resumes" in said
     assert lines_of(folder) == lines_of(finished[0])
     assert main([*words, "--accept-changes"]) == 0
     assert "settings have changed: " in capsys.readouterr().out
@@ -230,8 +229,8 @@ def test_another_algorithm_shape_or_version_is_refused(finished, tmp_path, capsy
     words = ["train", "--resume", str(folder), "--steps", "200"]
     for group, values, sentence in (
         ("config", {"hidden": [5]}, "hidden is [5] and was [4]"),
-        ("loop", {"gravity": 1}, "was written by another version of ddpg_jax (got an unexpected keyword"),
-        ("run", {"env": "Pendulum-v1"}, "env is 'Pendulum-v1' and was 'lqr'"),
+        ("loop", {"gravity": 1}, "loop must be an object without the unknown field 'gravity'"),
+        ("run", {"env": "Pendulum-v1"}, "run.env must be 'lqr', the name in spec, not 'Pendulum-v1'"),
         ("spec", {"obs_shape": [3]}, "steps must be above"),  # the file's word counts for policies alone
     ):
         edited(folder, group, **values)
@@ -241,6 +240,10 @@ def test_another_algorithm_shape_or_version_is_refused(finished, tmp_path, capsy
     stored = json.loads(before)
     (folder / "config.json").write_text(json.dumps(stored | {"algorithm": "td3", "config": {"hidden": [4]}}))
     assert main(words) == 2
+    assert "config.action_layer is missing." in capsys.readouterr().err
+    config = dataclasses.asdict(TD3Config(hidden=(4,)))
+    (folder / "config.json").write_text(json.dumps(stored | {"algorithm": "td3", "config": config}))
+    assert main(words) == 2
     assert "algorithm is 'td3' and was 'ddpg'" in capsys.readouterr().err
     (folder / "config.json").write_text(before[:100])
     assert main(words) == 2
@@ -248,7 +251,7 @@ def test_another_algorithm_shape_or_version_is_refused(finished, tmp_path, capsy
     (folder / "config.json").write_text(before)
     (folder / "metrics.jsonl").write_text("{}\n{\n{}\n")
     assert main(words) == 2
-    assert "metrics.jsonl is damaged in line 2." in capsys.readouterr().err
+    assert "metrics.jsonl: line 1: eval_return is missing." in capsys.readouterr().err
 
 
 def test_without_its_replay_a_run_fills_a_new_one_and_says_so(tmp_path):
@@ -263,7 +266,7 @@ def test_without_its_replay_a_run_fills_a_new_one_and_says_so(tmp_path):
     assert sizes[0] < sizes[1] - 1000
     said = []
     more = resume_experiment(run.out, steps=164, log=said.append)
-    assert any("the replay was not kept" in line for line in said)
+    assert any("the replay was not saved" in line for line in said)
     assert (np.asarray(more.state.learner.normalizer.count) == 164).all()
     stored = np.asarray(more.state.memory.obs)[:, :164]  # a row for each of 41 vector steps
     assert (np.abs(stored).sum(-1) > 0).all()

@@ -7,7 +7,7 @@ import pytest
 
 from ddpg_jax import DDPGConfig, LoopConfig, make_env
 from ddpg_jax.devices.layout import Layout, choose, fits_one_thread, usable_devices
-from ddpg_jax.runs.plan import programs
+from ddpg_jax.runs.programs import make_programs
 
 if len(jax.devices()) < 2:
     pytest.skip("needs two devices", allow_module_level=True)
@@ -22,9 +22,9 @@ def trained():
     config = DDPGConfig(hidden=(4, 4))
     results = {}
     for mapping, devices in (("vmap", 1), ("sequential", 1), ("vmap", 2), ("sequential", 2)):
-        phases = programs(env, "ddpg", loop, 2, Layout(mapping, devices))
+        phases = make_programs(env, "ddpg", loop, 2, Layout(mapping, devices))
         state, metrics = phases.chunk(phases.start(KEYS, config), 5, 20, config)
-        results[mapping, devices] = state, metrics, phases.test((state.learner, KEYS, {}), 30, config)[0]
+        results[mapping, devices] = state, metrics, phases.evaluate((state.learner, KEYS, {}), 30, config)[0]
     return results
 
 

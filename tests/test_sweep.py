@@ -14,16 +14,16 @@ import pytest
 from ddpg_jax import DDPGConfig, LoopConfig, SettingError, grid, load_policy, sweep
 from ddpg_jax.cli.main import main
 from ddpg_jax.runs import figures
+from ddpg_jax.runs.config import RunConfig
 from ddpg_jax.runs.experiment import run_experiment
-from ddpg_jax.runs.plan import RunConfig
-from ddpg_jax.runs.run_folder import read_config
+from ddpg_jax.runs.stored_run import read_run
 
 pytestmark = pytest.mark.usefixtures("kept_programs")
 CONFIG = DDPGConfig(hidden=(8,))
 LOOP = LoopConfig(batch_size=8, replay_capacity=200, warmup_steps=40, pool_size=2)
 RUN = RunConfig(env="lqr", episode_length=10, steps=120, seeds=2, seed=5, evaluations=4, eval_episodes=2)
 POINTS = grid({"actor_lr": [1e-4, 3e-2], "tau": [0.01, 0.5]})
-MODULE = sys.modules["ddpg_jax.sweeps.sweep"]  # the package gives the function under this name
+MODULE = sys.modules["ddpg_jax.sweeps.sweep"]
 
 
 def quiet(*said):
@@ -33,6 +33,16 @@ def quiet(*said):
 def rows_of(path):
     with path.open(newline="", encoding="utf-8") as file:
         return list(csv.DictReader(file))
+
+
+def curves_of(folder):
+    """(trial, seed, steps) -> evaluation return, by the lines of curves.jsonl."""
+    lines = [json.loads(line) for line in (folder / "curves.jsonl").read_text().splitlines()]
+    return {
+        (line["trial"], seed, line["steps"]): value
+        for line in lines
+        for seed, value in zip((5, 6), line["eval_return"], strict=True)
+    }
 
 
 @pytest.fixture(scope="module")
@@ -46,43 +56,52 @@ def test_a_member_is_the_run_it_would_have_been_alone(swept, setting, tmp_path):
     """Final episodes and every evaluation on the way, to rounding."""
     run = dataclasses.replace(RUN, out=tmp_path / "alone")
     alone = run_experiment("ddpg", dataclasses.replace(CONFIG, **POINTS[setting]), LOOP, run, log=quiet)
-    table = [row for row in rows_of(swept.folder / "sweep.csv") if int(row["setting"]) == setting]
+    table = [row for row in rows_of(swept.folder / "sweep.csv") if int(row["trial"]) == setting]
     for mine, theirs in zip(table, alone.table, strict=True):
         for name in ("seed", "mean", "min", "max", "length"):
             np.testing.assert_allclose(float(mine[name]), theirs[name], rtol=1e-3)
     lines = [json.loads(line) for line in (tmp_path / "alone" / "metrics.jsonl").read_text().splitlines()]
-    curves = [row for row in rows_of(swept.folder / "curves.csv") if int(row["setting"]) == setting]
-    expected = [(line["steps"], line["updates"], value) for line in lines for value in line["eval_return"]]
-    got = [(int(row["steps"]), int(row["updates"]), float(row["eval_return"])) for row in curves]
-    np.testing.assert_allclose(got, expected, rtol=1e-3)
+    curves = [json.loads(line) for line in (swept.folder / "curves.jsonl").read_text().splitlines()]
+    mine = [curve for curve in curves if curve["trial"] == setting]
+    assert {json.dumps(curve["values"]) for curve in mine} == {json.dumps(POINTS[setting])}
+    assert len(mine) == len(lines)
+    for curve, line in zip(mine, lines, strict=True):
+        assert curve.keys() == line.keys() | {"trial", "values"}  # every quantity of a run
+        for name in line.keys() - {"seconds"}:
+            got, expected = (np.array(row[name], float) for row in (curve, line))
+            np.testing.assert_allclose(got, expected, rtol=1e-2, atol=1e-4)
 
 
 def test_the_tables_are_tidy_and_agree(swept):
     """A line per seed of a setting; per setting the interquartile mean of its seeds, the best first."""
     lines = rows_of(swept.folder / "sweep.csv")
-    assert [(int(line["setting"]), int(line["seed"])) for line in lines] == [(i, s) for i in range(4) for s in (5, 6)]
+    assert [(int(line["trial"]), int(line["seed"])) for line in lines] == [(i, s) for i in range(4) for s in (5, 6)]
     for line in lines:
-        point = POINTS[int(line["setting"])]
+        point = POINTS[int(line["trial"])]
         assert {name: float(line[name]) for name in point} == point
         assert (line["steps"], line["finished"]) == ("120", "True")
     for row in swept.table:
-        means = [float(line["mean"]) for line in lines if int(line["setting"]) == row["setting"]]
+        means = [float(line["mean"]) for line in lines if int(line["trial"]) == row["trial"]]
         np.testing.assert_allclose(row["iqm"], np.mean(means), rtol=1e-6)  # of two values, their mean
         assert min(means) - 1e-6 <= row["low"] <= row["iqm"] <= row["high"] <= max(means) + 1e-6
     middles = [row["iqm"] for row in swept.table]
     assert middles == sorted(middles, reverse=True)
-    assert swept.best == POINTS[swept.table[0]["setting"]]
+    assert swept.best == POINTS[swept.table[0]["trial"]]
 
 
 def test_the_best_setting_is_left_as_a_run(swept, tmp_path, capsys):
     """Its settings, its seeds' policies, their evaluation; and it can go on."""
     best = swept.folder / "best"
-    stored = read_config(best)
-    assert {name: getattr(stored["config"], name) for name in swept.best} == swept.best
-    assert (stored["run"]["seed"], stored["run"]["seeds"]) == (5, 2)
+    stored = read_run(best)
+    assert {name: getattr(stored.config, name) for name in swept.best} == swept.best
+    assert (stored.kind, stored.run.seed, stored.run.seeds) == ("run", 5, 2)
+    curves = curves_of(swept.folder)
+    own = [json.loads(line) for line in (best / "metrics.jsonl").read_text().splitlines()]
+    number = swept.table[0]["trial"]
+    assert [row["eval_return"] for row in own] == [[curves[number, s, row["steps"]] for s in (5, 6)] for row in own]
     assert load_policy(best, seed=6)(np.zeros(2, np.float32)).shape == (1,)
     again = json.loads((best / "evaluation.json").read_text())
-    lines = [row for row in rows_of(swept.folder / "sweep.csv") if int(row["setting"]) == swept.table[0]["setting"]]
+    lines = [row for row in rows_of(swept.folder / "sweep.csv") if int(row["trial"]) == swept.table[0]["trial"]]
     assert [row["mean"] for row in again["seeds"]] == [float(row["mean"]) for row in lines]
     more = tmp_path / "more"
     shutil.copytree(best, more)
@@ -97,23 +116,19 @@ def test_halving_ends_the_worse_half_and_changes_nothing_for_the_others(swept, t
     """Against the full sweep: who was worse at the rung ends there, who stays goes on as before."""
     run = dataclasses.replace(RUN, out=tmp_path / "halved")
     halved = sweep("ddpg", POINTS, CONFIG, LOOP, run, halving=2, log=quiet)
-    full = rows_of(swept.folder / "curves.csv")
+    full = curves_of(swept.folder)
     alive = set(range(4))
     for steps, number in ((60, 2), (100, 1)):
-        means = {
-            i: np.mean([float(r["eval_return"]) for r in full if (int(r["setting"]), int(r["steps"])) == (i, steps)])
-            for i in alive
-        }
+        means = {i: np.mean([full[i, seed, steps] for seed in (5, 6)]) for i in alive}
         alive = set(sorted(alive, key=means.__getitem__)[-number:])
-        at_rung = {row["setting"] for row in halved.table if row["steps"] > steps}
+        at_rung = {row["trial"] for row in halved.table if row["steps"] > steps}
         assert at_rung == alive
-    mine = {(r["setting"], r["seed"], r["steps"]): float(r["eval_return"]) for r in rows_of(run.out / "curves.csv")}
-    theirs = {(r["setting"], r["seed"], r["steps"]): float(r["eval_return"]) for r in full}
+    mine = curves_of(run.out)
     assert len(mine) == 2 * (4 + 4 + 2 + 2 + 1)  # settings evaluated at 40, 60, 80, 100 and 120 steps
     for key, value in mine.items():
-        np.testing.assert_allclose(value, theirs[key], rtol=1e-3)
-    assert {int(r["setting"]) for r in rows_of(run.out / "sweep.csv") if r["finished"] == "True"} == alive
-    assert halved.table[0]["setting"] in alive
+        np.testing.assert_allclose(value, full[key], rtol=1e-3)
+    assert {int(r["trial"]) for r in rows_of(run.out / "sweep.csv") if r["finished"] == "True"} == alive
+    assert halved.table[0]["trial"] in alive
 
 
 def test_places_that_become_free_go_to_copies_of_the_better_half(swept, tmp_path):
@@ -122,7 +137,7 @@ def test_places_that_become_free_go_to_copies_of_the_better_half(swept, tmp_path
     points = [point | {"discount": 0.95} for point in POINTS]
     result = sweep("ddpg", points, CONFIG, LOOP, run, halving=2, pbt=True, log=quiet)
     lines = rows_of(run.out / "sweep.csv")
-    settings = {int(line["setting"]): line for line in lines}
+    settings = {int(line["trial"]): line for line in lines}
     assert sorted(settings) == list(range(8))  # four to begin with, two born at each of two rungs
     assert [settings[i]["parent"] for i in range(4)] == [""] * 4
     assert sum(line["finished"] == "True" for line in settings.values()) == 4
@@ -130,38 +145,37 @@ def test_places_that_become_free_go_to_copies_of_the_better_half(swept, tmp_path
     assert len(at_first) == 2
     for child in range(4, 8):
         parent = settings[int(settings[child]["parent"])]
-        assert int(parent["setting"]) < child
-        assert int(parent["setting"]) not in at_first
+        assert int(parent["trial"]) < child
+        assert int(parent["trial"]) not in at_first
         for name in ("actor_lr", "tau", "discount"):
             share = float(settings[child][name]) / float(parent[name])
             assert any(np.isclose(share, factor) for factor in (0.8, 1.25)) or float(settings[child][name]) == 1.0
-    curves = rows_of(run.out / "curves.csv")
-    born = [row["steps"] for row in curves if int(row["setting"]) == 4]
-    assert born[0] == "80"
+    born = [steps for trial, _, steps in curves_of(run.out) if trial == 4]
+    assert born[0] == 80
     assert len(born) in (2 * 1, 2 * 3)
-    assert read_config(run.out / "best")["config"].actor_lr == result.best["actor_lr"]
+    assert read_run(run.out / "best").config.actor_lr == result.best["actor_lr"]
     again = sweep("ddpg", points, CONFIG, LOOP, run, halving=2, pbt=True, log=quiet)
     assert again.table == result.table
 
 
 def test_a_copy_goes_on_from_where_its_parent_is(tmp_path, monkeypatch):
     """Unperturbed, it does what its parent does."""
-    monkeypatch.setattr(MODULE, "perturbed", lambda point, *rest: dict(point))
+    monkeypatch.setattr("ddpg_jax.sweeps.training.perturbed", lambda point, *rest: dict(point))
     run = dataclasses.replace(RUN, out=tmp_path / "run")
     sweep("ddpg", POINTS, CONFIG, LOOP, run, halving=1, pbt=True, log=quiet)
-    parents = {int(row["setting"]): row["parent"] for row in rows_of(run.out / "sweep.csv")}
+    parents = {int(row["trial"]): row["parent"] for row in rows_of(run.out / "sweep.csv")}
     curves = {}
-    for row in rows_of(run.out / "curves.csv"):
-        curves.setdefault((row["setting"], row["seed"]), []).append(float(row["eval_return"]))
+    for (trial, seed, _), value in curves_of(run.out).items():
+        curves.setdefault((trial, seed), []).append(value)
     for child in (4, 5):
-        for seed in ("5", "6"):
-            mine, theirs = curves[str(child), seed], curves[parents[child], seed]
+        for seed in (5, 6):
+            mine, theirs = curves[child, seed], curves[int(parents[child]), seed]
             assert len(mine) == 2
             np.testing.assert_allclose(mine, theirs[-2:], rtol=1e-3)
 
 
 def test_replacing_needs_halving():
-    with pytest.raises(SettingError, match="replace must be given with halving"):
+    with pytest.raises(SettingError, match="pbt must be given together with halving"):
         sweep("ddpg", POINTS, CONFIG, LOOP, RUN, pbt=True)
 
 
@@ -173,7 +187,7 @@ def test_shapes_take_programs_of_their_own_and_small_memory_more(swept, tmp_path
     run = dataclasses.replace(RUN, out=tmp_path / "shapes", steps=60, evaluations=1)
     whole = sweep("ddpg", points, CONFIG, LOOP, run, log=said.append)
     assert [line.split(";")[0] for line in said if line.startswith("part")] == [
-        f"part {i} of 2: 2 settings x 2 seeds on 4 devices" for i in (1, 2)
+        f"part {i} of 2: 2 trials x 2 seeds on 4 devices" for i in (1, 2)
     ]
     each = 2 * 10_000  # bytes: the seeds of one setting take 17 kB, of two 34 kB
     monkeypatch.setattr(MODULE, "memory_limit", lambda devices: each)
@@ -189,7 +203,7 @@ def test_a_setting_that_diverges_is_last(tmp_path):
     points = grid({"critic_lr": [1e30, 1e-3]})
     run = dataclasses.replace(RUN, out=tmp_path / "run", evaluations=2)
     result = sweep("ddpg", points, CONFIG, LOOP, run, halving=1, log=quiet)
-    assert [row["setting"] for row in result.table] == [1, 0]
+    assert [row["trial"] for row in result.table] == [1, 0]
     assert result.table[1]["iqm"] == -math.inf
     assert rows_of(run.out / "sweep.csv")[0]["mean"] == ""
 
@@ -203,11 +217,11 @@ def test_from_the_command_line(tmp_path, capsys):
     )
     assert main(shlex.split(command)) == 0
     printed = capsys.readouterr().out
-    assert "part 2 of 2: 2 settings x 1 seeds" in printed
+    assert "part 2 of 2: 2 trials x 1 seeds" in printed
     assert len(rows_of(tmp_path / "run" / "sweep.csv")) == 4
     assert (tmp_path / "run" / "sweep.png").stat().st_size > 10_000
     assert main(shlex.split(command)) == 2
-    assert "holds a run already" in capsys.readouterr().err
+    assert "already holds a run" in capsys.readouterr().err
     assert main(shlex.split(command.replace("--range actor_lr log", "--range actor_lr square"))) == 2
     assert "range of actor_lr must be log or uniform, not 'square'." in capsys.readouterr().err
     assert main([*shlex.split(command), "--overwrite"]) == 0
@@ -220,7 +234,7 @@ def test_halving_needs_evaluations(halving):
 
 
 def test_nothing_to_try_is_refused():
-    with pytest.raises(SettingError, match="points must name at least one setting"):
+    with pytest.raises(SettingError, match="trials must name at least one setting"):
         sweep("ddpg", [], CONFIG, LOOP, RUN)
 
 
@@ -243,7 +257,7 @@ def test_what_a_sweep_does_not_do_is_refused(tmp_path):
 def test_every_kind_of_sweep_has_a_picture(axes, tmp_path):
     """The worst is not finite, and is left out."""
     points = grid(axes)
-    table = [{"setting": i, **p, "iqm": float(i), "low": i - 1.0, "high": i + 2.0} for i, p in enumerate(points)]
+    table = [{"trial": i, **p, "iqm": float(i), "low": i - 1.0, "high": i + 2.0} for i, p in enumerate(points)]
     table[-1] |= dict.fromkeys(("iqm", "low", "high"), -math.inf)
     figures.sweep(points, table, tmp_path / "sweep.png")
     assert (tmp_path / "sweep.png").stat().st_size > 5_000

@@ -5,9 +5,10 @@ import numpy as np
 
 from ddpg_jax import LoopConfig, RunConfig, Spec
 from ddpg_jax.core.types import TrainState
+from ddpg_jax.runs.checkpoint import save_state
+from ddpg_jax.runs.evaluation import write_evaluation
 from ddpg_jax.runs.registry import algorithms
-from ddpg_jax.runs.run_folder import config_dict, write_config, write_evaluation
-from ddpg_jax.runs.saving import save_state
+from ddpg_jax.runs.run_folder import config_dict, write_config
 
 LOW, HIGH = np.array([[-2.0], [0.5]], np.float32), np.array([[2.0], [3.0]], np.float32)  # no symmetry, two dimensions
 SPEC = Spec("toy", (2, 2), np.dtype(np.float32), LOW, HIGH, episode_length=20)
@@ -34,10 +35,11 @@ def make_run(folder, algorithm, spec=SPEC, seeds=2, best=4, **settings):
     agent = made.make(config, spec)
     keys = jax.random.split(jax.random.key(0), seeds)
     learner = invented(jax.eval_shape(jax.vmap(agent.init), keys))
-    said = config_dict(algorithm, RunConfig(env="toy", seeds=seeds, seed=3), LoopConfig(), config, spec)
+    said = config_dict(algorithm, RunConfig(env=spec.name, seeds=seeds, seed=3), LoopConfig(), config, spec)
     folder.mkdir(parents=True)
     write_config(folder, said)
     nothing = np.zeros((seeds, 1), np.float32)
     save_state(folder, 7, TrainState(keys, nothing, (), learner, nothing, nothing), said)
-    write_evaluation(folder, 1, [{"seed": 3 + i, "mean": float(3 + i == best)} for i in range(seeds)])
+    rest = {"std": 0.0, "min": 0.0, "max": 1.0, "length": 20.0}
+    write_evaluation(folder, 1, [{"seed": 3 + i, "mean": float(3 + i == best)} | rest for i in range(seeds)])
     return folder

@@ -28,11 +28,11 @@ def export(
 def _export(folder: Path, format: str, out: Path | None, seed: int | None, overwrite: bool) -> None:
     from ddpg_jax.deploy.export import export
     from ddpg_jax.devices.backend import prepare
-    from ddpg_jax.runs.run_folder import read_config
+    from ddpg_jax.runs.stored_run import read_run
 
     prepare()
     path = export(folder, format, out, seed, overwrite)
-    spec = read_config(folder)["spec"]
+    spec = read_run(folder).spec
     obs, action = (", ".join(map(str, ("batch", *shape))) for shape in (spec.obs_shape, spec.action_low.shape))
     said = f"{path}: {path.stat().st_size:,} bytes, obs [{obs}] {spec.obs_dtype} to action [{action}] float32"
     Console().print(said, soft_wrap=True, markup=False, highlight=False)

@@ -74,7 +74,7 @@ def _parse(args: Sequence[str]) -> Callable[[], int | None]:
 
 def _meant(said: str, args: Sequence[str]) -> str:
     """The known word nearest to the first unknown one, as a question; nothing where none is near."""
-    from ddpg_jax.runs.plan import RunConfig
+    from ddpg_jax.runs.config import RunConfig
 
     if "Unrecognized options: " not in said:
         return ""
@@ -100,7 +100,7 @@ def _command(
     Args:
       run_it: (name, what `extra_kind` asks for beside the settings, run, loop, config), what the command does.
     """
-    from ddpg_jax.runs.plan import RunConfig
+    from ddpg_jax.runs.config import RunConfig
 
     asked, envs = _given("--preset", args), _given("--env", args)
     named = presets_for(name, envs[-1] if envs else RunConfig.env)

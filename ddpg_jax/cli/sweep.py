@@ -81,7 +81,7 @@ def run_sweep(name: str, search: Search, run: Any, loop: Any, config: Any) -> No
     console.print(table)
     if len(swept.table) > SHOWN:
         console.print(f"and {len(swept.table) - SHOWN} more in sweep.csv")
-    console.print(f"{swept.folder}: sweep.csv, curves.csv, sweep.png, best (a run folder)")
+    console.print(f"{swept.folder}: sweep.csv, curves.jsonl, sweep.png, best (a run folder)")
 
 
 def _cell(value: Any) -> str:

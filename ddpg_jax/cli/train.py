@@ -107,12 +107,10 @@ def resume(
 
 def run_resume(folder: Path, steps: int | None, devices: int | None, accept_changes: bool, others: Hosts) -> int:
     """Goes on with a run, prints the table and returns the exit code."""
-    from ddpg_jax.runs.plan import RunConfig
     from ddpg_jax.runs.resume import resume_experiment
-    from ddpg_jax.runs.run_folder import read_config, rebuilt
+    from ddpg_jax.runs.stored_run import read_run
 
-    stored = read_config(folder)
-    run = rebuilt(RunConfig, stored["run"], folder)
-    run = dataclasses.replace(run, devices=run.devices if devices is None else devices)
-    prepare_for(check(run), rebuilt(LoopConfig, stored["loop"], folder), stored["config"], others)
+    stored = read_run(folder)
+    run = dataclasses.replace(stored.run, devices=stored.run.devices if devices is None else devices)
+    prepare_for(check(run), stored.loop, stored.config, others)
     return _show(others, functools.partial(resume_experiment, folder, steps, devices, accept_changes))

@@ -9,13 +9,11 @@ import jax
 import numpy as np
 
 from ddpg_jax.core.episodes import Evaluation, evaluate
-from ddpg_jax.core.settings import INT32, SettingError, check, count
+from ddpg_jax.core.settings import INT32, SettingError, count
 from ddpg_jax.deploy.policy import Policy, load_learners, load_policies
-from ddpg_jax.envs.make import make_env
-from ddpg_jax.runs import run_folder
 from ddpg_jax.runs.experiment import summarize
-from ddpg_jax.runs.plan import RunConfig, episode_keys, options_of
-from ddpg_jax.runs.run_folder import read_config, rebuilt
+from ddpg_jax.runs.programs import episode_keys
+from ddpg_jax.runs.stored_run import read_run
 
 
 def play_gymnasium(
@@ -87,17 +85,15 @@ def evaluate_run(folder: Path, episodes: int, seed: int = 0) -> dict[str, Any]:
     for name, number, low in (("episodes", episodes, 1), ("seed", seed, 0)):
         if not low <= number <= INT32:
             raise SettingError(f"{name} must be from {low} to {INT32:,}, not {number}.")
-    agent, learners, stored = load_learners(folder)
-    asked = stored["run"] | {"eval_episodes": episodes, "out": folder}
-    run = check(run_folder.rebuilt(RunConfig, asked, folder))
-    env = make_env(run.env, **options_of(run))
-    keys = episode_keys(seed, run.seeds)
+    agent, learners, run = load_learners(folder)
+    env = run.make_env()
+    keys = episode_keys(seed, run.run.seeds)
 
     def play(key, learner):
         return evaluate(key, env, lambda obs: agent.act(learner, obs), episodes)
 
-    table = summarize(run, jax.jit(jax.vmap(play))(keys, learners))
-    return {"environment": env.spec.name, "algorithm": stored["algorithm"], "episodes": episodes, "seeds": table}
+    table = summarize(run.run, jax.jit(jax.vmap(play))(keys, learners))
+    return {"environment": env.spec.name, "algorithm": run.algorithm, "episodes": episodes, "seeds": table}
 
 
 def evaluate_gymnasium(folder: Path, env: str, episodes: int, seed: int = 0) -> dict[str, Any]:
@@ -106,8 +102,8 @@ def evaluate_gymnasium(folder: Path, env: str, episodes: int, seed: int = 0) -> 
     Raises:
       SettingError: the folder holds no run of ours, or as for `play_gymnasium`.
     """
-    policies, stored = load_policies(folder), read_config(folder)
+    policies, run = load_policies(folder), read_run(folder)
     played = [play_gymnasium(policy, env, episodes, seed) for policy in policies]
     result = jax.tree.map(lambda *parts: np.stack(parts), *played)  # [S, E]
-    table = summarize(rebuilt(RunConfig, stored["run"], folder), result)
-    return {"environment": f"Gymnasium's {env}", "algorithm": stored["algorithm"], "episodes": episodes, "seeds": table}
+    table = summarize(run.run, result)
+    return {"environment": f"Gymnasium's {env}", "algorithm": run.algorithm, "episodes": episodes, "seeds": table}

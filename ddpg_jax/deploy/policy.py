@@ -1,4 +1,4 @@
-"""A finished run, taken away: its policy and its critic as plain callables on NumPy arrays."""
+"""The policy and the critic of a finished run as plain functions of NumPy arrays."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -9,34 +9,26 @@ import numpy as np
 
 from ddpg_jax.core.settings import SettingError
 from ddpg_jax.core.types import Agent, Learner, Spec
-from ddpg_jax.runs.checkpoint import about, load_learner, newest
-from ddpg_jax.runs.registry import algorithms
-from ddpg_jax.runs.run_folder import best_seed, differences, read_config
+from ddpg_jax.runs.checkpoint import load_learner, newest_first, read_metadata
+from ddpg_jax.runs.evaluation import best_seed
+from ddpg_jax.runs.run_folder import differences
+from ddpg_jax.runs.stored_run import Run, read_run
 
 
-def load_learners(folder: str | Path) -> tuple[Agent, Learner, dict[str, Any]]:
-    """The agent, the learners of all seeds [S, ...] and the configuration of a run folder.
+def load_learners(folder: str | Path) -> tuple[Agent, Learner, Run]:
+    """Returns the agent, the learners of all seeds [S, ...] and the settings of a run folder.
 
     Raises:
-      SettingError: the folder holds no run of ours.
+      SettingError: the folder holds no run of ddpg_jax, no readable checkpoint, or one that was made with other
+        settings than config.json has.
     """
-    stored = read_config(folder)
-    said = about(Path(folder), newest(Path(folder)))["config"]
-    if changed := differences(said, stored["raw"], ("config", "spec")):
-        raise SettingError(f"{folder} holds a checkpoint that does not fit its config.json ({changed}).")
-    agent = algorithms()[stored["algorithm"]].make(stored["config"], stored["spec"])
-    precision = stored["loop"].get("matmul_precision", "float32")  # older runs did not name it
-    agent = agent._replace(act=_precise(agent.act, precision), value=_precise(agent.value, precision))
-    keys = jax.eval_shape(lambda: jax.random.split(jax.random.key(0), stored["run"]["seeds"]))
-    return agent, load_learner(Path(folder), jax.eval_shape(jax.vmap(agent.init), keys)), stored
-
-
-def _precise(function: Callable[..., Any], precision: str) -> Callable[..., Any]:
-    def call(*args):
-        with jax.default_matmul_precision(precision):
-            return function(*args)
-
-    return call
+    run = read_run(folder)
+    newest = newest_first(run.folder)[0]
+    if changed := differences(read_metadata(run.folder, newest).config, run.contents):
+        raise SettingError(f"{run.folder}/config.json must have the settings of its checkpoint, and {changed}.")
+    agent = run.make_agent()
+    keys = jax.eval_shape(lambda: jax.random.split(jax.random.key(0), run.run.seeds))
+    return agent, load_learner(run.folder, newest, jax.eval_shape(jax.vmap(agent.init), keys)), run
 
 
 class Trained(NamedTuple):
@@ -44,13 +36,13 @@ class Trained(NamedTuple):
 
     agent: Agent
     learner: Learner
-    stored: dict[str, Any]  # config.json, as `read_config` gives it
+    run: Run
     seed: int
 
     @property
     def spec(self) -> Spec:
         """Of the environment that it was trained in."""
-        return self.stored["spec"]
+        return self.run.spec
 
     def act(self, obs: Any) -> Any:
         """The policy μ as one traceable function: obs [..., *O] -> action in the environment's own shape and units."""
@@ -90,9 +82,8 @@ def load_policy(folder: str | Path, seed: int | None = None) -> Policy:
 
 def load_policies(folder: str | Path) -> list[Policy]:
     """The policies of all seeds of a run, in their order; errors as for `load_policy`."""
-    agent, learners, stored = load_learners(folder)
-    first, count = stored["run"]["seed"], stored["run"]["seeds"]
-    return [_policy(Trained(agent, _at(learners, i), stored, first + i)) for i in range(count)]
+    agent, learners, run = load_learners(folder)
+    return [_policy(Trained(agent, _at(learners, i), run, seed)) for i, seed in enumerate(run.run.seed_numbers())]
 
 
 def _policy(trained: Trained) -> Policy:
@@ -107,8 +98,8 @@ def load_critic(folder: str | Path, seed: int | None = None) -> Callable[[Any, A
       critic(obs [*O] or [B, *O], action in the environment's own shape and units, one or B) -> Q [] or [B], of rewards
       times the run's `reward_scale`.
     """
-    agent, learner, stored, _ = one_learner(folder, seed)
-    spec = stored["spec"]
+    agent, learner, run, _ = one_learner(folder, seed)
+    spec = run.spec
     value = jax.jit(agent.value)
 
     def critic(obs: Any, action: Any) -> np.ndarray:
@@ -123,13 +114,13 @@ def load_critic(folder: str | Path, seed: int | None = None) -> Callable[[Any, A
 
 def one_learner(folder: str | Path, seed: int | None = None) -> Trained:
     """One seed of a run, with all that it learned; arguments and errors as for `load_policy`."""
-    agent, learners, stored = load_learners(folder)
-    first, count = stored["run"]["seed"], stored["run"]["seeds"]
+    agent, learners, run = load_learners(folder)
+    seeds = run.run.seed_numbers()
     if seed is None:
-        seed = best_seed(folder)
-    if not isinstance(seed, int | np.integer) or not first <= seed < first + count:
-        raise SettingError(f"seed must be from {first} to {first + count - 1} in {folder}, not {seed!r}.")
-    return Trained(agent, _at(learners, seed - first), stored, int(seed))
+        seed = best_seed(run)
+    if not isinstance(seed, int | np.integer) or seed not in seeds:
+        raise SettingError(f"seed must be from {seeds[0]} to {seeds[-1]} in {folder}, not {seed!r}.")
+    return Trained(agent, _at(learners, seed - seeds[0]), run, int(seed))
 
 
 def _at(learners: Learner, place: int) -> Learner:

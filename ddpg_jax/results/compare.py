@@ -17,7 +17,8 @@ import numpy as np
 
 from ddpg_jax.core.settings import SettingError
 from ddpg_jax.results.curves import Group, group, joined, labels, value_range
-from ddpg_jax.results.history import X_AXES, History, Trace, histories, quantities
+from ddpg_jax.results.history import History, Trace, quantities, read_histories
+from ddpg_jax.runs.metrics import X_AXES
 from ddpg_jax.runs.statistics import stratified, superiority
 
 RETURNS = {"eval_return", "episode_return"}  # of which more is better
@@ -73,16 +74,16 @@ def compare(folders: Sequence[str | Path], x: str = "steps", y: str = "eval_retu
       SettingError: a folder holds no run, x or y is none, or a seed of a group is there twice.
     """
     if x not in X_AXES:
-        raise SettingError(f"x must be one of {', '.join(sorted(X_AXES))}, not {x!r}.")
+        raise SettingError(f"x must be one of {', '.join(X_AXES)}, not {x!r}.")
     if not folders:
         raise SettingError("folders must name at least one run.")
-    runs = [history for folder in folders for history in histories(folder)]
+    runs = [history for folder in folders for history in read_histories(folder)]
     for run in runs:
         if y not in quantities(run.rows):
             known = ", ".join(quantities(run.rows))
-            raise SettingError(f"y must be a quantity of every run ({known} in {run.folder}), not {y!r}.")
+            raise SettingError(f"y must be a quantity of every run ({known} in {run.run.folder}), not {y!r}.")
     tasks = labels([run.task() for run in runs], "env")
-    methods = labels([{"algorithm": run.algorithm} | run.settings() for run in runs], "algorithm", tasks)
+    methods = labels([{"algorithm": run.run.algorithm} | run.settings() for run in runs], "algorithm", tasks)
     together: dict[tuple[str, str], list[History]] = {}
     for run, *key in zip(runs, tasks, methods, strict=True):
         together.setdefault((key[0], key[1]), []).append(run)

@@ -61,11 +61,11 @@ def joined(runs: Sequence[History], x: str, y: str) -> list[Trace]:
     """
     owner: dict[int, Path] = {}
     for run in runs:
-        for seed in run.seeds:
+        for seed in run.run.run.seed_numbers():
             if seed in owner:
-                where = f"{owner[seed]} and {run.folder}"
+                where = f"{owner[seed]} and {run.run.folder}"
                 raise SettingError(f"folders must hold a seed of a group once, and seed {seed} is in {where}.")
-            owner[seed] = run.folder
+            owner[seed] = run.run.folder
     return [trace for run in runs for trace in traces(run, x, y)]
 
 

@@ -7,16 +7,15 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from ddpg_jax.core.rollout import Trajectory, at, rollout, whole
-from ddpg_jax.core.settings import INT32, SettingError, check, count
+from ddpg_jax.core.settings import INT32, SettingError, count
 from ddpg_jax.core.types import EnvState
 from ddpg_jax.deploy.policy import one_learner
-from ddpg_jax.envs.make import make_env
 from ddpg_jax.results.drawing import drawer
 from ddpg_jax.results.drawing.caption import captioned
 from ddpg_jax.results.drawing.drawing import Drawing, as_picture
 from ddpg_jax.results.drawing.film import check_target, write_film, write_page
-from ddpg_jax.runs.plan import RunConfig, episode_keys, options_of
-from ddpg_jax.runs.run_folder import rebuilt
+from ddpg_jax.runs.config import env_options
+from ddpg_jax.runs.programs import episode_keys
 
 FPS, FRAMES = 25.0, 500  # frames a second at most, and in a film at most, where none are asked for
 OWN_PACE = 0.05  # s for which a state stays that somebody's own function draws
@@ -77,9 +76,8 @@ def render(
     check_target(out, overwrite)
     _check(seed, start_seed, episodes, fps)
     agent, learner, stored, seed = one_learner(folder, seed)
-    run = check(rebuilt(RunConfig, stored["run"], Path(folder)))
-    env = make_env(run.env, **options_of(run))
-    drawing = drawer(run.env, size, **options_of(run)) if draw is None else Drawing(whole, draw, OWN_PACE)
+    run, env = stored.run, stored.make_env()
+    drawing = drawer(run.env, size, **env_options(run)) if draw is None else Drawing(whole, draw, OWN_PACE)
     log(f"playing {episodes} episode(s) of {env.spec.name}")
     keys = episode_keys(start_seed, run.seeds)
     policy = lambda obs: agent.act(learner, obs)  # noqa: E731
@@ -92,7 +90,7 @@ def render(
     if viewer:
         write_page(out, viewer([at(played, *moment) for moment in moments(played, every)], every * pace))
     else:
-        title = f"{stored['algorithm']} on {env.spec.name}, seed {seed}"
+        title = f"{stored.algorithm} on {env.spec.name}, seed {seed}"
         write_film(out, frames(played, drawing.picture, every), seconds, title)
     returns = played.rewards.sum(axis=1, dtype=float).tolist()
     return Rendered(out, seed, len(seconds), sum(seconds), returns, played.lengths.tolist(), viewer is not None)

@@ -1,7 +1,6 @@
 """`report`: one page about a run, whole in itself, from what its folder holds, finished or not."""
 
 import dataclasses
-import json
 import shlex
 from pathlib import Path
 from typing import Any
@@ -11,7 +10,8 @@ from ddpg_jax.results.film import episodes
 from ddpg_jax.results.history import History, diverged_seeds, quantities, read_history, traces
 from ddpg_jax.results.html import document, section, small_figure, table, text
 from ddpg_jax.results.labels import named
-from ddpg_jax.runs.checkpoint import DAMAGED, Damaged, about, saved_steps
+from ddpg_jax.runs.checkpoint import DAMAGED, Damaged, checkpoints_folder, read_metadata, saved_steps
+from ddpg_jax.runs.evaluation import read_evaluation
 from ddpg_jax.runs.files import atomic_write, new_output
 from ddpg_jax.runs.statistics import interval
 
@@ -34,16 +34,16 @@ def report(folder: str | Path, out: str | Path | None = None, pictures: bool = T
     place = Path(folder).resolve()
     path = new_output(out or place.with_name(f"report-{place.name}.html"), (".html",), overwrite)
     history = read_history(folder)
-    title = f"{history.algorithm} on {history.spec.name}"
+    title = f"{history.run.algorithm} on {history.run.spec.name}"
     parts = [_summary(history), _settings(history), _curves(history), _final(history), _checkpoints(history)]
-    parts.append(section("Episodes", episodes(history.folder, pictures)))
+    parts.append(section("Episodes", episodes(history.run.folder, pictures)))
     atomic_write(path, document(title, *parts).encode("utf-8"))
     return path
 
 
 def command(history: History) -> list[str]:
     """The words of a command with the settings of config.json, which does not keep the one typed; no defaults."""
-    words = ["ddpg-jax", "train", history.algorithm]
+    words = ["ddpg-jax", "train", history.run.algorithm]
     for name, value, default in settings_of(history):
         if value == default or name == "overwrite":
             continue
@@ -59,20 +59,20 @@ def settings_of(history: History) -> list[tuple[str, Any, Any]]:
     """Every setting with its value and its default."""
     return [
         (field.name, getattr(kind, field.name), field.default)
-        for kind in (history.run, history.loop, history.config)
+        for kind in (history.run.run, history.run.loop, history.run.config)
         for field in dataclasses.fields(kind)
     ]
 
 
 def _summary(history: History) -> str:
-    rows, run = history.rows, history.run
+    rows, run = history.rows, history.run.run
     dead = [f"seed {seed} diverged by {steps:,.0f} steps" for seed, steps in diverged_seeds(history).items()]
     state = f"{rows[-1]['steps']:,.0f} of {run.steps:,} steps per seed" if rows else "no evaluation yet"
-    if not (history.folder / "evaluation.json").exists():
+    if not (history.run.folder / "evaluation.json").exists():
         state += "; unfinished: evaluation.json is missing, so the run is going on or was cut off"
     took = f"; {rows[-1]['seconds']:,.1f} seconds, {rows[-1]['updates']:,.0f} updates per seed" if rows else ""
     fate = "; ".join(dead) if dead else "no seed diverged" if rows else ""
-    said = f"<p>{text(history.folder)}: {text(state + took)}.</p><p>{text(fate)}</p>"
+    said = f"<p>{text(history.run.folder)}: {text(state + took)}.</p><p>{text(fate)}</p>"
     words = f"<pre>{text(shlex.join(command(history)))}</pre>"
     return f"{said}<p>A command with its settings, put together from config.json:</p>{words}"
 
@@ -81,7 +81,7 @@ def _settings(history: History) -> str:
     every = settings_of(history)
     changed = [one for one in every if one[1] != one[2]]
     others = [(name, value) for name, value, default in every if value == default]
-    versions = [*history.raw.get("versions", {}).items(), ("device", history.raw.get("device", "not said"))]
+    versions = [*history.run.versions.items(), ("device", history.run.device)]
     return section(
         "Settings",
         table(("other than by default", "value", "default"), changed),
@@ -96,22 +96,18 @@ def _curves(history: History) -> str:
     for place, quantity in enumerate(quantities(history.rows)):
         seeds = traces(history, "steps", quantity)
         if any(len(seed.x) for seed in seeds):
-            one = group(history.spec.name, history.algorithm, seeds, float("nan"))
+            one = group(history.run.spec.name, history.run.algorithm, seeds, float("nan"))
             figures.append(small_figure(one, quantity, place))
     note = "Thin: seeds. Thick: their interquartile mean in its 95% bootstrap interval. A seed that diverged ends at ×."
     return section("Curves", f"<p>{note}</p>", f'<div class="grid">{"".join(figures)}</div>')
 
 
 def _final(history: History) -> str:
-    try:
-        said = json.loads((history.folder / "evaluation.json").read_text(encoding="utf-8"))
-        rows, episodes = said["seeds"], said["episodes"]
-        heads = list(dict.fromkeys(name for row in rows for name in row))
-        means = [row["mean"] for row in rows]
-    except FileNotFoundError:
+    evaluation = read_evaluation(history.run)
+    if evaluation is None:
         return section("Final evaluation", "<p>evaluation.json is missing: the run has not ended.</p>")
-    except (OSError, ValueError, KeyError, TypeError, AttributeError):
-        return section("Final evaluation", "<p>evaluation.json is damaged and cannot be shown.</p>")
+    rows, episodes = evaluation.rows, evaluation.episodes
+    heads, means = list(rows[0]), [row["mean"] for row in rows]
     whole = "not finite, as a seed diverged"
     if means and None not in means:
         middle = interval(means)
@@ -128,16 +124,16 @@ def _cell(name: str, value: Any) -> str:
 
 
 def _checkpoints(history: History) -> str:
-    folder, rows = history.folder, []
+    folder, rows = history.run.folder, []
     for vector_step in saved_steps(folder):
-        files = [file for file in (folder / "checkpoints" / str(vector_step)).rglob("*") if file.is_file()]
+        files = [file for file in (checkpoints_folder(folder) / str(vector_step)).rglob("*") if file.is_file()]
         size = f"{sum(file.stat().st_size for file in files) / 2**20:,.1f} MiB"
         try:
-            said = about(folder, vector_step)
-            state = ("kept" if said["replay"] else "left out", _cell("score", said["score"]))
+            metadata = read_metadata(folder, vector_step)
+            state = ("kept" if metadata.replay else "left out", _cell("score", metadata.score))
         except Damaged:
             state = ("damaged", "")
-        rows.append((f"{vector_step * history.loop.num_envs:,}", size, *state))
+        rows.append((f"{vector_step * history.run.loop.num_envs:,}", size, *state))
     damaged = len(list((folder / DAMAGED).glob("*")))
     note = f"<p>{damaged} set aside as damaged.</p>" if damaged else ""
     shown = (

@@ -1,12 +1,14 @@
-"""States on disk, by Orbax: arrays and their tree, nothing that executes.
+"""Checkpoints by Orbax: arrays and their tree, nothing that executes.
 
-A checkpoint has three parts: "learner", all that a policy needs; "loop", the rest of the training state; and "about",
-what the run was (its config.json) with a sum over the bits of each part. Here they are read, and nothing is taken whose
-bits do not add up; saving.py writes them.
+A checkpoint has three items: "learner", all that a policy needs; "loop", the rest of the training state; and
+"metadata": config.json, the evaluation score, and a checksum over the bits of each array item. Every checkpoint is
+written beside its final name and renamed when it is whole, so that an end at any instant leaves the one before. Reading
+accepts nothing whose checksums differ. Writing and reading stand in one file because they share the layout on disk,
+which makes it longer than others.
 """
 
-import json
 import logging
+import math
 import sys
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -14,104 +16,124 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 
-from ddpg_jax.runs.checksum import bit_sum, seal
-from ddpg_jax.devices.data_parallel import STATE
-from ddpg_jax.devices.layout import Layout, shardings
 from ddpg_jax.core.settings import SettingError
 from ddpg_jax.core.types import Learner, TrainState
+from ddpg_jax.devices.data_parallel import STATE
+from ddpg_jax.devices.layout import Layout, shardings
+from ddpg_jax.runs.checksum import bit_sum, json_checksum
+from ddpg_jax.runs.json_values import Value, read_json
 
-DAMAGED = "checkpoints-damaged"  # beside "checkpoints", where those that cannot be read are put
+DAMAGED = "checkpoints-damaged"  # beside "checkpoints": where checkpoints that cannot be read are moved
 
 
 class Damaged(SettingError):
-    """A checkpoint that cannot be read or whose bits do not add up."""
+    """A checkpoint that cannot be read or whose checksums differ."""
 
 
-class Stored(NamedTuple):
+class Metadata(NamedTuple):
+    """What a checkpoint says of itself."""
+
+    config: dict[str, Any]  # the contents of config.json
+    score: float | None  # mean evaluation return; None if it was not finite
+    replay: bool  # whether the replay is in it
+    checksums: dict[str, int]  # of the items "learner" and "loop"
+
+
+class Restored(NamedTuple):
     """A checkpoint, read."""
 
     vector_step: int
     state: TrainState
-    replay: bool  # whether the memory was kept; else the state has ()
+    replay: bool  # whether the replay was in it; otherwise `state.memory` is ()
+
+
+class Checkpoints:
+    """The checkpoints of a run in training: the newest `keep` and the one with the best evaluation.
+
+    Args:
+      folder: the run folder.
+      keep: how many of the newest stay.
+      config: the contents of config.json.
+      replay: whether the replay is saved, too.
+    """
+
+    def __init__(self, folder: Path, keep: int, config: dict[str, Any], replay: bool = True):
+        import orbax.checkpoint as ocp  # here and below: a fifth of what importing this package would take
+        from orbax.checkpoint.checkpoint_managers import AnyPreservationPolicy, LatestN
+
+        self._scores = {step: _score(folder, step) for step in saved_steps(folder)}
+        self._config, self._replay = config, replay
+        kept = AnyPreservationPolicy([LatestN(keep), _Best(self._scores)])
+        options = ocp.CheckpointManagerOptions(preservation_policy=kept, cleanup_tmp_directories=True)
+        self._manager = ocp.CheckpointManager(checkpoints_folder(folder).resolve(), options=options)
+
+    def save(self, vector_step: int, state: TrainState, score: float) -> None:
+        """Begins to write; returns as soon as the state may be trained on.
+
+        Raises:
+          SettingError: there is no room, or it cannot be written.
+        """
+        import orbax.checkpoint as ocp
+
+        as_numbers = jax.tree.map(lambda leaf: jax.random.key_data(leaf) if _is_key(leaf) else leaf, state)
+        items = _array_items(as_numbers, self._replay)
+        checksums = {name: int(value) for name, value in {n: bit_sum(tree) for n, tree in items.items()}.items()}
+        self._scores[vector_step] = score
+        finite = score if math.isfinite(score) else None
+        metadata = Metadata(self._config, finite, self._replay, checksums)._asdict()
+        saved = {name: ocp.args.StandardSave(tree) for name, tree in items.items()}
+        saved["metadata"] = ocp.args.JsonSave(metadata | {"checksum": json_checksum(metadata)})
+        try:
+            self._manager.save(vector_step, args=ocp.args.Composite(**saved))
+            if jax.default_backend() == "cpu":  # whose arrays are written from where they are, and trained on next
+                self._manager.wait_until_finished()
+        except (OSError, ValueError, RuntimeError) as error:
+            raise _not_written(self._manager.directory, error) from error
+
+    def close(self) -> None:
+        """Waits until everything is written.
+
+        Raises:
+          SettingError: it could not be written.
+        """
+        try:
+            self._manager.wait_until_finished()
+            self._manager.close()
+        except (OSError, ValueError, RuntimeError) as error:
+            raise _not_written(self._manager.directory, error) from error
+
+
+class _Best:
+    """Orbax's policy of what to preserve: here the checkpoint with the best score."""
+
+    def __init__(self, scores: dict[int, float]):
+        self._scores = scores
+
+    def should_preserve(self, checkpoints: Any, *, context: Any) -> list[bool]:
+        best = max(checkpoints, key=lambda info: self._scores.get(info.step, -math.inf), default=None)
+        return [info is best for info in checkpoints]
+
+
+def save_state(folder: Path, vector_step: int, state: TrainState, config: dict[str, Any]) -> None:
+    """Writes the state of all seeds as the one checkpoint of a folder; `config` is the contents of config.json."""
+    checkpoints = Checkpoints(folder, 1, config)
+    checkpoints.save(vector_step, state, 0.0)
+    checkpoints.close()
+
+
+def checkpoints_folder(folder: Path) -> Path:
+    """Returns where a run keeps its checkpoints."""
+    return folder / "checkpoints"
 
 
 def saved_steps(folder: Path) -> list[int]:
-    """The saved_steps of all checkpoints that are whole, by their names, in order."""
-    return sorted(int(path.name) for path in place_of(folder).glob("*") if path.name.isdigit())
-
-
-def about(folder: Path, vector_step: int) -> dict[str, Any]:
-    """What a checkpoint says of itself: config, replay, score, sums.
-
-    Raises:
-      Damaged: it cannot be read, or its own sum is wrong.
-    """
-    path = place_of(folder) / str(vector_step) / "about" / "metadata"
-    try:
-        said = json.loads(path.read_text(encoding="utf-8"))
-        stamp = said.pop("seal")
-    except (OSError, ValueError, KeyError, AttributeError) as error:
-        raise Damaged(f"{path} is damaged ({in_one_line(error)}).") from None
-    if stamp != seal(said):
-        raise Damaged(f"{path} is damaged (its sum is wrong).")
-    return said
-
-
-def load_state(folder: Path, vector_step: int, shapes: TrainState, layout: Layout) -> Stored:
-    """The checkpoint of a vector_step, laid out for the devices at hand.
-
-    Args:
-      shapes: what is expected, as `Programs.shapes` gives it.
-
-    Raises:
-      Damaged: it cannot be read, or holds something else.
-    """
-
-    def expected(leaf, sharding):
-        leaf = jax.eval_shape(jax.random.key_data, leaf) if is_key(leaf) else leaf
-        return jax.ShapeDtypeStruct(leaf.shape, leaf.dtype, sharding=sharding)
-
-    replay = about(folder, vector_step)["replay"]
-    wanted = parts_of(jax.tree.map(expected, shapes, shardings(shapes, layout, STATE)), replay)
-    stored = _restore(folder, vector_step, wanted)
-
-    def back(path, leaf):
-        if not leaf.size:
-            return jnp.zeros(leaf.shape, leaf.dtype)
-        value = stored["loop"][_name(path)]
-        return jax.random.wrap_key_data(value) if is_key(leaf) else value
-
-    state = jax.tree_util.tree_map_with_path(back, _loop(shapes, replay))
-    return Stored(vector_step, TrainState(**{"memory": ()} | state, learner=Learner(**stored["learner"])), replay)
-
-
-def load_learner(folder: Path, shapes: Learner) -> Learner:
-    """Reads the newest learner, every leaf [S, ...].
-
-    Args:
-      shapes: what is expected, as `jax.eval_shape` gives it.
-
-    Raises:
-      SettingError: there is no checkpoint, or it is damaged, or it holds something else.
-    """
-    sharding = jax.sharding.SingleDeviceSharding(jax.devices()[0])
-    expected = jax.tree.map(
-        lambda leaf: jax.ShapeDtypeStruct(leaf.shape, leaf.dtype, sharding=sharding), _fields(shapes)
-    )
-    return Learner(**_restore(folder, newest(folder), {"learner": expected})["learner"])
-
-
-def newest(folder: Path) -> int:
-    """The vector_step of the newest checkpoint.
-
-    Raises:
-      SettingError: there is none.
-    """
-    return newest_first(folder)[0]
+    """Returns the vector steps of all checkpoints, in order, by their names."""
+    names = (path.name for path in checkpoints_folder(folder).glob("*"))
+    return sorted(int(name) for name in names if name.isascii() and name.isdigit() and len(name) < 12)
 
 
 def newest_first(folder: Path) -> list[int]:
-    """The saved_steps of all checkpoints.
+    """Returns the vector steps of all checkpoints, the newest first.
 
     Raises:
       SettingError: there is none.
@@ -121,68 +143,145 @@ def newest_first(folder: Path) -> list[int]:
     return saved_steps(folder)[::-1]
 
 
+def read_metadata(folder: Path, vector_step: int) -> Metadata:
+    """Reads what a checkpoint says of itself.
+
+    Raises:
+      Damaged: it cannot be read, or its own checksum differs.
+    """
+    path = checkpoints_folder(folder) / str(vector_step) / "metadata" / "metadata"
+    try:
+        document = read_json(path)
+        fields = document.object({*Metadata._fields, "checksum"}, set())
+        contents = {name: document.value[name] for name in Metadata._fields}
+        if fields["checksum"].integer(high=2**32 - 1) != json_checksum(contents):
+            raise fields["checksum"].refuse(f"{json_checksum(contents)}, the checksum of the rest of the file")
+        sums = fields["checksums"].object({"learner", "loop"}, set())
+        return Metadata(
+            config={name: value.value for name, value in fields["config"].fields().items()},
+            score=fields["score"].optional(Value.number),
+            replay=fields["replay"].boolean(),
+            checksums={name: value.integer(high=2**32 - 1) for name, value in sums.items()},
+        )
+    except OSError as error:
+        raise Damaged(f"{path} is damaged ({error.strerror}).") from None
+    except SettingError as error:
+        raise Damaged(str(error)) from None
+
+
+def load_state(folder: Path, vector_step: int, shapes: TrainState, layout: Layout) -> Restored:
+    """Reads the training state of a checkpoint, sharded for the devices at hand.
+
+    Args:
+      shapes: what is expected, as `Programs.shapes` gives it.
+
+    Raises:
+      Damaged: it cannot be read, or holds something else.
+    """
+
+    def expected(leaf, sharding):
+        leaf = jax.eval_shape(jax.random.key_data, leaf) if _is_key(leaf) else leaf
+        return jax.ShapeDtypeStruct(leaf.shape, leaf.dtype, sharding=sharding)
+
+    replay = read_metadata(folder, vector_step).replay
+    wanted = _array_items(jax.tree.map(expected, shapes, shardings(shapes, layout, STATE)), replay)
+    stored = _restore(folder, vector_step, wanted)
+
+    def restored(path, leaf):
+        if not leaf.size:
+            return jnp.zeros(leaf.shape, leaf.dtype)
+        value = stored["loop"][_name(path)]
+        return jax.random.wrap_key_data(value) if _is_key(leaf) else value
+
+    state = jax.tree_util.tree_map_with_path(restored, _loop_fields(shapes, replay))
+    return Restored(vector_step, TrainState(**{"memory": ()} | state, learner=Learner(**stored["learner"])), replay)
+
+
+def load_learner(folder: Path, vector_step: int, shapes: Learner) -> Learner:
+    """Reads the learner of a checkpoint, every leaf [S, ...]; `shapes` is what is expected.
+
+    Raises:
+      Damaged: it cannot be read, or holds something else.
+    """
+    sharding = jax.sharding.SingleDeviceSharding(jax.devices()[0])
+    expected = jax.tree.map(
+        lambda leaf: jax.ShapeDtypeStruct(leaf.shape, leaf.dtype, sharding=sharding), _learner_fields(shapes)
+    )
+    return Learner(**_restore(folder, vector_step, {"learner": expected})["learner"])
+
+
 def set_aside(folder: Path, vector_step: int) -> None:
     """Moves a damaged checkpoint out of the way."""
     beside = folder / DAMAGED
     beside.mkdir(exist_ok=True)
     free = next(name for name in (f"{vector_step}-{i}" for i in range(1, 1000)) if not (beside / name).exists())
-    (place_of(folder) / str(vector_step)).rename(beside / free)
+    (checkpoints_folder(folder) / str(vector_step)).rename(beside / free)
 
 
 def _restore(folder: Path, vector_step: int, wanted: dict[str, Any]) -> dict[str, Any]:
-    """These parts of a checkpoint, whose bits add up."""
+    """Reads these items of a checkpoint and compares their checksums."""
     import orbax.checkpoint as ocp
 
-    path, sums = (place_of(folder) / str(vector_step)).resolve(), about(folder, vector_step)["sums"]
-    parts = {name: ocp.args.StandardRestore(tree) for name, tree in wanted.items()}
-    before, sys.unraisablehook = sys.unraisablehook, _but_for_late_reads
-    logging.getLogger("asyncio").addFilter(_but_for_late_failures)
+    path = (checkpoints_folder(folder) / str(vector_step)).resolve()
+    checksums = read_metadata(folder, vector_step).checksums
+    items = {name: ocp.args.StandardRestore(tree) for name, tree in wanted.items()}
+    before, sys.unraisablehook = sys.unraisablehook, _mute_late_reads
+    logging.getLogger("asyncio").addFilter(_mute_late_failures)
     try:
         with ocp.Checkpointer(ocp.CompositeCheckpointHandler()) as reader:
-            stored = dict(reader.restore(path, args=ocp.args.Composite(**parts)))
+            stored = dict(reader.restore(path, args=ocp.args.Composite(**items)))
         sys.unraisablehook = before
-    except Exception as error:  # whatever a flipped bit leads to; reads under way end later, so both stay muted
-        raise Damaged(f"{path} is damaged ({in_one_line(error)}).") from error
+    except Exception as error:  # whatever a flipped bit leads to; reads in flight end later, so both stay muted
+        raise Damaged(f"{path} is damaged ({_in_one_line(error)}).") from error
     for name in wanted:
-        if int(bit_sum(stored[name])) != sums[name]:
-            raise Damaged(f"{path / name} is damaged (its bits do not add up).")
+        if int(bit_sum(stored[name])) != checksums[name]:
+            raise Damaged(f"{path / name} is damaged (its checksum differs).")
     return stored
 
 
-def _but_for_late_reads(late: Any) -> None:
-    """Prints an error that nobody caught, unless it is of a read that was under way when another one had failed."""
+def _mute_late_reads(late: Any) -> None:
+    """Prints an error that nobody caught, unless it is of a read that was in flight when another one had failed."""
     if not any(words in str(late.exc_value) for words in ("Event loop is closed", "reading array index")):
         sys.__unraisablehook__(late)
 
 
-def _but_for_late_failures(record: logging.LogRecord) -> bool:
-    """The same of what asyncio logs."""
+def _mute_late_failures(record: logging.LogRecord) -> bool:
+    """Drops asyncio's log lines about such reads."""
     return "never retrieved" not in record.getMessage()
 
 
-def place_of(folder: Path) -> Path:
-    """Where a run keeps its checkpoints."""
-    return folder / "checkpoints"
+def _score(folder: Path, vector_step: int) -> float:
+    """Returns the evaluation score that a checkpoint was saved with."""
+    try:
+        score = read_metadata(folder, vector_step).score
+    except Damaged:
+        score = None
+    return -math.inf if score is None else score
 
 
-def in_one_line(error: Exception) -> str:
-    """An error in one line."""
+def _not_written(place: Any, error: Exception) -> SettingError:
+    return SettingError(
+        f"out must be a folder that can be written, and a checkpoint in {place} was not ({_in_one_line(error)})."
+    )
+
+
+def _in_one_line(error: Exception) -> str:
     return (str(error).splitlines() or [type(error).__name__])[0].split(". See full")[0][:200]
 
 
-def parts_of(state: TrainState, replay: bool) -> dict[str, Any]:
-    """The array parts. Leaves without elements, which MuJoCo has and Orbax refuses, are not stored."""
-    loop = jax.tree.leaves_with_path(_loop(state, replay))
-    return {"learner": _fields(state.learner), "loop": {_name(path): leaf for path, leaf in loop if leaf.size}}
+def _array_items(state: TrainState, replay: bool) -> dict[str, Any]:
+    """Returns the items "learner" and "loop". Leaves without elements, which MuJoCo has and Orbax refuses, are out."""
+    loop = jax.tree.leaves_with_path(_loop_fields(state, replay))
+    return {"learner": _learner_fields(state.learner), "loop": {_name(path): leaf for path, leaf in loop if leaf.size}}
 
 
-def _loop(state: TrainState, replay: bool) -> dict[str, Any]:
+def _loop_fields(state: TrainState, replay: bool) -> dict[str, Any]:
     left_out = {"learner"} if replay else {"learner", "memory"}
     return {name: getattr(state, name) for name in TrainState.__dataclass_fields__ if name not in left_out}
 
 
-def _fields(learner: Learner) -> dict[str, Any]:
-    """The learner's fields; one without arrays is left out, so that a new kind of field keeps old runs readable."""
+def _learner_fields(learner: Learner) -> dict[str, Any]:
+    """Returns the learner's fields; one without arrays is left out, so that a new kind keeps old runs readable."""
     fields = {name: getattr(learner, name) for name in Learner.__dataclass_fields__}
     return {name: value for name, value in fields.items() if name != "normalizer" or jax.tree.leaves(value)}
 
@@ -191,6 +290,6 @@ def _name(path: Any) -> str:
     return jax.tree_util.keystr(path)
 
 
-def is_key(leaf: Any) -> bool:
-    """Whether an array is one of typed random keys, which are stored as their numbers."""
+def _is_key(leaf: Any) -> bool:
+    """Whether an array holds typed random keys, which are saved as their numbers."""
     return jax.dtypes.issubdtype(leaf.dtype, jax.dtypes.prng_key)

@@ -1,4 +1,4 @@
-"""Sums over bits: what was stored is what is read."""
+"""Checksums over bits: what was saved is what is read."""
 
 import json
 import math
@@ -9,14 +9,14 @@ import jax
 import jax.numpy as jnp
 
 
-def seal(said: dict[str, Any]) -> int:
-    """A sum over what a JSON object says."""
-    return zlib.crc32(json.dumps(said, sort_keys=True).encode())
+def json_checksum(contents: dict[str, Any]) -> int:
+    """Returns a checksum over the contents of a JSON object."""
+    return zlib.crc32(json.dumps(contents, sort_keys=True).encode())
 
 
 @jax.jit
 def bit_sum(tree: Any) -> jax.Array:
-    """A sum modulo 2^32 over the bits of all arrays, each word times an odd number of its place.
+    """Returns a sum modulo 2^32 over the bits of all arrays, each word times an odd number of its place.
 
     No single flipped bit leaves it as it was, and it does not depend on how arrays are divided over devices.
     """

@@ -1,4 +1,4 @@
-"""Training and evaluation from chunk to chunk, as what the host sees of them."""
+"""Training and evaluation chunk by chunk, and what the host sees of each chunk."""
 
 import dataclasses
 import itertools
@@ -9,48 +9,50 @@ from typing import Any, NamedTuple
 import jax
 import numpy as np
 
-from ddpg_jax.devices import multihost
-from ddpg_jax.core.episodes import Evaluation
 from ddpg_jax.core.divergence import diverged_seeds
-from ddpg_jax.runs.plan import Programs, evaluation_keys
+from ddpg_jax.core.episodes import Evaluation
 from ddpg_jax.core.loop import means
 from ddpg_jax.core.types import TrainState
+from ddpg_jax.devices import multihost
+from ddpg_jax.runs.programs import Programs, evaluation_keys
 
 
 class ChunkResult(NamedTuple):
-    """A run after one of its chunks."""
+    """A run at the end of one of its chunks."""
 
     vector_step: int
-    state: TrainState  # which is given away when the next stage is asked for
-    result: Evaluation  # [S, E], not a number where a seed is diverged
-    measured: dict[str, np.ndarray]  # [S] of each quantity, likewise
-    diverged: dict[int, tuple[int, str]]  # by place: the vector_step and the first quantity that was not finite
+    state: TrainState  # donated when the next chunk is asked for
+    evaluation: Evaluation  # [S, E]; NaN where a seed has diverged
+    metrics: dict[str, np.ndarray]  # [S] of each quantity; NaN where a seed has diverged
+    diverged: dict[int, tuple[int, str]]  # index of a seed -> vector step and quantity that was first not finite
 
     def score(self) -> float:
-        """The mean evaluation of the seeds that are alive."""
-        returns = self.measured["eval_return"]
-        alive = returns[np.isfinite(returns)]
-        return float(alive.mean()) if alive.size else -math.inf
+        """Returns the mean evaluation return of the seeds that have not diverged."""
+        returns = self.metrics["eval_return"]
+        finite = returns[np.isfinite(returns)]
+        return float(finite.mean()) if finite.size else -math.inf
 
 
 def run_chunks(
-    phases: Programs, state: TrainState, keys: jax.Array, config: Any, bounds: Sequence[int], first: bool = True
+    programs: Programs, state: TrainState, keys: jax.Array, config: Any, bounds: Sequence[int], first: bool = True
 ) -> Iterator[ChunkResult]:
-    """Trains from bound to bound.
+    """Trains from one bound to the next and evaluates at each.
 
     Args:
-      state, keys: of all seeds, at the vector_step `bounds[0]`.
-      first: whether the policies are evaluated before they are trained, too.
+      state, keys: of all seeds, at the vector step `bounds[0]`.
+      first: whether the policies are also evaluated before the first chunk.
     """
     for previous, vector_step in itertools.pairwise([bounds[0]] * first + list(bounds)):
         totals: dict[str, Any] = {}
         if vector_step > previous:
-            state, totals = phases.chunk(state, previous, vector_step - previous, config)
-        result, found = phases.test((state.learner, evaluation_keys(keys, vector_step), state.hyperparams), vector_step, config)
-        returns = {"eval_return": result.returns.mean(axis=1), "eval_length": result.lengths.mean(axis=1)}
-        measured, result, nonfinite_at = multihost.fetch((means(totals) | returns | found, result, state.nonfinite_at))
+            state, totals = programs.chunk(state, previous, vector_step - previous, config)
+        per_seed = (state.learner, evaluation_keys(keys, vector_step), state.hyperparams)
+        evaluation, found = programs.evaluate(per_seed, vector_step, config)
+        means_of = {"eval_return": evaluation.returns.mean(axis=1), "eval_length": evaluation.lengths.mean(axis=1)}
+        fetched = multihost.fetch((means(totals) | means_of | found, evaluation, state.nonfinite_at))
+        metrics, evaluation, nonfinite_at = fetched
         diverged = diverged_seeds(state.learner, nonfinite_at)
-        alive = np.array([place not in diverged for place in range(len(nonfinite_at))])
-        measured = {name: np.where(alive, values, np.nan) for name, values in measured.items()}
-        result = dataclasses.replace(result, returns=np.where(alive[:, None], result.returns, np.nan))
-        yield ChunkResult(vector_step, state, result, measured, diverged)
+        finite = np.array([seed not in diverged for seed in range(len(nonfinite_at))])
+        metrics = {name: np.where(finite, values, np.nan) for name, values in metrics.items()}
+        evaluation = dataclasses.replace(evaluation, returns=np.where(finite[:, None], evaluation.returns, np.nan))
+        yield ChunkResult(vector_step, state, evaluation, metrics, diverged)

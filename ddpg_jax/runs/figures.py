@@ -1,4 +1,4 @@
-"""The pictures of a run and of a sweep."""
+"""The figures that training leaves in its folder: curve.png of a run, sweep.png of a sweep."""
 
 import math
 from collections.abc import Mapping, Sequence
@@ -9,12 +9,15 @@ import numpy as np
 
 
 def learning_curve(rows: list[dict[str, Any]], title: str, path: Path) -> None:
-    """Writes `learning_figure`."""
+    """Writes the figure of `learning_figure` to a file."""
     learning_figure(rows, title).savefig(path)
 
 
 def learning_figure(rows: list[dict[str, Any]], title: str) -> Any:
-    """Evaluation return against environment steps: a thin line per seed, a thick one for the mean of those alive."""
+    """Returns a figure of evaluation return against environment steps.
+
+    It has a thin line per seed and a thick one for the mean of the seeds that have not diverged.
+    """
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
@@ -36,11 +39,11 @@ def learning_figure(rows: list[dict[str, Any]], title: str) -> Any:
 
 
 def sweep(points: Sequence[dict[str, Any]], table: list[dict[str, Any]], path: Path) -> None:
-    """Return against the settings: one of them as a line, a grid of two as a heat map, anything else in parallel axes.
+    """Writes a figure of return against settings: a line for one, a heat map for a grid of two, else parallel axes.
 
     Args:
-      points: the settings tried.
-      table: a row per setting with its number, its values, `iqm`, `low` and `high`; what is not finite is left out.
+      points: the settings of each trial.
+      table: a row per trial with its index, its values, `iqm`, `low` and `high`; what is not finite is left out.
     """
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
@@ -69,7 +72,7 @@ def _label(value: Any) -> str:
 
 
 def _log(values: Sequence[Any]) -> bool:
-    """Whether values are best told apart by their ratios."""
+    """Whether a logarithmic axis suits the values."""
     return not any(isinstance(value, str) for value in values) and min(values) > 0 and max(values) > 8 * min(values)
 
 
@@ -131,7 +134,7 @@ def _parallel(figure: Any, rows: list[dict[str, Any]], scales: Mapping[str, Sequ
 
 
 def _heights(values: Sequence[Any]) -> dict[Any, float]:
-    """Where each value stands on an axis from 0 to 1: by its logarithm, its size, or, for words, its place."""
+    """Returns the position of each value on an axis from 0 to 1: by its logarithm, its size, or, for words, its order."""
     if any(isinstance(value, str) for value in values):
         places = [float(place) for place in range(len(values))]
     else:

@@ -1,4 +1,4 @@
-"""From (sum, count) pairs on the device to lines in a file, once a chunk."""
+"""Rows of metrics.jsonl: made from what was measured, written as JSON lines, and checked as they are read."""
 
 import json
 import math
@@ -10,125 +10,82 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from ddpg_jax.core.settings import INT32, SettingError
 from ddpg_jax.runs.files import atomic_write
-from ddpg_jax.core.settings import SettingError
+from ddpg_jax.runs.json_values import Value, parse_json
+
+X_AXES = ("steps", "updates", "seconds")  # of a row; everything else in it is a list over seeds
+Row = dict[str, Any]
 
 
-def row(steps: int, updates: int, seconds: float, measured: Mapping[str, Any]) -> dict[str, Any]:
-    """A line of metrics.jsonl: totals per seed so far, and each quantity as a list over seeds (None: not measured)."""
-    lists = {name: [number(value) for value in np.asarray(values)] for name, values in measured.items()}
+def make_row(steps: int, updates: int, seconds: float, metrics: Mapping[str, Any]) -> Row:
+    """Returns a row of metrics.jsonl: totals per seed so far, and each quantity as a list over seeds.
+
+    An item is None where a quantity was not measured or is not finite, since JSON knows no NaN.
+    """
+    lists = {name: [finite_or_none(value) for value in np.asarray(values)] for name, values in metrics.items()}
     return {"steps": steps, "updates": updates, "seconds": round(seconds, 3), **lists}
 
 
-def number(value: Any) -> float | None:
-    """A finite float, or None, since JSON knows no other."""
+def finite_or_none(value: Any) -> float | None:
+    """Returns a finite value as a float, and None for NaN and infinities."""
     return float(value) if math.isfinite(value) else None
 
 
-class Sink(NamedTuple):
-    """Where the numbers of one seed go beside metrics.jsonl."""
-
-    log: Callable[[dict[str, float], int], None]  # quantities, environment steps
-    close: Callable[[], Any]
+def to_lines(rows: Sequence[Row]) -> bytes:
+    """Returns rows as JSON lines."""
+    return "".join(json.dumps(row) + "\n" for row in rows).encode("utf-8")
 
 
-def board(folder: Path, seed: int, purge_step: int | None) -> Sink:
-    """TensorBoard's event files of one seed, a tag per quantity."""
-    from tensorboardX import SummaryWriter
+def read_rows(path: Path, seeds: int, kind: str = "run") -> list[Row]:
+    """Reads and checks the rows of a metrics.jsonl, or of a sweep's curves.jsonl, which also name a trial.
 
-    writer = SummaryWriter(str(folder / "tensorboard" / f"seed{seed}"), purge_step=purge_step)
-
-    def log(values: dict[str, float], steps: int) -> None:
-        for name, value in values.items():
-            writer.add_scalar(name, value, steps)
-
-    return Sink(log, writer.close)
-
-
-def weights_and_biases(project: str, folder: Path, seed: int, config: dict[str, Any]) -> Sink:
-    """A run of Weights & Biases for one seed, grouped by run folder; one that goes on is found again.
-
-    With WANDB_MODE=offline it is kept in the run folder, for `wandb sync`.
-    """
-    import wandb
-
-    told = folder / "wandb" / "token"
-    if not told.exists():
-        told.parent.mkdir(exist_ok=True)
-        told.write_text(secrets.token_hex(4), encoding="utf-8")
-    run = wandb.init(
-        project=project,
-        group=folder.name,
-        name=f"{folder.name}-seed{seed}",
-        id=f"{told.read_text(encoding='utf-8')}-{seed}",
-        resume="allow",
-        config=config,
-        dir=folder,
-        reinit="create_new",
-        settings=wandb.Settings(silent=True),
-    )
-    return Sink(lambda values, steps: run.log(values, step=steps), run.finish)
-
-
-class Writer:
-    """Appends rows to metrics.jsonl, and what they say of each seed to its sinks.
+    A last line without its newline is not whole yet and left out.
 
     Args:
-      folder: the run folder.
-      sinks: a list per seed.
-    """
-
-    def __init__(self, folder: Path, sinks: Sequence[Sequence[Sink]]):
-        self._file = (folder / "metrics.jsonl").open("a", encoding="utf-8")
-        self._sinks = sinks
-
-    def write(self, row: dict[str, Any]) -> None:
-        """Writes and flushes one row, so that a reader sees the run as it goes."""
-        self._file.write(json.dumps(row) + "\n")
-        self._file.flush()
-        lists = {name: values for name, values in row.items() if isinstance(values, list)}
-        for place, sinks in enumerate(self._sinks):
-            known = {name: values[place] for name, values in lists.items() if values[place] is not None}
-            for sink in sinks:
-                sink.log(known, row["steps"])
-
-    def keep(self) -> None:
-        """Brings what was written to the disk, before a checkpoint that relies on it."""
-        os.fsync(self._file.fileno())
-
-    def close(self) -> None:
-        """Closes every file."""
-        self._file.close()
-        for sinks in self._sinks:
-            for sink in sinks:
-                sink.close()
-
-
-def cut(folder: Path, steps: int) -> float:
-    """Drops the rows beyond so many steps, which a run that goes on writes anew; returns the seconds of the last."""
-    if not (folder / "metrics.jsonl").exists():  # the best of a sweep, whose lines are in curves.csv
-        return 0.0
-    rows = [row for row in read(folder, interrupted=True) if row["steps"] <= steps]
-    atomic_write(folder / "metrics.jsonl", "".join(json.dumps(row) + "\n" for row in rows).encode("utf-8"))
-    return rows[-1]["seconds"] if rows else 0.0
-
-
-def read(folder: Path, interrupted: bool = False) -> list[dict[str, Any]]:
-    """The rows of a run folder's metrics.jsonl.
-
-    Args:
-      folder: the run folder.
-      interrupted: the last line may be half a line.
+      seeds: how many items every list must have.
+      kind: "run" or "sweep".
 
     Raises:
-      SettingError: a line is damaged.
+      SettingError: a line is damaged or of another run; the message names it.
     """
-    path, rows = folder / "metrics.jsonl", []
-    lines = path.read_text(encoding="utf-8", errors="replace").splitlines()
+    try:
+        lines = path.read_bytes().split(b"\n")[:-1]
+    except OSError as error:
+        raise SettingError(f"{path} cannot be read ({error.strerror}).") from None
+    last: dict[int, int] = {}  # trial -> steps of its newest row
+    rows = []
     for number, line in enumerate(lines, 1):
-        try:
-            rows.append(json.loads(line))
-        except ValueError:
-            if not (interrupted and number == len(lines)):
-                raise SettingError(f"{path} is damaged in line {number}.") from None
+        value = parse_json(path, f"line {number}: ", line)
+        row = _checked_row(value, seeds, {"trial", "values"} if kind == "sweep" else set())
+        if row["steps"] <= last.get(row.get("trial", 0), -1):
+            raise value.at("steps", row["steps"]).refuse("above the steps of the line before")
+        last[row.get("trial", 0)] = row["steps"]
+        rows.append(row)
     return rows
+
+
+def _checked_row(value: Value, seeds: int, extra: set[str]) -> Row:
+    fields = value.object({*X_AXES, "eval_return", *extra})
+    row: Row = {"steps": fields["steps"].integer(), "updates": fields["updates"].integer()}
+    row["seconds"] = fields["seconds"].number()
+    for name in fields.keys() - {*X_AXES, *extra}:
+        items = fields[name].items()
+        if len(items) != seeds:
+            raise fields[name].refuse(f"a list with a number or null for each of {seeds} seeds")
+        row[name] = [item.optional(Value.number) for item in items]
+    if extra:
+        row |= {"trial": fields["trial"].integer(high=INT32), "values": fields["values"].fields()}
+    return {name: row[name] for name in fields}
+
+
+def drop_rows_after(folder: Path, steps: int, seeds: int) -> float:
+    """Drops the rows beyond so many steps, which a resumed run writes anew.
+
+    Returns:
+      the seconds of the last row that stays; 0 without one.
+    """
+    path = folder / "metrics.jsonl"
+    rows = [row for row in read_rows(path, seeds) if row["steps"] <= steps] if path.exists() else []
+    atomic_write(path, to_lines(rows))
+    return rows[-1]["seconds"] if rows else 0.0

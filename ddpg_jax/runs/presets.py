@@ -1,15 +1,18 @@
-"""Recipes of the literature as settings: a name, the algorithm it is for, and what it changes of the defaults."""
+"""Presets: settings from the literature, each with a name, its algorithm and what it changes of the defaults."""
 
+import functools
+import importlib.resources
+import json
 from typing import Any, NamedTuple
 
+from ddpg_jax.runs.config import RunConfig
 from ddpg_jax.runs.registry import algorithms
 from ddpg_jax.core.settings import SettingError
 from ddpg_jax.core.loop import LoopConfig
-from ddpg_jax.runs.tuned import TUNED
 
 
 class Preset(NamedTuple):
-    """What a preset sets; everything else stays at its default, and a flag beside it wins."""
+    """What a preset sets; everything else stays at its default, and a flag on the command line wins."""
 
     about: str
     algorithm: str
@@ -86,21 +89,30 @@ PRESETS = {
 }
 
 
+@functools.cache
+def tuned_settings() -> dict[str, dict[str, dict[str, Any]]]:
+    """Returns what `benchmarks/tune.py` has found: algorithm -> environment -> settings.
+
+    The searches, with every trial and its returns, are under benchmarks/results/tuning/.
+    """
+    return json.loads(importlib.resources.files("ddpg_jax.runs").joinpath("tuned.json").read_text(encoding="utf-8"))
+
+
 def tuned(algorithm: str, env: str) -> Preset | None:
-    """What a search has found for this algorithm on this task, if there was one."""
-    found = TUNED.get(algorithm, {}).get(env)
+    """Returns what a search has found for this algorithm on this task, if there was one."""
+    found = tuned_settings().get(algorithm, {}).get(env)
     return Preset(f"found by a search on {env}", algorithm, found, {}, {"env": env}) if found else None
 
 
 def presets_for(algorithm: str, env: str) -> dict[str, Preset]:
-    """The presets of an algorithm by name; "best" is what a search has found for the task."""
+    """Returns the presets of an algorithm by name; "best" is what a search has found for the task."""
     named = {name: preset for name, preset in PRESETS.items() if preset.algorithm == algorithm}
     best = tuned(algorithm, env)
     return named | ({BEST: best} if best else {})
 
 
-def preset(name: str, algorithm: str | None = None, env: str | None = None) -> tuple[Any, LoopConfig]:
-    """The settings of a preset: the algorithm's, and the loop's.
+def preset(name: str, algorithm: str | None = None, env: str | None = None) -> tuple[Any, LoopConfig, RunConfig]:
+    """Returns the settings of a preset: the algorithm's, the loop's and the run's.
 
     Args:
       name: of the preset; "best" is what a search has found for an algorithm on a task.
@@ -114,10 +126,16 @@ def preset(name: str, algorithm: str | None = None, env: str | None = None) -> t
         raise SettingError(f"preset {BEST} needs a task that was searched ({searched(algorithm)}), not {env!r}.")
     if chosen is None:
         raise SettingError(f"preset must be one of {', '.join(PRESETS)} or {BEST}, not {name!r}.")
-    return algorithms()[chosen.algorithm].config(**chosen.config), LoopConfig(**chosen.loop)
+    config = algorithms()[chosen.algorithm].config(**_tuples(chosen.config))
+    return config, LoopConfig(**chosen.loop), RunConfig(**chosen.run)
+
+
+def _tuples(settings: dict[str, Any]) -> dict[str, Any]:
+    return {name: tuple(value) if isinstance(value, list) else value for name, value in settings.items()}
 
 
 def searched(algorithm: str | None) -> str:
-    """The tasks for which an algorithm has a preset "best", in words."""
-    everything = [f"{name} on {env}" for name in TUNED for env in TUNED[name]]
-    return ", ".join(TUNED.get(algorithm, {}) if algorithm else everything) or "none yet"
+    """Returns, in words, the tasks for which an algorithm has a preset "best"."""
+    tasks = tuned_settings()
+    everything = [f"{name} on {env}" for name in tasks for env in tasks[name]]
+    return ", ".join(tasks.get(algorithm, {}) if algorithm else everything) or "none yet"

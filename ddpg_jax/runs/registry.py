@@ -1,6 +1,6 @@
-"""The registry: a command-line name, its settings and the function that makes the agent.
+"""The algorithms by name: for each its settings and the function that makes the agent.
 
-An algorithm of another package joins it by an entry point in the group `ddpg_jax.algorithms`, whose name is the
+An algorithm of another package is found by its entry point in the group `ddpg_jax.algorithms`, whose name is the
 command-line name and whose object is an `Algorithm`; CONTRIBUTING.md has an example.
 """
 
@@ -16,6 +16,7 @@ from ddpg_jax.algorithms.ddpg import DDPGConfig, ddpg
 from ddpg_jax.algorithms.dpg import DPGConfig, dpg_off_policy, dpg_on_policy
 from ddpg_jax.algorithms.sac import SACConfig, sac
 from ddpg_jax.algorithms.td3 import TD3Config, td3
+from ddpg_jax.core.settings import SettingError
 from ddpg_jax.core.types import Agent, Spec
 
 
@@ -40,10 +41,10 @@ OWN = {
 
 @functools.cache
 def algorithms() -> dict[str, Algorithm]:
-    """All algorithms by name: our own, then those of other installed packages.
+    """Returns all algorithms by name: those of this package, then those of other installed packages.
 
-    One of those that cannot be loaded, is no `Algorithm` or bears a name of ours is left out with a warning, so that a
-    broken package does not stop the others.
+    An entry point that cannot be loaded, is no `Algorithm` or has a name that is taken is left out with a warning, so
+    that a broken package does not stop the others.
     """
     found = dict(OWN)
     for point in entry_points(group="ddpg_jax.algorithms"):
@@ -58,3 +59,14 @@ def algorithms() -> dict[str, Algorithm]:
                 continue
         warnings.warn(f"The algorithm {point.name!r} of {point.value} is left out ({reason}).", stacklevel=2)
     return found
+
+
+def installed_algorithm(name: str) -> Algorithm:
+    """Returns the algorithm of this name.
+
+    Raises:
+      SettingError: it is not installed.
+    """
+    if name not in algorithms():
+        raise SettingError(f"algorithm must be one that is installed ({', '.join(algorithms())}), not {name!r}.")
+    return algorithms()[name]

@@ -1,4 +1,4 @@
-"""Going on with a run from what its folder holds."""
+"""Resuming a run from the checkpoints in its folder."""
 
 import dataclasses
 from collections.abc import Callable
@@ -8,15 +8,16 @@ from typing import Any
 
 import jax
 
+from ddpg_jax.core.settings import SettingError
 from ddpg_jax.devices import multihost
-from ddpg_jax.runs import metrics, run_folder
-from ddpg_jax.runs.checkpoint import DAMAGED, Damaged, Stored, about, load_state, newest_first, set_aside
-from ddpg_jax.runs.experiment import Log, OnChunk, Result, drive, never, unheard
-from ddpg_jax.runs.job import Job, plan_run
-from ddpg_jax.runs.plan import RunConfig, seed_keys
 from ddpg_jax.devices.layout import split_devices
-from ddpg_jax.core.settings import SettingError, check
-from ddpg_jax.core.loop import LoopConfig
+from ddpg_jax.runs import metrics, run_folder
+from ddpg_jax.runs.checkpoint import DAMAGED, Damaged, Restored, load_state, newest_first, read_metadata, set_aside
+from ddpg_jax.runs.experiment import Result, train_job
+from ddpg_jax.runs.monitor import Callbacks
+from ddpg_jax.runs.plan import Job, Plan, plan_run
+from ddpg_jax.runs.programs import seed_keys
+from ddpg_jax.runs.stored_run import read_run
 
 
 def resume_experiment(
@@ -24,96 +25,103 @@ def resume_experiment(
     steps: int | None = None,
     devices: int | None = None,
     accept_changes: bool = False,
-    log: Log = print,
-    on_chunk: OnChunk = unheard,
-    should_stop: Callable[[], bool] = never,
+    log: Callable[[str], None] | None = print,
+    on_chunk: Callable[[dict[str, Any], Plan], None] | None = None,
+    should_stop: Callable[[], bool] | None = None,
 ) -> Result:
-    """Goes on with a run from its newest good checkpoint, as if it had never stopped: to the bit on the same machine.
+    """Resumes a run from its newest readable checkpoint; on the same machine, bitwise as if it had never stopped.
 
-    A checkpoint that is damaged is named and set aside, and the one before it is taken.
+    A damaged checkpoint is named and set aside, and the one before it is used.
 
     Args:
       folder: the run folder.
-      steps: environment steps per seed to train to, if more than was asked for.
-      devices: how many to use now; seeds are dealt to them anew.
-      accept_changes: go on although config.json says other settings than the checkpoint was made with.
+      steps: environment steps per seed to train to, if more than before.
+      devices: how many devices to use now; seeds are sharded over them anew.
+      accept_changes: resume although config.json has other settings than the checkpoint was made with.
       log, on_chunk, should_stop: as for `run_experiment`.
 
     Raises:
-      SettingError: there is nothing to go on from or nothing left to do, settings have changed, the devices cannot take
-        the run over, or another process is still at it.
+      SettingError: there is no checkpoint or nothing left to do, settings have changed, the devices do not fit the run,
+        or another process is still training it.
     """
-    job, sharing = _again(Path(folder), steps, devices)
-    if job.layout.data_shards != sharing:
+    callbacks = Callbacks(log, on_chunk, should_stop)
+    job, data_shards = _plan_again(Path(folder), steps, devices)
+    if job.layout.data_shards != data_shards:
         raise SettingError(
-            f"devices must be such that {sharing} of them train{'s' * (sharing == 1)} an agent, as before, not "
-            f"{job.layout.data_shards}: its data lie divided among them."
+            f"devices must be such that {data_shards} of them train{'s' * (data_shards == 1)} an agent, as before, not "
+            f"{job.layout.data_shards}: its replay is sharded over them."
         )
     with ExitStack() as stack:
         multihost.on_main(lambda: stack.enter_context(run_folder.locked(job.run.folder)))
-        stored, seconds = _recovered(job, accept_changes, log)
-        vector_step, state = stored.vector_step, stored.state
-        log(job.describe())
-        log(f"going on from {job.plan.steps(vector_step):,} steps")
-        if not stored.replay:
-            log("the replay was not kept: steps of the present policy fill it, and what follows differs by them")
-            state = job.phases.refill(state, vector_step, job.config)
+        restored, seconds = _recover(job, accept_changes, callbacks)
+        vector_step, state = restored.vector_step, restored.state
+        callbacks.say(job.describe())
+        callbacks.say(f"resuming at {job.plan.steps(vector_step):,} steps")
+        if not restored.replay:
+            callbacks.say("the replay was not saved: steps of the present policy fill it, so the rest will differ")
+            state = job.programs.refill(state, vector_step, job.config)
         left = [bound for bound in job.plan.bounds if bound > vector_step]
-        return drive(job, state, [vector_step, *left], False, seconds, log, on_chunk, should_stop)
+        return train_job(job, state, [vector_step, *left], callbacks, seconds)
 
 
-def _again(folder: Path, steps: int | None, devices: int | None) -> tuple[Job, int]:
-    """The run of a folder, planned anew, and how many devices shared an agent in it."""
-    stored = run_folder.read_config(folder)
-    before = check(run_folder.rebuilt(RunConfig, stored["run"], folder))
-    loop = run_folder.rebuilt(LoopConfig, stored["loop"], folder)
-    changed = {name: value for name, value in (("steps", steps), ("devices", devices)) if value is not None}
-    job = plan_run(stored["algorithm"], stored["config"], loop, dataclasses.replace(before, **changed, out=folder))
-    return job, split_devices(before.seeds, before.devices)[1] if before.devices else 1
+def _plan_again(folder: Path, steps: int | None, devices: int | None) -> tuple[Job, int]:
+    """Plans the run of a folder anew; also returns over how many devices an agent's data was sharded in it."""
+    stored = read_run(folder)
+    if stored.kind != "run":
+        raise SettingError(f"{folder} must be a run, not a sweep; the best run of a sweep is in its folder best.")
+    run = dataclasses.replace(
+        stored.run,
+        out=folder,
+        steps=stored.run.steps if steps is None else steps,
+        devices=stored.run.devices if devices is None else devices,
+    )
+    job = plan_run(stored.algorithm, stored.config, stored.loop, run)
+    return job, split_devices(stored.run.seeds, stored.run.devices)[1] if stored.run.devices else 1
 
 
-def _recovered(job: Job, accept_changes: bool, log: Log) -> tuple[Stored, float]:
-    """The newest good checkpoint of a run, and the seconds that it took to get there; the folder is made fit for it.
+def _recover(job: Job, accept_changes: bool, callbacks: Callbacks) -> tuple[Restored, float]:
+    """Reads the newest readable checkpoint and prepares the folder; also returns the seconds that it took to get there.
 
     Raises:
       SettingError: there is none, settings have changed, or nothing is left to do; then the folder stays as it is.
     """
-    shapes = job.phases.shapes(jax.eval_shape(lambda: seed_keys(job.run)), job.config)
+    folder = job.run.folder
+    shapes = job.programs.shapes(jax.eval_shape(lambda: seed_keys(job.run)), job.config)
     damaged: list[int] = []
-    for vector_step in newest_first(job.run.folder):
+    for vector_step in newest_first(folder):
         try:
-            before = about(job.run.folder, vector_step)["config"]
-            _compare(job, before, accept_changes, log)
-            stored = load_state(job.run.folder, vector_step, shapes, job.layout)
+            before = read_metadata(folder, vector_step).config
+            _compare(job, before, accept_changes, callbacks)
+            restored = load_state(folder, vector_step, shapes, job.layout)
             break
         except Damaged as error:
-            log(f"{error} It is set aside in {DAMAGED}, and the one before it taken.")
+            callbacks.say(f"{error} It is moved to {DAMAGED}, and the checkpoint before it is used.")
             damaged.append(vector_step)
     else:
-        raise SettingError(f"{job.run.folder} holds no checkpoint that can be read: all {len(damaged)} are damaged.")
-    done = job.plan.steps(stored.vector_step)
-    if stored.vector_step >= job.plan.bounds[-1]:
-        raise SettingError(f"steps must be above the {done:,} that {job.run.folder} has, not {job.run.steps:,}.")
+        raise SettingError(f"{folder} holds no checkpoint that can be read: all {len(damaged)} are damaged.")
+    done = job.plan.steps(restored.vector_step)
+    if restored.vector_step >= job.plan.bounds[-1]:
+        raise SettingError(f"steps must be above {done:,}, the steps that {folder} has already, not {job.run.steps:,}.")
 
-    def mend():
+    def repair():
         for vector_step in damaged:
-            set_aside(job.run.folder, vector_step)
-        run_folder.write_config(job.run.folder, job.config_dict())
+            set_aside(folder, vector_step)
+        run_folder.write_config(folder, job.config_dict())
 
-    multihost.on_main(mend)
-    return stored, metrics.cut(job.run.folder, done) if multihost.is_main() else 0.0
+    multihost.on_main(repair)
+    return restored, metrics.drop_rows_after(folder, done, job.run.seeds) if multihost.is_main() else 0.0
 
 
-def _compare(job: Job, before: dict[str, Any], accept_changes: bool, log: Log) -> None:
-    """Refuses settings that would change the result, and names what may change its bits."""
+def _compare(job: Job, before: dict[str, Any], accept_changes: bool, callbacks: Callbacks) -> None:
+    """Refuses settings that would change the result, and logs what may change its bits."""
     now = job.config_dict()
     changed = run_folder.differences(before, now)
     if changed and not accept_changes:
         raise SettingError(
-            f"{job.run.folder}/config.json must say what its checkpoint was made with, and {changed}; "
-            "--accept-changes goes on with what it says."
+            f"{job.run.folder}/config.json must have the settings of its checkpoint, and {changed}; --accept-changes "
+            "resumes with the changed settings."
         )
     if changed:
-        log(f"settings have changed: {changed}")
+        callbacks.say(f"settings have changed: {changed}")
     if any(before[name] != now[name] for name in ("versions", "device")):
-        log("packages or device are others than before: what follows is the same to rounding, not to the bit")
+        callbacks.say("package versions or the device have changed: results agree to rounding, not bitwise")

@@ -1,4 +1,4 @@
-"""Numbers over seeds, with how sure one can be of them."""
+"""Statistics over seeds with their uncertainty: interquartile means, bootstrap intervals, probability of improvement."""
 
 from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
@@ -7,7 +7,7 @@ import numpy as np
 
 
 class Interval(NamedTuple):
-    """A middle and the bounds between which it lies with a confidence of 95%."""
+    """An interquartile mean with its 95% confidence interval."""
 
     iqm: float
     low: float
@@ -15,14 +15,14 @@ class Interval(NamedTuple):
 
 
 def iqm(values: Any, axis: int = -1) -> Any:
-    """The interquartile mean (Agarwal et al. 2021): the mean of the middle half."""
+    """Returns the interquartile mean: the mean of the middle half (Agarwal et al. 2021)."""
     from scipy.stats import trim_mean  # half a second that a training run need not wait for
 
     return trim_mean(values, 0.25, axis=axis)
 
 
 def interval(values: Sequence[float]) -> Interval:
-    """The interquartile mean over seeds with its percentile bootstrap interval; a single value is its own.
+    """Returns the interquartile mean over seeds with its percentile bootstrap interval; that of one value is the value.
 
     Args:
       values: [S] a number per seed.
@@ -37,7 +37,7 @@ def interval(values: Sequence[float]) -> Interval:
 
 
 def iqm_bounds(values: Any) -> tuple[np.ndarray, np.ndarray]:
-    """Pointwise 95% bootstrap bounds of the interquartile mean over seeds, whole curves being drawn at a time.
+    """Returns pointwise 95% bootstrap bounds of the interquartile mean over seeds; whole curves are resampled.
 
     Args:
       values: [T, S] finite; a single seed is its own bounds.
@@ -49,9 +49,9 @@ def iqm_bounds(values: Any) -> tuple[np.ndarray, np.ndarray]:
 
 
 def stratified(samples: Sequence[Any], statistic: Callable[..., Any]) -> tuple[np.ndarray, np.ndarray]:
-    """95% percentile bootstrap bounds of a statistic of several samples, each of which is drawn from apart.
+    """Returns 95% percentile bootstrap bounds of a statistic of several samples, each resampled by itself.
 
-    So the seeds of every task and algorithm stay as many as they were (Agarwal et al. 2021, section 4.1).
+    So every task and algorithm keeps its number of seeds (Agarwal et al. 2021, section 4.1).
 
     Args:
       samples: arrays [..., S_i], whose leading axes are drawn together.
@@ -70,7 +70,7 @@ def stratified(samples: Sequence[Any], statistic: Callable[..., Any]) -> tuple[n
 
 
 def superiority(x: Any, y: Any, axis: int = -1) -> Any:
-    """The share of pairs in which a number of `x` is above one of `y`, a tie being half: Mann and Whitney's U / (n m).
+    """Returns the share of pairs in which `x` is above `y`, a tie counting half: Mann and Whitney's U / (n m).
 
     Args:
       x, y: [..., n] and [..., m], if `axis` is the last one.

@@ -1,4 +1,4 @@
-"""Which settings a sweep tries: grids, random draws, and their division into programs."""
+"""The trials of a sweep: grids, random samples, and their division into programs."""
 
 import dataclasses
 import difflib
@@ -16,12 +16,12 @@ Trial = dict[str, Any]  # name of a setting -> its value
 
 
 def grid(axes: Mapping[str, Iterable[Any]]) -> list[Trial]:
-    """Every combination of the values of each setting; the last setting varies fastest."""
+    """Returns every combination of the values of each setting; the last setting varies fastest."""
     return [dict(zip(axes, values, strict=True)) for values in itertools.product(*axes.values())]
 
 
 class Range(NamedTuple):
-    """Numbers from `low` to `high`, drawn evenly (`uniform`) or evenly in their logarithm (`log`)."""
+    """Numbers from `low` to `high`, drawn uniformly (`uniform`) or uniformly in their logarithm (`log`)."""
 
     scale: Literal["log", "uniform"]
     low: float
@@ -29,7 +29,7 @@ class Range(NamedTuple):
 
 
 def sampled(count: int, ranges: Mapping[str, Range], seed: int = 0) -> list[Trial]:
-    """`count` random settings, each number drawn from its range independently of the others.
+    """Returns `count` random trials, each number drawn from its range independently of the others.
 
     Raises:
       SettingError: a range that cannot be drawn from.
@@ -50,7 +50,7 @@ def sampled(count: int, ranges: Mapping[str, Range], seed: int = 0) -> list[Tria
 
 
 def read(name: str, words: Sequence[str], groups: Sequence[Any]) -> tuple[str, list[Any]]:
-    """A setting and its values as written on a command line; a tuple is written 64,64.
+    """Returns a setting and its values from the words of a command line; a tuple is written 64,64.
 
     Raises:
       SettingError: there is no such setting, or a word is no value of its kind.
@@ -62,18 +62,18 @@ def read(name: str, words: Sequence[str], groups: Sequence[Any]) -> tuple[str, l
 
 
 def _owner(name: str, groups: Sequence[Any]) -> Any:
-    """The group of settings that has this one."""
+    """Returns the group of settings that has this one."""
     for group in groups:
         if name in type(group).__dataclass_fields__:
             return group
     known = [known for group in groups for known in type(group).__dataclass_fields__]
     near = difflib.get_close_matches(name, known, 1)
     hint = f"; the nearest is {near[0]}" if near else ""
-    raise SettingError(f"grid must name settings of the algorithm or the loop, and {name} is none{hint}.")
+    raise SettingError(f"grid must name settings of the algorithm or the loop, and {name} is not one{hint}.")
 
 
 def _value(name: str, word: str, hint: Any) -> Any:
-    """A word as the kind of value that the setting has; whether it is allowed is for `check` to say."""
+    """Returns a word as the kind of value that the setting has; whether it is allowed is for `check` to say."""
     kind = kind_of(hint)
     if word == "None" and kind is not hint:
         return None
@@ -87,15 +87,15 @@ def _value(name: str, word: str, hint: Any) -> Any:
 
 
 class CompileGroup(NamedTuple):
-    """Settings of one program: all differ in `hyperparams` alone."""
+    """Trials of one program, which differ in traced settings alone."""
 
     config: Any
     loop: Any
-    indices: tuple[int, ...]  # of the sweep's settings
+    indices: tuple[int, ...]  # of its trials
     hyperparams: dict[str, np.ndarray]  # [len(indices)] float32
 
     def split(self, most: int) -> "list[CompileGroup]":
-        """The fewest parts of at most `most` settings, as equal as can be."""
+        """Returns the fewest parts of at most `most` trials, as equal in size as possible."""
         chosen = np.array_split(np.arange(len(self.indices)), -(-len(self.indices) // most))
         return [
             self._replace(
@@ -107,7 +107,7 @@ class CompileGroup(NamedTuple):
 
 
 def applied(trial: Trial, config: Any, loop: Any) -> tuple[Any, Any]:
-    """The configuration and the loop with the values of a trial.
+    """Returns the settings of the algorithm and of the loop with the values of a trial.
 
     Raises:
       SettingError: a name that is no setting, or a value that is not allowed.
@@ -130,7 +130,7 @@ def perturbed(trial: Trial, names: Sequence[str], config: Any, rng: np.random.Ge
 
 
 def compile_groups(trials: Sequence[Trial], config: Any, loop: Any) -> list[CompileGroup]:
-    """The programs that a sweep needs: a group per combination of those values that shape a program.
+    """Returns the programs that a sweep needs: a group per combination of values of static settings.
 
     Raises:
       SettingError: a name that is no setting, a value that is not allowed, or trials that name different settings.

@@ -19,11 +19,11 @@ def main(line: Line) -> None:
         limit = line.config.get("limit", False)
         tiny = fits_one_thread(known["num_envs"], known["batch_size"], tuple(known["hidden"]), image=False)
         prepare(known["seeds"], one_thread=tiny)  # as `ddpg-jax train` does
-        from ddpg_jax.runs import bench
+        from ddpg_jax.runs import bench, matmul_limit
 
         workload = bench.Workload(**known | {"hidden": tuple(known["hidden"])})
     layout = workload.layout()
-    advance = bench.begin_limit(workload) if limit else bench.begin(workload)
+    advance = matmul_limit.begin_limit(workload) if limit else bench.begin(workload)
     advance(1)
     line.stepped()
     length = bench.paced(advance, 1.0)

@@ -50,7 +50,7 @@ def steps(trained: Trained) -> list[Step]:
       SettingError: it sees images, or its algorithm has no `NetworkConfig`.
       KeyError: its actor has other layers than those of `NetworkConfig`.
     """
-    config, learner = trained.stored["config"], jax.device_get(trained.learner)
+    config, learner = trained.run.config, jax.device_get(trained.learner)
     if trained.spec.image or not isinstance(config, NetworkConfig):
         raise _refused(trained, "it sees images" if trained.spec.image else "its settings describe no layers")
     variables = learner.params["actor"]
@@ -101,6 +101,6 @@ def _compare(trained: Trained, file: io.BytesIO) -> None:
 
 def _refused(trained: Trained, why: str) -> SettingError:
     return SettingError(
-        f"format npz holds multi-layer perceptrons of NetworkConfig, and {trained.stored['algorithm']}'s policy for "
+        f"format npz holds multi-layer perceptrons of NetworkConfig, and {trained.run.algorithm}'s policy for "
         f"{trained.spec.name} is none ({why}); jax and onnx hold it."
     )

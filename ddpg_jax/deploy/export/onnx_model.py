@@ -23,7 +23,7 @@ def encode(trained: Trained) -> bytes:
         jax.device_get(trained.learner),
         jax.ShapeDtypeStruct(trained.spec.obs_shape, trained.spec.obs_dtype),
     )
-    origin = {"algorithm": trained.stored["algorithm"], "environment": trained.spec.name, "seed": str(trained.seed)}
+    origin = {"algorithm": trained.run.algorithm, "environment": trained.spec.name, "seed": str(trained.seed)}
     for key, value in origin.items():
         model.metadata_props.add(key=key, value=value)
     return model.SerializeToString()

@@ -1,0 +1,69 @@
+"""The settings of a run: what to train on, for how long, and where the results go."""
+
+from pathlib import Path
+from typing import Any, Literal
+
+from ddpg_jax.core.settings import configclass, setting
+
+
+@configclass
+class RunConfig:
+    """Settings of a run: what to train on, for how long, and where the results go."""
+
+    env: str = setting(default="Pendulum-v1", help="environment id; `ddpg-jax envs` lists them")
+    out: Path | None = setting(default=None, help="run folder to make; by default runs/ALGORITHM-ENV")
+    overwrite: bool = setting(default=False, help="replace the run in the folder `out`")
+    steps: int = setting(default=100_000, help="environment steps per seed, warm-up included", low=1)
+    seeds: int = setting(default=1, help="number of independent agents, trained together", low=1)
+    seed: int = setting(default=0, help="the first seed; the others are seed + 1, seed + 2, ...", low=0)
+    seed_mapping: Literal["auto", "vmap", "sequential"] = setting(
+        default="auto", help="how the seeds of one device are trained: under vmap or sequentially; auto: the faster way"
+    )
+    devices: int | None = setting(
+        default=None,
+        help="number of devices: seeds are sharded over them, and if there are more devices than seeds, each agent is "
+        "trained data parallel; by default as many as divide the seeds evenly",
+        low=1,
+    )
+    checkpoint_seconds: float | None = setting(
+        default=300.0, help="seconds between checkpoints, which are saved at the end of a chunk; none: no limit", low=0
+    )
+    checkpoint_steps: int | None = setting(
+        default=None, help="environment steps per seed between checkpoints; none: by time alone", low=1
+    )
+    checkpoint_replay: bool = setting(
+        default=True, help="save the replay in checkpoints; without it, a resumed run first fills a new one"
+    )
+    keep_checkpoints: int = setting(default=2, help="number of newest checkpoints to keep, beside the best one", low=1)
+    halt_on_nan: bool = setting(
+        default=False, help="end the run when a seed diverges; by default that seed is frozen and the others train on"
+    )
+    tensorboard: bool = setting(default=True, help="also write TensorBoard event files")
+    wandb: str | None = setting(default=None, help="Weights & Biases project to log to, one W&B run per seed")
+    evaluations: int = setting(default=20, help="number of chunks; the policy is evaluated after each", low=1)
+    eval_episodes: int = setting(default=32, help="whole episodes per evaluation and seed", low=1)
+    episode_length: int | None = setting(
+        default=None, help="time limit in steps of the environment; by default its own", low=1
+    )
+    action_repeat: int | None = setting(
+        default=None, help="steps of the environment per action; by default its own", low=1
+    )
+    backend: Literal["mjx", "spring", "positional", "generalized"] | None = setting(
+        default=None, help="Brax's physics backend; by default the task's own"
+    )
+    impl: Literal["jax", "warp"] | None = setting(default=None, help="Playground's physics; by default jax")
+
+    @property
+    def folder(self) -> Path:
+        """The run folder, once `out` is set."""
+        assert self.out is not None
+        return Path(self.out)
+
+    def seed_numbers(self) -> list[int]:
+        """The numbers of the seeds, in the order of every array over seeds."""
+        return list(range(self.seed, self.seed + self.seeds))
+
+
+def env_options(run: RunConfig) -> dict[str, Any]:
+    """Returns the settings of a run that are options of its environment."""
+    return {name: getattr(run, name) for name in ("episode_length", "action_repeat", "backend", "impl")}

@@ -1,0 +1,141 @@
+"""The compiled functions of a run, over all of its seeds, and the layout of seeds over devices."""
+
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax.sharding import NamedSharding
+
+from ddpg_jax.core.diagnostics import diagnostics
+from ddpg_jax.core.episodes import Evaluation, play
+from ddpg_jax.core.loop import LoopConfig
+from ddpg_jax.core.settings import SettingError
+from ddpg_jax.core.types import Env, TrainState
+from ddpg_jax.devices.backend import QUICK
+from ddpg_jax.devices.data_parallel import STATE, data_parallel_trainer, per_device_loop
+from ddpg_jax.devices.layout import (
+    BY_SEED,
+    Layout,
+    choose,
+    loop_over_seeds,
+    shard_over_devices,
+    split_devices,
+    usable_devices,
+    vmap_seeds,
+)
+from ddpg_jax.runs.config import RunConfig
+from ddpg_jax.runs.registry import installed_algorithm
+
+ONE_DEVICE = Layout()
+
+
+class Programs(NamedTuple):
+    """The compiled functions of a run, over seeds [S]; another value of a traced setting compiles nothing anew."""
+
+    init: Callable[..., TrainState]  # ((keys [S], hyperparams {name: [S]}), config)
+    prefill: Callable[..., TrainState]  # (state [S], config); the state is donated
+    chunk: Callable[..., Any]  # (state [S], vector_step, length, config) -> state, metrics; the state is donated
+    refill: Callable[..., TrainState]  # (state [S] without its memory, vector_step, config); the state is donated
+    evaluate: Callable[..., Any]  # ((learner, keys, hyperparams) [S], vector_step, config) -> Evaluation, diagnostics
+
+    def start(self, keys: jax.Array, config: Any, hyperparams: dict[str, jax.Array] | None = None) -> TrainState:
+        """Returns the state of every seed after the warm-up; `hyperparams` [S] are settings that differ by seed."""
+        return self.prefill(self.init((keys, hyperparams or {}), config), config)
+
+    def shapes(self, keys: Any, config: Any) -> TrainState:
+        """Returns the shapes of what `start` makes, without compiling anything."""
+        return jax.eval_shape(self.prefill, jax.eval_shape(self.init, (keys, {}), config), config)
+
+
+def make_programs(env: Env, algorithm: str, loop: LoopConfig, episodes: int, layout: Layout = ONE_DEVICE) -> Programs:
+    """Returns the functions of a run of this algorithm under `jax.jit`, not compiled yet."""
+    make = installed_algorithm(algorithm).make
+
+    def trainer(config, hyperparams):
+        return data_parallel_trainer(env, make(replace(config, **hyperparams), env.spec), loop, layout.data_shards)
+
+    def init(per_seed, config):
+        key, hyperparams = per_seed
+        return replace(trainer(config, hyperparams).init(key), hyperparams=hyperparams)
+
+    def prefill(state, config):
+        return trainer(config, state.hyperparams).prefill(state)
+
+    def chunk(state, vector_step, length, config):
+        return trainer(config, state.hyperparams).train(state, vector_step, length)
+
+    def refill(state, vector_step, config):
+        return trainer(config, state.hyperparams).refill(state, vector_step)
+
+    def evaluate(per_seed, vector_step, config):
+        learner, key, hyperparams = per_seed
+        config = replace(config, **hyperparams)
+        agent, scale = make(config, env.spec), getattr(config, "reward_scale", 1.0)
+        with jax.default_matmul_precision(loop.matmul_precision):
+            played = play(key, env, lambda obs: agent.act(learner, obs), episodes, agent.discount)
+            found = diagnostics(agent, learner, played, vector_step, loop.num_envs, scale)
+        return Evaluation(played.returns, played.lengths), found
+
+    over_seeds = {"vmap": vmap_seeds, "sequential": loop_over_seeds}[layout.mapping]
+    quick = QUICK.get(jax.default_backend())
+    return Programs(
+        jax.jit(shard_over_devices(vmap_seeds(init), layout, outside=STATE), compiler_options=quick),
+        jax.jit(shard_over_devices(vmap_seeds(prefill), layout, STATE, STATE), donate_argnums=0),
+        jax.jit(shard_over_devices(over_seeds(chunk), layout, STATE, (STATE, BY_SEED)), donate_argnums=0),
+        jax.jit(shard_over_devices(vmap_seeds(refill), layout, STATE, STATE), donate_argnums=0),
+        jax.jit(shard_over_devices(vmap_seeds(evaluate), layout)),
+    )
+
+
+def choose_layout(config: Any, loop: LoopConfig, run: RunConfig, env: Env) -> Layout:
+    """Returns how the seeds of a run are mapped, and over how many devices they and their data are sharded.
+
+    Raises:
+      SettingError: there are not so many devices, or an agent's data cannot be sharded over them evenly.
+    """
+    available = len(jax.devices())
+    seed_shards, data_shards = usable_devices(run.seeds, available), 1
+    if run.devices is not None:
+        if run.devices > available:
+            raise SettingError(f"devices must be at most {available}, the number of devices here, not {run.devices}.")
+        seed_shards, data_shards = split_devices(run.seeds, run.devices)
+    if jax.process_count() > 1 and seed_shards * data_shards != available:
+        raise SettingError(
+            f"devices must be {available}, all devices of all processes, not {seed_shards * data_shards}: pass "
+            "--devices, or a number of seeds that shards over them evenly."
+        )
+    chosen = choose(run.seeds // seed_shards, loop.batch_size, getattr(config, "hidden", ()), env.spec.image)
+    per_device_loop(loop, data_shards)
+    return Layout(chosen if run.seed_mapping == "auto" else run.seed_mapping, seed_shards, data_shards)
+
+
+def seed_keys(run: RunConfig, layout: Layout = ONE_DEVICE, repeats: int = 1) -> jax.Array:
+    """Returns the keys [S] of a run's seeds, sharded by the layout; a seed has the same key in every run.
+
+    Args:
+      repeats: how often all of them are repeated, one repetition after the other.
+    """
+
+    def keys():
+        return jax.vmap(jax.random.key)(run.seed + jnp.tile(jnp.arange(run.seeds), repeats))
+
+    return jax.jit(keys, out_shardings=NamedSharding(layout.mesh(), BY_SEED))() if layout.devices > 1 else keys()
+
+
+def evaluation_keys(keys: jax.Array, vector_step: int) -> jax.Array:
+    """Returns the keys [S] of the evaluation at a vector step, from the keys of the seeds.
+
+    The step is folded in as a negative number, because `fold_in(key, i)` is `split(key)[i]`, which training has used.
+    """
+    return _fold_in(keys, np.int32(~vector_step))
+
+
+def episode_keys(seed: int, seeds: int) -> jax.Array:
+    """Returns the keys [S] of fresh episodes for the seeds of a finished run, from a number that the user chooses."""
+    return jax.random.split(evaluation_keys(jax.random.key(seed)[None], 0)[0], seeds)
+
+
+_fold_in = jax.jit(jax.vmap(jax.random.fold_in, in_axes=(0, None)))

@@ -1,0 +1,82 @@
+"""curves.jsonl: a row per trial and evaluation, as in a run's metrics.jsonl, with its trial and values."""
+
+import dataclasses
+import time
+from collections.abc import Callable, Sequence
+from typing import IO, Any
+
+import numpy as np
+
+from ddpg_jax.core.settings import SettingError, check
+from ddpg_jax.runs import metrics
+from ddpg_jax.runs.json_values import Value
+from ddpg_jax.runs.plan import Plan
+from ddpg_jax.runs.stored_run import Run
+from ddpg_jax.sweeps.task import Part, Task
+
+CURVES = "curves.jsonl"
+
+
+class CurveWriter:
+    """Appends a JSON line per trial and evaluation to curves.jsonl: a row as in metrics.jsonl, its trial and values.
+
+    Args:
+      file: the open file.
+      task: the sweep.
+      on_chunk: called with the same evaluation as one row over the seeds of all trials.
+    """
+
+    def __init__(self, file: IO[bytes], task: Task, on_chunk: Callable[[dict[str, Any], Plan], None] | None):
+        self._file, self._task, self._on_chunk = file, task, on_chunk
+        self._began = time.perf_counter()
+
+    def write(self, part: Part, vector_step: int, active: Sequence[int], measured: dict[str, Any]) -> None:
+        """Writes and flushes an evaluation of the trials in training; `measured` [trials * seeds] of each quantity."""
+        plan, seeds = part.plan, self._task.run.seeds
+        clock = (plan.steps(vector_step), plan.updates(vector_step), time.perf_counter() - self._began)
+        rows = []
+        for index, trial in enumerate(active):
+            own = {name: np.asarray(values)[index * seeds : (index + 1) * seeds] for name, values in measured.items()}
+            rows.append({"trial": trial, "values": self._task.trials[trial]} | metrics.make_row(*clock, own))
+        self._file.write(metrics.to_lines(rows))
+        self._file.flush()
+        if self._on_chunk:
+            self._on_chunk(metrics.make_row(*clock, measured), plan)
+
+
+def read_trials(sweep: Run) -> list[tuple[Run, list[metrics.Row]]]:
+    """Reads the trials of a sweep from its curves.jsonl: each as the run that it is, with its rows.
+
+    Raises:
+      SettingError: a line is damaged, or names settings or values that cannot be used.
+    """
+    path = sweep.folder / CURVES
+    rows: dict[int, list[metrics.Row]] = {}
+    for row in metrics.read_rows(path, sweep.run.seeds, "sweep") if path.exists() else []:
+        rows.setdefault(row["trial"], []).append(row)
+    for own in rows.values():
+        for row in own:
+            if {name: value.value for name, value in row["values"].items()} != {
+                name: value.value for name, value in own[0]["values"].items()
+            }:
+                raise SettingError(f"{path}: trial {row['trial']} must have the same values in all of its lines.")
+    return [(_as_run(sweep, own[0]["values"]), [without_trial(row) for row in own]) for own in rows.values()]
+
+
+def _as_run(sweep: Run, values: dict[str, Value]) -> Run:
+    """Returns the sweep as a run with the settings of one trial."""
+    config, loop = sweep.config, sweep.loop
+    for name, value in values.items():
+        group = next((group for group in (config, loop) if name in type(group).__dataclass_fields__), None)
+        if group is None:
+            raise value.refuse("the value of a setting of the algorithm or the loop")
+        try:
+            changed = check(dataclasses.replace(group, **{name: value.setting(type(group))}))
+        except SettingError as error:
+            raise SettingError(f"{value.file}: {value.place}: {error}") from None
+        config, loop = (changed, loop) if group is config else (config, changed)
+    return sweep._replace(kind="run", config=config, loop=loop)
+
+
+def without_trial(row: metrics.Row) -> metrics.Row:
+    return {name: value for name, value in row.items() if name not in ("trial", "values")}
