@@ -35,7 +35,7 @@ def knowing(env, value=FOREVER, scale=1.0):
 def looked_at(env, agent, **more):
     learner = agent.init(jax.random.key(0))
     played = play(jax.random.key(1), env, lambda obs: agent.act(learner, obs), 3, agent.discount)
-    return diagnostics(agent, learner, played, more.pop("clock", 0), more.pop("num_envs", 1), **more)
+    return diagnostics(agent, learner, played, more.pop("vector_step", 0), more.pop("num_envs", 1), **more)
 
 
 @pytest.mark.parametrize("scale", [1.0, 10.0])
