@@ -1,30 +1,36 @@
-"""Settings of the test run."""
+"""Settings of the test run: programs that compile fast and are compiled once, whichever process needs them."""
 
+import atexit
 import os
+import shutil
 import tempfile
+from importlib.metadata import version
+from pathlib import Path
 
-import pytest
+# Tests compile far more than they compute. One thread per product: at these sizes a second one costs more than it
+# brings. Level 0 takes a third of the compile time of the default; what computes for longer asks for another level.
+FLAGS = ["--xla_cpu_multi_thread_eigen=false", "--xla_backend_optimization_level=0"]
+FLAGS += ["--xla_cpu_parallel_codegen_split_count=1"]
+if tuple(map(int, version("jaxlib").split(".")[:2])) < (0, 11):  # where it is gone, and an unknown flag ends a process
+    FLAGS += ["--xla_cpu_use_fusion_emitters=false"]  # half the time to compile, again
+# Where `pytest --cache-clear` empties it. JAX's keys tell versions, flags and processors apart.
+PROGRAMS = Path(__file__).parent.parent / ".pytest_cache" / "d" / "programs"
+PROGRAMS_BYTES = 2**29  # more than twice what all tests compile
 
-# One thread per product: at these sizes a second one costs more than it brings. Read when jax first starts.
-os.environ["XLA_FLAGS"] = os.environ.get("XLA_FLAGS", "") + " --xla_cpu_multi_thread_eigen=false"
-# Programs are compiled far more than they are run here; at a level that rounds as the default does.
-os.environ["XLA_FLAGS"] += " --xla_backend_optimization_level=1"
-# Eight devices, so that seeds and agents can be dealt to them, and no programs left in the user's cache folder.
-os.environ["JAX_NUM_CPU_DEVICES"] = "8"
-os.environ["XDG_CACHE_HOME"] = tempfile.mkdtemp(prefix="ddpg_jax-tests-")
+# JAX reads these when it is imported or first used, and so do the processes that tests start.
+flags = os.environ.get("XLA_FLAGS", "").split()
+os.environ["XLA_FLAGS"] = " ".join(flags + [flag for flag in FLAGS if flag not in flags])
+os.environ["JAX_NUM_CPU_DEVICES"] = "8"  # so that seeds and agents can be sharded
+os.environ["XDG_CACHE_HOME"] = tempfile.mkdtemp(prefix="ddpg_jax-tests-")  # the user's own cache stays as it is
+atexit.register(shutil.rmtree, os.environ["XDG_CACHE_HOME"], ignore_errors=True)
+os.environ["JAX_COMPILATION_CACHE_DIR"] = str(PROGRAMS)
+os.environ["JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS"] = "0"
+os.environ["JAX_PERSISTENT_CACHE_MIN_ENTRY_SIZE_BYTES"] = "-1"
 
 
-@pytest.fixture(scope="module")
-def kept_programs():
-    """Within a module, a program that is compiled again is taken from JAX's cache."""
-    import jax  # which reads the variables above when it is imported
-    from jax.experimental.compilation_cache import compilation_cache
-
-    names = ("jax_compilation_cache_dir", "jax_persistent_cache_min_compile_time_secs")
-    before = {name: getattr(jax.config, name) for name in names}
-    jax.config.update(names[0], tempfile.mkdtemp(prefix="ddpg_jax-programs-"))
-    jax.config.update(names[1], 0.0)
-    yield
-    for name in names:
-        jax.config.update(name, before[name])
-    compilation_cache.reset_cache()
+def pytest_configure(config):
+    """Empties a cache that has grown too large, once per run and before workers start."""
+    if hasattr(config, "workerinput") or not PROGRAMS.exists():
+        return
+    if sum(path.stat().st_size for path in PROGRAMS.iterdir()) > PROGRAMS_BYTES:
+        shutil.rmtree(PROGRAMS)

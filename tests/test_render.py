@@ -233,7 +233,7 @@ def test_a_caption_changes_with_its_words_and_fits():
 
 
 @pytest.fixture(scope="module")
-def run(tmp_path_factory, kept_programs):
+def run(tmp_path_factory):
     """A tiny run with two seeds."""
     folder = tmp_path_factory.mktemp("runs") / "run"
     words = "train ddpg --env lqr --episode-length 7 --steps 60 --hidden 4 --batch-size 4 --warmup-steps 40"
