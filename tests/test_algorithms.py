@@ -91,7 +91,9 @@ FAST = (
 
 
 def test_a_preset_sets_defaults_and_flags_beside_it_win(tmp_path):
-    command = f"train ddpg --preset lecture {FAST} --hidden 4 --target-period 7 --out {tmp_path / 'run'}"
+    """Of a preset that is named twice, in whichever form, the last counts, as for every other option."""
+    twice = "--preset=tutorial --preset lecture"
+    command = f"train ddpg {twice} {FAST} --hidden 4 --target-period 7 --out {tmp_path / 'run'}"
     assert main(shlex.split(command)) == 0
     config = json.loads((tmp_path / "run" / "config.json").read_text())["config"]
     assert (config["activation"], config["noise"], config["target_actor"]) == ("leaky-relu", "tanh-gaussian", False)
@@ -108,12 +110,11 @@ def test_a_preset_sets_defaults_and_flags_beside_it_win(tmp_path):
         ("train ddpg --preset=nope", "not 'nope'."),
         ("train copdac-q --preset lecture", "preset must be one of those of copdac-q (none yet), not 'lecture'."),
         ("train copdac-q --preset best", "preset best of copdac-q needs a task that was searched (none yet)."),
-        ("train ddpg --preset tutorial --preset=lecture", "preset must be given once, not 2 times."),
         ("train dpg-on-policy --norm batch", "norm must be one of none, layer for an on-policy method, not 'batch'."),
         ("train ddpg --noise-scale-max 0.5", "noise_scale_max must be None where num_envs is 1"),
-        ("train dpg-off-policy --tau 0.5", "Unrecognized"),
-        ("train ddpg --norm group", "invalid choice"),
-        ("train copdac-q --norm batch", "invalid choice"),
+        ("train dpg-off-policy --tau 0.5", "`ddpg-jax train dpg-off-policy` has no option --tau;"),
+        ("train ddpg --norm group", "--norm must be one of none, layer, batch, not 'group'."),
+        ("train copdac-q --norm batch", "--norm must be one of none, layer, not 'batch'."),
         ("train ddpg --clip-norm -1", "clip_norm must be at least 0, not -1.0."),
         ("train ddpg --action-layer 5", "action_layer must be at most 3, one past `hidden`, not 5."),
         ("train dpg-on-policy --n-step 3", "n_step must be 1 for an on-policy method, not 3."),

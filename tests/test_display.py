@@ -1,4 +1,4 @@
-"""display.py: what a person sees of a row; metrics.py: where else it goes."""
+"""What a person sees of a run, on a terminal and in a pipe, and where else its metrics go."""
 
 import io
 import json
@@ -9,8 +9,10 @@ import sys
 import pytest
 from rich.console import Console
 
-from ddpg_jax.cli.display import Display, quantities
+from ddpg_jax.cli import console
+from ddpg_jax.cli.display import Display, quantities, rates, returns
 from ddpg_jax.cli.main import main
+from ddpg_jax.results.labels import NAMES, cell, named
 from ddpg_jax.runs import metrics
 from ddpg_jax.runs.plan import Plan
 
@@ -36,8 +38,8 @@ def shown(*rows, terminal):
 
 def test_a_quantity_is_that_of_the_seeds_alive():
     found = dict(quantities(row(eval_q=[5.0, None, 9.0], eval_discounted=[4.0, None, 6.0], mine=[None, None, 7.0])))
-    assert found["return"].tolist() == [1, 3]
-    assert found["overestimation"].tolist() == [1, 3]
+    assert found["evaluation return"].tolist() == [1, 3]
+    assert found["overestimation of Q"].tolist() == [1, 3]
     assert found["mine"].tolist() == [7]
     assert "steps" not in found
 
@@ -46,7 +48,7 @@ def test_a_quantity_is_that_of_the_seeds_alive():
 def test_rates_are_summed_over_seeds(terminal):
     """100 steps of each of three seeds in two seconds."""
     printed = shown(row(), row(200, 3.0), terminal=terminal)
-    assert "150 steps/s, 75 updates/s" in printed
+    assert "150 env steps/s, 75 updates/s of all seeds" in printed
     assert "return 2.0 (1.0 to 3.0), 1 diverged" in printed
     assert "something happens" in printed
     assert "200 of 200 steps" in printed
@@ -61,8 +63,93 @@ def test_a_terminal_shows_all_quantities_and_a_file_a_line_each():
     assert next(line for line in printed.splitlines() if "critic loss" in line).split()[2:] == ["1", "0.5", "1.5"]
 
 
+def test_a_single_seed_has_no_spread_and_is_not_all_seeds():
+    alone = row(200, 3.0) | {"eval_return": [-1234.56]}
+    assert returns(alone) == "return -1,234.6"
+    assert rates(alone, row() | {"eval_return": [0.0]}) == "50 env steps/s, 25 updates/s"
+    assert rates(alone, None) == ""
+
+
 def test_rows_without_a_number_are_shown_too():
     assert "3 diverged" in shown(row() | {"eval_return": [None] * 3}, terminal=True)
+
+
+@pytest.mark.parametrize(
+    ("value", "words"),
+    [
+        (1234.56, "1,234.6"),
+        (0.00012345, "0.000123"),
+        (-9.876, "-9.88"),
+        (float("nan"), "not finite"),
+        (float("-inf"), "not finite"),
+        (1_000_000, "1,000,000"),
+        (True, "True"),
+        (None, "None"),
+        ((64, 64), "(64, 64)"),
+        ("[/b]", "[/b]"),
+    ],
+)
+def test_a_cell_is_short_and_nothing_is_lost(value, words):
+    assert cell(value) == words
+
+
+def test_a_quantity_without_a_name_is_called_by_its_key():
+    assert named("critic/grad_norm") == "critic grad norm"
+    assert named("eval_return") == NAMES["eval_return"] == "evaluation return"
+
+
+MARKUP = "a[/b] lr[red]x :smile: [link=x]"
+
+
+def test_brackets_are_not_markup(capsys):
+    """In lines, in tables, and in what a run says on a terminal or elsewhere, whatever the console does by itself."""
+    console.print_line(MARKUP)
+    console.console(width=200).print(console.table(MARKUP, [MARKUP], [[MARKUP]]))
+    assert capsys.readouterr().out.count(MARKUP) == 4
+    for terminal in (True, False):
+        plain = Console(file=io.StringIO(), force_terminal=terminal, width=200, color_system=None)
+        with Display(plain) as display:
+            display.log(MARKUP)
+            display.on_chunk(row(**{MARKUP: [1.0, None, 2.0]}), PLAN)
+        assert plain.file.getvalue().count(MARKUP) == 1
+        assert plain.file.getvalue().count(named(MARKUP)) == terminal  # as the name of a quantity
+
+
+def test_a_run_in_a_folder_with_brackets(tmp_path, capsys):
+    """Its end is printed, the evaluation is written, and both can be looked at."""
+    folder = tmp_path / "a[" / "b]lr[red]x :smile:"
+    assert main([*WORDS.split(), "--no-tensorboard", "--out", str(folder)]) == 0
+    printed = capsys.readouterr().out
+    assert f"writing {folder}\n" in printed
+    assert f"{folder}: checkpoints, config.json, curve.png, evaluation.json, metrics.jsonl\n" in printed
+    assert "lqr, seeds 0 to 1 " in printed
+    assert main(["plot", str(folder), "--out", str(folder / "[red].png")]) == 0
+    assert f"{folder}/[red].png\n" in capsys.readouterr().out
+
+
+def test_a_reader_that_has_gone_does_not_end_a_run(monkeypatch):
+    """The pipe breaks at the first line; whatever comes after it is printed nowhere."""
+    discarded = []
+    monkeypatch.setattr(console, "discard_output", lambda: discarded.append(True))
+    read, write = os.pipe()
+    os.close(read)
+    pipe = open(write, "w", encoding="utf-8")  # noqa: SIM115, as closing it fails
+    with Display(console.console(file=pipe)) as display:
+        for steps in (10, 20, 30):
+            display.on_chunk(row(steps), PLAN)
+        display.log("the end")
+    assert discarded == [True]
+    with pytest.raises(BrokenPipeError):
+        pipe.close()
+
+
+def test_a_closed_pipe_is_silent():
+    """As from `ddpg-jax train ddpg --help | head -1`, whose reader has gone before everything is written."""
+    command = [sys.executable, "-m", "ddpg_jax", "train", "ddpg", "--help"]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
+        process.stdout.close()
+        assert process.stderr.read() == b""
+        assert process.wait(timeout=120) == 0
 
 
 def test_quiet_prints_nothing_but_errors(tmp_path, capsys):

@@ -128,7 +128,7 @@ def test_envs_lists_continuous_environments_only(capsys, monkeypatch):
 
 
 BAD = {
-    "--steps abc": "--steps",
+    "--steps abc": "--steps must be a whole number, not 'abc'.",
     "--steps 0": "steps must be at least 1, not 0.",
     "--steps 50": "steps must be above warmup_steps: there are 50 vector steps, and 100 of warm-up.",
     "--env CartPole-v1": "CartPole-v1 has discrete actions",
@@ -140,14 +140,14 @@ BAD = {
     "--noise-theta inf": "noise_theta must be finite, not inf.",
     "--num-envs 0": "num_envs must be at least 1, not 0.",
     "--hidden 0": "hidden must be at least 1, not (0,).",
-    "--reset-mode never": "--reset-mode",
+    "--reset-mode never": "--reset-mode must be one of pool, every-step, cached, not 'never'.",
     "--backend mjx": "Pendulum-v1 has no option 'backend'",
     "--episode-length 0": "episode_length must be at least 1, not 0.",
     "--replay-capacity 2000000000": "replay_capacity must fit in memory",
     "--replay-capacity 1000000000000": "replay_capacity must be at most 2,147,483,647, not 1000000000000.",
     "--batch-size 101": "batch_size must be at most the 100 transitions that are stored in the warm-up",
     "--replay-capacity 15": "batch_size must be at most the 15 transitions",
-    "--nonsense 3": "--nonsense",
+    "--nonsense 3": "`ddpg-jax train ddpg` has no option --nonsense;",
 }
 
 
@@ -160,7 +160,7 @@ def test_a_bad_value_gets_one_sentence_and_exit_code_2(flags, tmp_path, capsys):
     assert not (tmp_path / "run").exists()
 
 
-@pytest.mark.parametrize("args", [[], ["trian"], ["train"], ["train", "dpgg"], ["evaluate"], ["evaluate", "nowhere"]])
+@pytest.mark.parametrize("args", [["trian"], ["train", "dpgg"], ["evaluate"], ["evaluate", "nowhere"]])
 def test_a_bad_command_gets_one_line_and_exit_code_2(args, capsys):
     assert main(args) == 2
     assert len(capsys.readouterr().err.splitlines()) == 1

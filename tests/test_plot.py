@@ -9,7 +9,7 @@ from ddpg_jax import LoopConfig, RunConfig, SettingError, Spec, plot
 from ddpg_jax.cli.main import main
 from ddpg_jax.results.compare import compare, improvement, profile
 from ddpg_jax.results.figures import drawn
-from ddpg_jax.results.labels import labelled, short
+from ddpg_jax.results.labels import labelled, tick
 from ddpg_jax.runs.registry import OWN
 from ddpg_jax.runs.run_folder import config_dict, write_config
 
@@ -145,5 +145,5 @@ def test_refusals_write_nothing(tmp_path, monkeypatch, capsys, words, said):
 
 
 def test_numbers_on_an_axis_share_a_unit():
-    assert [short(value, 20_000) for value in (0, 5000, 20_000)] == ["0", "5k", "20k"]
-    assert [short(value, 1500) for value in (-1000, 1500)] == ["−1000", "1500"]
+    assert [tick(value, 20_000) for value in (0, 5000, 20_000)] == ["0", "5k", "20k"]
+    assert [tick(value, 1500) for value in (-1000, 1500)] == ["−1000", "1500"]

@@ -1,12 +1,16 @@
 """Bad input, from the command line and from Python: one sentence, exit code 2, nothing compiled, nothing written."""
 
+import contextlib
 import dataclasses
 import math
 
 import pytest
 
 from ddpg_jax import DDPGConfig, LoopConfig, RunConfig, SettingError, run_experiment
-from ddpg_jax.cli.main import main
+from ddpg_jax.cli import parse
+from ddpg_jax.cli.main import COMMANDS, main
+from ddpg_jax.cli.suggestions import ELSEWHERE
+from ddpg_jax.runs.registry import algorithms
 
 INF, NAN = math.inf, math.nan
 # setting: values that it cannot have
@@ -55,18 +59,23 @@ WORDS = {
     "--env brax/antt": "did you mean brax/ant?",
     "--env CartPole-v1": "has discrete actions",
     "--env Pendulum-v1 --backend mjx": "has no option 'backend'",
-    "--reset-mode sometimes": "--reset-mode",
-    "--noise pink": "--noise",
-    "--norm btach": "--norm",
-    "--optimizer adamw": "--optimizer",
-    "--activation relux": "--activation",
-    "--seed-mapping pmap": "--seed-mapping",
-    "--matmul-precision float8": "--matmul-precision",
-    "--target-update sometimes": "--target-update",
-    "--steps many": "--steps",
-    "--hidden wide": "--hidden",
-    "--actr-lr 3": "did you mean --actor-lr?",
+    "--backend mjy": "--backend must be one of mjx, spring, positional, generalized, not 'mjy'.",
+    "--reset-mode sometimes": "--reset-mode must be one of pool, every-step, cached, not 'sometimes'.",
+    "--noise pink": "--noise must be one of gaussian, tanh-gaussian, ou, epsilon-uniform, not 'pink'.",
+    "--norm btach": "--norm must be one of none, layer, batch, not 'btach'.",
+    "--optimizer adamw": "--optimizer must be one of adam, sgd, not 'adamw'.",
+    "--activation relux": "--activation must be one of relu, leaky-relu, elu, swish, tanh, not 'relux'.",
+    "--seed-mapping pmap": "--seed-mapping must be one of auto, vmap, sequential, not 'pmap'.",
+    "--matmul-precision float8": "--matmul-precision must be one of float32, tensorfloat32, bfloat16, not 'float8'.",
+    "--target-update sometimes": "--target-update must be one of polyak, periodic, not 'sometimes'.",
+    "--steps many": "--steps must be a whole number, not 'many'.",
+    "--steps=1e6": "--steps must be a whole number, not '1e6'.",
+    "--steps 100 --steps": "--steps must be followed by a whole number.",
+    "--weight_decay small": "--weight-decay must be a number, not 'small'.",
+    "--hidden wide": "--hidden must be whole numbers, as in 64 64, not 'wide'.",
+    "--tau 0.1 0.2": "`ddpg-jax train ddpg` has no use for '0.2'; `ddpg-jax train ddpg --help` shows what it takes.",
     "--preset lectures": "preset must be one of",
+    "--preset": "--preset must be followed by a name.",
     "--process 1": "distributed must be given with coordinator",
 }
 
@@ -119,18 +128,110 @@ def test_a_word_that_cannot_be_used(words, tmp_path, capsys):
     assert not (tmp_path / "run").exists()
 
 
-SLIPS = {
-    "trian ddpg": "train",
-    "train dpgg": "ddpg",
-    "train ddpg --batchsize 3": "--batch-size",
-    "evalute x": "evaluate",
+def refusal(command, capsys):
+    """The one sentence with which a command line is refused."""
+    assert main(command.split()) == 2
+    error = capsys.readouterr().err
+    assert error.startswith("error: ")
+    assert error.endswith("\n")
+    return error.removeprefix("error: ").rstrip("\n")
+
+
+# What is known elsewhere, or mistyped: how it is answered.
+MEANT = {
+    "trian ddpg": "there is no command 'trian'; did you mean train?",
+    "evalute runs/x": "there is no command 'evalute'; did you mean evaluate?",
+    "eval runs/x": "there is no command 'eval'; did you mean evaluate?",
+    "td3 --env lqr": "there is no command 'td3'; did you mean `ddpg-jax train td3`?",
+    "train dppg": "there is no algorithm 'dppg'; did you mean ddpg?",
+    "train dpgg --steps 3": "there is no algorithm 'dpgg'; did you mean ddpg?",
+    "sweep TD3": "there is no algorithm 'TD3'; did you mean td3?",
+    "train dpg": "there is no algorithm 'dpg'; did you mean dpg-on-policy or dpg-off-policy?",
+    "train copdac": "there is no algorithm 'copdac'; did you mean copdac-q or copdac-gq?",
+    "train ddpg --batchsize 3": "`ddpg-jax train ddpg` has no option --batchsize; did you mean --batch-size?",
+    "train ddpg --actr-lr 3": "`ddpg-jax train ddpg` has no option --actr-lr; did you mean --actor-lr?",
+    "train ddpg --warmup 3": "`ddpg-jax train ddpg` has no option --warmup; did you mean --warmup-steps?",
+    "train ddpg --no-tensorbord": "`ddpg-jax train ddpg` has no option --no-tensorbord; did you mean --tensorboard?",
+    "train td3 --nonsense 3": "`ddpg-jax train td3` has no option --nonsense; `ddpg-jax train td3 --help` lists all.",
+    "train ddpg --alpha 3": "`ddpg-jax train ddpg` has no option --alpha; `ddpg-jax train ddpg --help` lists all.",
+    "render --sise 3": "`ddpg-jax render` has no option --sise; did you mean --size?",
+    "evaluate x --gamma 0.9": "`ddpg-jax evaluate` has no option --gamma; `ddpg-jax evaluate --help` lists all.",
+    "resume x --step 3": "`ddpg-jax resume` has no option --step; did you mean --steps?",
+    "sweep sac --rnage tau log 0 1": "`ddpg-jax sweep sac` has no option --rnage; did you mean --range?",
+    "bench --second 3": "`ddpg-jax bench` has no option --second; did you mean --seconds?",
 }
 
 
-@pytest.mark.parametrize("words", SLIPS)
-def test_a_slip_is_answered_with_what_was_meant(words, capsys):
-    assert main(words.split()) == 2
-    assert f"did you mean {SLIPS[words]}?" in capsys.readouterr().err
+@pytest.mark.parametrize("command", MEANT)
+def test_a_slip_is_answered_with_what_was_meant(command, capsys):
+    assert refusal(command, capsys) == MEANT[command]
+
+
+@pytest.mark.parametrize("name", ["ppo", "a2c", "reinforce"])
+def test_an_algorithm_that_is_not_here_is_answered_with_those_that_are(name, capsys):
+    assert refusal(f"train {name} --steps 3", capsys) == f"there is no algorithm '{name}'; there are " + (
+        "ddpg, td3, sac, d4pg, dpg-on-policy, dpg-off-policy, copdac-q, copdac-gq."
+    )
+
+
+@pytest.mark.parametrize("form", ["--{} 0.9", "--{}=0.9"])
+@pytest.mark.parametrize("name", ELSEWHERE)
+def test_an_option_of_another_library_is_answered_with_ours(name, form, capsys):
+    """Of the first of these algorithms that has it; with underscores, too."""
+    fields = {kind.name for group in (RunConfig, LoopConfig) for kind in dataclasses.fields(group)}
+    wanted = {option.replace("-", "_") for option in ELSEWHERE[name]}
+    having = (
+        algorithm
+        for algorithm in ("ddpg", "td3", "sac")
+        if wanted <= fields | {kind.name for kind in dataclasses.fields(algorithms()[algorithm].config)}
+    )
+    prog = f"ddpg-jax train {next(having)}"
+    ours = " and ".join(f"--{option}" for option in ELSEWHERE[name])
+    for spelled in (name, name.replace("-", "_")):
+        command = f"{prog.removeprefix('ddpg-jax ')} {form.format(spelled)}"
+        assert refusal(command, capsys) == f"`{prog}` has no option --{spelled}; did you mean {ours}?"
+
+
+NEEDED = {
+    "evaluate": "RUN",
+    "evaluate --json": "RUN",
+    "export": "RUN and --format {jax,onnx,npz}",
+    "export runs/x": "--format {jax,onnx,npz}",
+    "render": "RUN",
+    "report": "RUN",
+    "resume": "RUN",
+}
+
+
+@pytest.mark.parametrize("command", NEEDED)
+def test_what_is_missing_is_named(command, capsys):
+    prog = f"ddpg-jax {command.split()[0]}"
+    assert refusal(command, capsys) == f"`{prog}` needs {NEEDED[command]}; `{prog} --help` explains it."
+
+
+def test_plot_needs_folders(capsys):
+    assert refusal("plot", capsys).startswith("plot needs a run folder, or several to compare")
+
+
+@pytest.mark.parametrize("command", ["", "train", "sweep", "train --env lqr"])
+def test_an_unfinished_command_is_answered_with_a_sentence_and_a_table(command, capsys):
+    assert main(command.split()) == 2
+    printed = capsys.readouterr()
+    assert printed.out == ""
+    kind, names = ("an algorithm first", algorithms()) if command else ("a command", COMMANDS)
+    first, *rest = printed.err.splitlines()
+    assert first.startswith(f"error: name {kind}, as in `ddpg-jax ")
+    assert set(names) <= {line.split()[1] for line in rest if line.startswith("│")}
+
+
+def test_without_tyros_hook_people_see_tyros_panel(monkeypatch, capsys):
+    """The hook is private to tyro; the answers to unknown options do not need it."""
+    monkeypatch.setattr(parse, "on_parse_error", contextlib.nullcontext)
+    assert main(["evaluate"]) == 2
+    assert "Missing from ddpg-jax evaluate" in capsys.readouterr().err
+    assert main(["train", "ddpg", "--steps", "many"]) == 2
+    assert "Error parsing --steps" in capsys.readouterr().err
+    assert refusal("train ddpg --gamma 3", capsys).endswith("did you mean --discount?")
 
 
 def test_a_folder_that_cannot_be_written(tmp_path, capsys):
@@ -142,3 +243,36 @@ def test_a_folder_that_cannot_be_written(tmp_path, capsys):
         assert "out must be a" in errors
         assert errors.count("\n") == 1
     assert (tmp_path / "file").read_text() == "mine"
+
+
+def raising(error):
+    """A command that fails."""
+
+    def command() -> None:
+        """Fail."""
+        raise error
+
+    return command
+
+
+@pytest.mark.parametrize(
+    ("error", "code", "words"),
+    [
+        (SettingError("steps must be odd."), 2, "error: steps must be odd.\n"),
+        (OSError(28, "No space left on device", "runs/x"), 2, "error: runs/x cannot be used (No space left on device).\n"),
+        (BrokenPipeError(32, "Broken pipe"), 2, "error: a file cannot be used (Broken pipe).\n"),
+        (KeyboardInterrupt(), 130, ""),
+    ],
+)
+def test_a_command_that_fails_has_its_code(error, code, words, monkeypatch, capsys):
+    """A pipe to somewhere else than standard output is a failure, too."""
+    monkeypatch.setitem(COMMANDS, "envs", raising(error))
+    assert main(["envs"]) == code
+    assert capsys.readouterr().err == words
+
+
+def test_a_defect_is_not_hidden(monkeypatch):
+    """tyro would show a ValueError of ours as a fault of the command line."""
+    monkeypatch.setitem(COMMANDS, "envs", raising(ValueError("a defect")))
+    with pytest.raises(ValueError, match="a defect"):
+        main(["envs"])

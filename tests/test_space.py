@@ -85,7 +85,7 @@ REFUSED = {
     "grid and range must name a setting once, not tau twice": {"grid": (("tau", "0.1"), ("tau", "0.2"))},
     "grid and range must name a setting once, not actor_lr twice": {
         "grid": (("actor-lr", "0.1"),),
-        "ranges": (LOG,),
+        "range": (LOG,),
         "sample": 2,
     },
     "grid must name settings of the algorithm or the loop, and actor_l is none; the nearest is actor_lr": {
@@ -96,15 +96,15 @@ REFUSED = {
     "batch_size must be whole numbers, not '8,'": {"grid": (("batch_size", "8,"),)},
     "hidden must be whole numbers, as in 64,64, not '64x64'": {"grid": (("hidden", "64x64"),)},
     "normalize_obs must be True or False, not 'yes'": {"grid": (("normalize_obs", "yes"),)},
-    "sample and range must be given together": {"ranges": (LOG,)},
-    "sample must be a whole number of at least 1, not 0": {"ranges": (LOG,), "sample": 0},
-    "range of actor_lr must be log or uniform, not 'lin'": {"ranges": (("actor_lr", "lin", 0.0, 1.0),), "sample": 1},
+    "sample and range must be given together": {"range": (LOG,)},
+    "sample must be a whole number of at least 1, not 0": {"range": (LOG,), "sample": 0},
+    "range of actor_lr must be log or uniform, not 'lin'": {"range": (("actor_lr", "lin", 0.0, 1.0),), "sample": 1},
     "range of actor_lr must go from a lower to a higher number above 0, not 0.0 to 1.0": {
-        "ranges": (("actor_lr", "log", 0.0, 1.0),),
+        "range": (("actor_lr", "log", 0.0, 1.0),),
         "sample": 1,
     },
     "range of tau must go from a lower to a higher number, not 1.0 to 0.5": {
-        "ranges": (("tau", "uniform", 1.0, 0.5),),
+        "range": (("tau", "uniform", 1.0, 0.5),),
         "sample": 1,
     },
 }
@@ -113,7 +113,7 @@ REFUSED = {
 @pytest.mark.parametrize("sentence", REFUSED)
 def test_what_cannot_be_tried_is_refused_in_a_sentence(sentence):
     with pytest.raises(SettingError) as error:
-        Search(**REFUSED[sentence]).points(GROUPS)
+        Search(**REFUSED[sentence]).trials(GROUPS)
     assert str(error.value).startswith(sentence.rstrip("."))
 
 
@@ -123,7 +123,7 @@ def test_what_cannot_be_tried_is_refused_in_a_sentence(sentence):
         ([{"tau": 2.0}], "tau must be at most 1, not 2.0"),
         ([{"batch_size": 0}], "batch_size must be at least 1, not 0"),
         ([{"norm": "group"}], "norm must be one of"),
-        ([{"tau": 0.1}, {"actor_lr": 0.1}], "points must all name the same settings"),
+        ([{"tau": 0.1}, {"actor_lr": 0.1}], "trials must all name the same settings"),
     ],
 )
 def test_points_that_cannot_be_used_are_refused(points, sentence):
@@ -132,8 +132,8 @@ def test_points_that_cannot_be_used_are_refused(points, sentence):
 
 
 def test_draws_and_grid_are_combined():
-    search = Search(grid=(("tau", "0.1", "0.2"),), ranges=(LOG,), sample=3, sample_seed=1)
-    points = search.points(GROUPS)
+    search = Search(grid=(("tau", "0.1", "0.2"),), range=(LOG,), sample=3, sample_seed=1)
+    points = search.trials(GROUPS)
     assert len(points) == 6
     assert [point["tau"] for point in points] == [0.1, 0.2] * 3
     assert len({point["actor_lr"] for point in points}) == 3

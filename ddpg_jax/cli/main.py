@@ -1,147 +1,129 @@
-"""The command line: `train`, `sweep`, `resume`, `evaluate`, `plot`, `report`, `render`, `export`, `envs`, `bench`."""
+"""The `ddpg-jax` command: finds the command that the first words name and calls it with the others."""
 
-import contextlib
-import difflib
-import io
 import sys
 from collections.abc import Callable, Sequence
-from itertools import pairwise
-from typing import Annotated, Any
+from typing import Any
 
-import tyro
-from typing_extensions import Doc
+from rich.panel import Panel
+from rich.table import Table
+from rich.text import Text
 
-from ddpg_jax.cli.bench import bench
-from ddpg_jax.cli.explain import plot, report
-from ddpg_jax.cli.export import export
-from ddpg_jax.cli.look import envs, evaluate
-from ddpg_jax.cli.render import render
-from ddpg_jax.cli.sweep import Search, run_sweep
-from ddpg_jax.cli.train import Hosts, resume, run_train
-from ddpg_jax.core.loop import LoopConfig
+from ddpg_jax.cli.console import console, flush_output
+from ddpg_jax.cli.parse import HELP, first_line, parse
+from ddpg_jax.cli.policy import evaluate, export, render
+from ddpg_jax.cli.settings import read_settings
+from ddpg_jax.cli.show import bench, envs, plot, report
+from ddpg_jax.cli.suggestions import did_you_mean
+from ddpg_jax.cli.sweep import Search, sweep
+from ddpg_jax.cli.train import resume, train
 from ddpg_jax.core.settings import SettingError
-from ddpg_jax.runs.presets import BEST, Preset, presets_for, searched
 from ddpg_jax.runs.registry import algorithms
 
-COMMANDS = ("train", "sweep", "resume", "evaluate", "plot", "report", "render", "export", "envs", "bench")
+# Commands that an algorithm follows, with what they ask for beside the settings of a run; then all others.
+TRAINING: dict[str, tuple[Callable[..., Any], type | None]] = {"train": (train, None), "sweep": (sweep, Search)}
+COMMANDS: dict[str, Callable[..., Any]] = {
+    "resume": resume,
+    "evaluate": evaluate,
+    "render": render,
+    "export": export,
+    "plot": plot,
+    "report": report,
+    "envs": envs,
+    "bench": bench,
+}
+EXIT_CODES = {
+    0: "done",
+    2: "something cannot be used; one sentence says what",
+    3: "another process of the run has ended",
+    4: "the run has ended because seeds diverged",
+    75: "the run was stopped and can be resumed",
+    130: "interrupted by ctrl-C",
+}
 
 
 def main(args: Sequence[str] | None = None) -> int:
-    """Runs one command and returns its exit code.
-
-    0; 2 after one sentence about a value, a file or a disk that cannot be used; 3 where another process of the run has
-    ended; 4 where seeds diverged and the run ended for it; 75 where it was asked to stop and can go on.
-    """
+    """Runs one command and returns its exit code, one of `EXIT_CODES`."""
+    args = list(sys.argv[1:] if args is None else args)
     try:
-        command = _parse(sys.argv[1:] if args is None else args)
-        return command() or 0
-    except SystemExit as stop:
-        return int(stop.code or 0)
+        return _exit_code(args)
+    except KeyboardInterrupt:
+        return 130
     except SettingError as error:
         print(f"error: {error}", file=sys.stderr)
     except OSError as error:  # a full disk, above all
+        if isinstance(error, BrokenPipeError) and set(HELP) & set(args):
+            return 0  # a reader such as `head` has read enough of the help
         print(f"error: {error.filename or 'a file'} cannot be used ({error.strerror or error}).", file=sys.stderr)
+    finally:
+        flush_output()
     return 2
 
 
-def _parse(args: Sequence[str]) -> Callable[[], int | None]:
-    """The command that the arguments name, bound to them; tyro's framed complaints become one line."""
-    train_app, sweep_app = tyro.extras.SubcommandApp(), tyro.extras.SubcommandApp()
-    for name, algorithm in algorithms().items():
-        summary = (algorithm.make.__doc__ or name).splitlines()[0]
-        train_app.command(name=name, help=summary)(_command(name, args, run_train, Hosts))
-        sweep_app.command(name=name, help=summary)(_command(name, args, run_sweep, Search))
-    app = tyro.extras.SubcommandApp()
-    app.command(train_app, name="train", help="Train agents and write a run folder.")
-    app.command(sweep_app, name="sweep", help="Train agents of many settings at once and write one table.")
-    app.command(name="resume", help="Go on with a run from its newest checkpoint; also `train --resume RUN`.")(resume)
-    app.command(name="evaluate", help="Play whole episodes with the policies of a run.")(evaluate)
-    app.command(name="render", help="Write a film of the policy of a run: .gif, .mp4 or .html.")(render)
-    app.command(name="export", help="Write the policy of a run as one file that needs no ddpg_jax.")(export)
-    app.command(name="plot", help="Draw learning curves of runs beside each other, for a paper.")(plot)
-    app.command(name="report", help="Write one HTML page about a run.")(report)
-    app.command(name="envs", help="List the environments.")(envs)
-    app.command(name="bench", help="Measure this machine beside the limit of its matrix products.")(bench)
-    errors = io.StringIO()
+def _exit_code(args: list[str]) -> int:
+    """Of the command that the arguments name, or of the help."""
+    if args[:2] == ["train", "--resume"]:
+        args = ["resume", *args[2:]]
+    name, *rest = args or [""]
     try:
-        with contextlib.redirect_stderr(errors):
-            return app.cli(prog="ddpg-jax", args=_resumed(args), config=(tyro.conf.OmitArgPrefixes,))
-    except SystemExit as stop:
-        if stop.code:
-            print(f"error: {_one_line(errors.getvalue())}{_meant(errors.getvalue(), args)}", file=sys.stderr)
-        raise
+        if name in COMMANDS:
+            return parse(COMMANDS[name], f"ddpg-jax {name}", rest) or 0
+        if name in TRAINING:
+            return _train(name, rest)
+    except SystemExit as stop:  # tyro has printed a help
+        return int(stop.code or 0)
+    if not name or name in HELP:
+        return _overview(missing=not name)
+    if name in algorithms():
+        raise SettingError(f"there is no command {name!r}; did you mean `ddpg-jax train {name}`?")
+    raise SettingError(f"there is no command {name!r}; {did_you_mean(name, [*TRAINING, *COMMANDS])}")
 
 
-def _meant(said: str, args: Sequence[str]) -> str:
-    """The known word nearest to the first unknown one, as a question; nothing where none is near."""
-    from ddpg_jax.runs.config import RunConfig
-
-    if "Unrecognized options: " not in said:
-        return ""
-    groups: list[Any] = [RunConfig, LoopConfig, Hosts, Search]
-    groups += [algorithms()[arg].config for arg in args[1:2] if arg in algorithms()]
-    flags = {f"--{name.replace('_', '-')}" for group in groups for name in group.__dataclass_fields__}
-    words = [*COMMANDS, *algorithms(), *flags, "--preset", "--range"]
-    unknown = next((arg for arg in args if arg in _one_line(said).replace(",", "").split() and arg not in words), "")
-    near = difflib.get_close_matches(unknown.split("=")[0], words, n=1)
-    return f"; did you mean {near[0]}?" if near else ""
+def _train(command: str, args: list[str]) -> int:
+    """Runs `train` or `sweep` with the algorithm and the settings that the arguments name."""
+    run, search = TRAINING[command]
+    name, *rest = args or [""]
+    if not name or name.startswith("-"):
+        return _algorithms(command, missing=name not in HELP)
+    if name not in algorithms():
+        raise SettingError(f"there is no algorithm {name!r}; {did_you_mean(name, list(algorithms()))}")
+    return run(read_settings(f"ddpg-jax {command} {name}", name, rest, algorithms()[name].summary(), search)) or 0
 
 
-def _resumed(args: Sequence[str]) -> list[str]:
-    """`train --resume RUN` as the command that it means."""
-    return ["resume", *args[2:]] if list(args[:2]) == ["train", "--resume"] else list(args)
+def _overview(missing: bool) -> int:
+    commands = {name: command for name, (command, _) in TRAINING.items()} | COMMANDS
+    about = {name: first_line(command) for name, command in commands.items()}
+    return _print_help(
+        "name a command, as in `ddpg-jax train ddpg`." if missing else "",
+        "usage: ddpg-jax COMMAND ...",
+        "Train, compare and use agents of deterministic policy gradients.",
+        _listing("commands", about),
+        _listing("exit codes", {str(code): meaning for code, meaning in EXIT_CODES.items()}),
+        "`ddpg-jax train` lists the algorithms.",
+        "`ddpg-jax COMMAND --help` lists the options of a command.",
+    )
 
 
-def _command(
-    name: str, args: Sequence[str], run_it: Callable[..., int | None], extra_kind: Any
-) -> Callable[..., Callable[[], int | None]]:
-    """`train NAME` or `sweep NAME`, with the defaults of the preset that the arguments name.
-
-    Args:
-      run_it: (name, what `extra_kind` asks for beside the settings, run, loop, config), what the command does.
-    """
-    from ddpg_jax.runs.config import RunConfig
-
-    asked, envs = _given("--preset", args), _given("--env", args)
-    named = presets_for(name, envs[-1] if envs else RunConfig.env)
-    chosen = named.get(asked[-1]) if asked else None
-    chosen = chosen or Preset("", name, {}, {}, {})
-    kind = algorithms()[name].config
-    known = ", ".join(named) or "none yet"
-
-    def bound(
-        preset: str | None = None,
-        extra: Any = extra_kind(),
-        run: RunConfig = RunConfig(**chosen.run),
-        loop: LoopConfig = LoopConfig(**chosen.loop),
-        config: Any = kind(**chosen.config),
-    ) -> Callable[[], int | None]:
-        def command():
-            if len(asked) > 1:
-                raise SettingError(f"preset must be given once, not {len(asked)} times.")
-            if preset == BEST and BEST not in named:
-                raise SettingError(f"preset {BEST} of {name} needs a task that was searched ({searched(name)}).")
-            if preset not in {None, *named}:
-                raise SettingError(f"preset must be one of those of {name} ({known}), not {preset!r}.")
-            return run_it(name, extra, run, loop, config)
-
-        return command
-
-    about = Doc(f"a preset that sets the defaults below: {known}")
-    hints = {"run": RunConfig, "loop": LoopConfig, "config": kind, "extra": extra_kind}
-    bound.__annotations__ = {"preset": Annotated[str | None, about], **hints}
-    return bound
+def _algorithms(command: str, missing: bool) -> int:
+    return _print_help(
+        f"name an algorithm first, as in `ddpg-jax {command} ddpg`." if missing else "",
+        f"usage: ddpg-jax {command} ALGORITHM ...",
+        first_line(TRAINING[command][0]),
+        _listing("algorithms", {name: algorithm.summary() for name, algorithm in algorithms().items()}),
+        f"`ddpg-jax {command} ddpg --help` lists the options of ddpg.",
+    )
 
 
-def _given(flag: str, args: Sequence[str]) -> list[str]:
-    """Every value that the arguments give a flag, in either form; those after `=` last."""
-    after = [value for word, value in pairwise(args) if word == flag]
-    return after + [arg.removeprefix(f"{flag}=") for arg in args if arg.startswith(f"{flag}=")]
+def _listing(title: str, about: dict[str, str]) -> Panel:
+    """Names and what they are, framed as tyro frames options."""
+    lines = Table.grid(padding=(0, 2))
+    for name, words in about.items():
+        lines.add_row(Text(name, no_wrap=True), words)
+    return Panel(lines, title=title, title_align="left", border_style="dim", expand=False)
 
 
-def _one_line(panel: str) -> str:
-    """The first paragraph under the title of a panel, whatever its frame and rules are drawn with."""
-    lines = [line.strip("│ ") for line in panel.splitlines()[1:]]
-    rules = [i for i, line in enumerate(lines) if not line.strip("─-╰╯")]
-    begin = 1 if rules and rules[0] == 0 else 0
-    return " ".join(lines[begin : next((rule for rule in rules if rule > begin), None)])
+def _print_help(error: str, usage: str, summary: str, *rest: Any) -> int:
+    """Prints a help, below a sentence where it was not asked for; returns the exit code."""
+    if error:
+        print(f"error: {error}\n", file=sys.stderr)
+    console(stderr=bool(error)).print(usage, f"\n{summary}\n", *rest, sep="\n")
+    return 2 if error else 0

@@ -13,7 +13,7 @@ import numpy as np
 from ddpg_jax.core.settings import SettingError
 from ddpg_jax.results.compare import Comparison
 from ddpg_jax.results.curves import Group
-from ddpg_jax.results.labels import X_AXIS_NAMES, caption, labelled, named, short
+from ddpg_jax.results.labels import X_AXIS_NAMES, caption, labelled, named, tick
 
 ColorS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
 STYLES = ("-", (0, (4, 1.5)))
@@ -94,7 +94,7 @@ def saved(figure: Any, kind: str) -> bytes:
 
 def shorten(axis: Any) -> None:
     """Writes the numbers of an axis with `short`."""
-    axis.set_major_formatter(lambda value, _: short(value, float(np.abs(axis.get_view_interval()).max())))
+    axis.set_major_formatter(lambda value, _: tick(value, float(np.abs(axis.get_view_interval()).max())))
 
 
 def curve(axes: Any, group: Group, look: dict[str, Any]) -> None:

@@ -1,4 +1,7 @@
-"""The words of a figure: numbers on axes, names of quantities, a line of the legend, what one must know to read it."""
+"""Words and numbers for people: names of quantities, numbers in tables and on axes, legends and captions."""
+
+import math
+from typing import Any
 
 from ddpg_jax.results.compare import Comparison
 
@@ -7,10 +10,31 @@ X_AXIS_NAMES = {
     "updates": "gradient updates per seed",
     "seconds": "seconds, all seeds of a run together",
 }
-NAMES = {"eval_return": "evaluation return", "episode_return": "training return", "eval_length": "evaluation length"}
+# The quantities of metrics.jsonl, in the order in which a person looks at them.
+NAMES = {
+    "eval_return": "evaluation return",
+    "eval_length": "evaluation length",
+    "episode_return": "training return",
+    "eval_q": "Q at the first step",
+    "eval_discounted": "discounted return from there",
+    "overestimation": "overestimation of Q",
+    "critic/loss": "critic loss",
+    "actor/loss": "actor loss",
+    "eval_saturation": "saturated actions",
+    "noise_scale": "noise scale",
+}
 
 
-def short(value: float, most: float | None = None) -> str:
+def cell(value: Any) -> str:
+    """A value as a table shows it: whole numbers in full, others to three digits or one decimal place."""
+    if isinstance(value, float) and math.isfinite(value):
+        return f"{value:,.1f}" if abs(value) >= 10 else f"{value:.3g}"
+    if isinstance(value, float):
+        return "not finite"
+    return f"{value:,}" if isinstance(value, int) and not isinstance(value, bool) else str(value)
+
+
+def tick(value: float, most: float | None = None) -> str:
     """A number on an axis: 10k for ten thousand, 2M for two million.
 
     Args:
@@ -52,7 +76,7 @@ def caption(comparison: Comparison) -> str:
         fate = fate if comparison.scores else "is left out from then on"
         said.append(f"×: a seed diverged; it {fate}.")
     if comparison.profiles:
-        ends = {f"{short(end)} {comparison.x}" for end in comparison.ends.values()}
+        ends = {f"{tick(end)} {comparison.x}" for end in comparison.ends.values()}
         said.append(f"Below: scores at {ends.pop() if len(ends) == 1 else 'the last point that all methods have'}.")
     left_out = len(comparison.methods) - len(comparison.profiles)
     if comparison.profiles and left_out:

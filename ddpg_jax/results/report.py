@@ -9,7 +9,7 @@ from ddpg_jax.results.curves import group
 from ddpg_jax.results.film import episodes
 from ddpg_jax.results.history import History, diverged_seeds, quantities, read_history, traces
 from ddpg_jax.results.html import document, section, small_figure, table, text
-from ddpg_jax.results.labels import named
+from ddpg_jax.results.labels import cell, named
 from ddpg_jax.runs.checkpoint import DAMAGED, Damaged, checkpoints_folder, read_metadata, saved_steps
 from ddpg_jax.runs.evaluation import read_evaluation
 from ddpg_jax.runs.files import atomic_write, new_output
@@ -70,7 +70,8 @@ def _summary(history: History) -> str:
     state = f"{rows[-1]['steps']:,.0f} of {run.steps:,} steps per seed" if rows else "no evaluation yet"
     if not (history.run.folder / "evaluation.json").exists():
         state += "; unfinished: evaluation.json is missing, so the run is going on or was cut off"
-    took = f"; {rows[-1]['seconds']:,.1f} seconds, {rows[-1]['updates']:,.0f} updates per seed" if rows else ""
+    updates = rows[-1]["updates"] if rows else 0
+    took = f"; {rows[-1]['seconds']:,.1f} seconds, {updates:,.0f} update{'s' * (updates != 1)} per seed" if rows else ""
     fate = "; ".join(dead) if dead else "no seed diverged" if rows else ""
     said = f"<p>{text(history.run.folder)}: {text(state + took)}.</p><p>{text(fate)}</p>"
     words = f"<pre>{text(shlex.join(command(history)))}</pre>"
@@ -120,7 +121,7 @@ def _final(history: History) -> str:
 def _cell(name: str, value: Any) -> str:
     if value is None:
         return "no" if name == "diverged" else "not finite"
-    return f"{value:,.2f}" if isinstance(value, float) else str(value)
+    return str(value) if name == "seed" else cell(value)
 
 
 def _checkpoints(history: History) -> str:

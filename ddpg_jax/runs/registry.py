@@ -21,21 +21,26 @@ from ddpg_jax.core.types import Agent, Spec
 
 
 class Algorithm(NamedTuple):
-    """`make(config, spec)` is the agent."""
+    """An algorithm of the command line; `make(config, spec)` returns its agent."""
 
     config: type
     make: Callable[[Any, Spec], Agent]
+    about: str = ""  # one line for the command line; by default the first line of `make`'s docstring
+
+    def summary(self) -> str:
+        """One line for the command line."""
+        return self.about or (self.make.__doc__ or "").partition("\n")[0]
 
 
 OWN = {
-    "dpg-on-policy": Algorithm(DPGConfig, dpg_on_policy),
-    "dpg-off-policy": Algorithm(DPGConfig, dpg_off_policy),
-    "copdac-q": Algorithm(COPDACConfig, copdac_q),
-    "copdac-gq": Algorithm(COPDACConfig, copdac_gq),
-    "ddpg": Algorithm(DDPGConfig, ddpg),
-    "d4pg": Algorithm(D4PGConfig, d4pg),
-    "td3": Algorithm(TD3Config, td3),
-    "sac": Algorithm(SACConfig, sac),
+    "ddpg": Algorithm(DDPGConfig, ddpg, "Deep deterministic policy gradient (Lillicrap et al. 2016)."),
+    "td3": Algorithm(TD3Config, td3, "Twin delayed DDPG (Fujimoto et al. 2018)."),
+    "sac": Algorithm(SACConfig, sac, "Soft actor-critic (Haarnoja et al. 2018)."),
+    "d4pg": Algorithm(D4PGConfig, d4pg, "DDPG with a categorical critic (Barth-Maron et al. 2018)."),
+    "dpg-on-policy": Algorithm(DPGConfig, dpg_on_policy, "On-policy DPG, Sarsa critic (Silver et al. 2014)."),
+    "dpg-off-policy": Algorithm(DPGConfig, dpg_off_policy, "Off-policy DPG, Q-learning critic (Silver et al. 2014)."),
+    "copdac-q": Algorithm(COPDACConfig, copdac_q, "Compatible critic, Q-learning (Silver et al. 2014)."),
+    "copdac-gq": Algorithm(COPDACConfig, copdac_gq, "Compatible critic, gradient Q-learning (Silver et al. 2014)."),
 }
 
 

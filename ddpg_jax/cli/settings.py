@@ -1,0 +1,143 @@
+"""The settings of a run on the command line: in groups with titles, with the defaults that a preset sets."""
+
+import dataclasses
+import inspect
+from collections.abc import Iterator, Sequence
+from typing import Annotated, Any, NamedTuple, get_type_hints
+
+import tyro
+from typing_extensions import Doc
+
+from ddpg_jax.cli.parse import parse
+from ddpg_jax.core.agent import LearningConfig, TargetConfig
+from ddpg_jax.core.exploration import NoiseConfig
+from ddpg_jax.core.loop import LoopConfig
+from ddpg_jax.core.networks import NetworkConfig
+from ddpg_jax.core.settings import SettingError
+from ddpg_jax.devices import multihost
+from ddpg_jax.runs.config import RunConfig
+from ddpg_jax.runs.presets import BEST, Preset, presets_for, searched
+from ddpg_jax.runs.registry import algorithms
+
+# The groups of settings that algorithms share, in the order of the help; an underscore is a space in the title.
+SHARED: dict[type, str] = {
+    NetworkConfig: "network",
+    NoiseConfig: "exploration",
+    LearningConfig: "learning",
+    TargetConfig: "target_network",
+}
+# What the help says of a group, where the first line of its class is meant for readers of code.
+ABOUT = {"loop": "How data is gathered and how much is learned from it."}
+
+
+@dataclasses.dataclass(frozen=True)
+class Processes:
+    """Which process this is, where several train one run with the same command, and whether it prints."""
+
+    distributed: Annotated[
+        bool, Doc("this is one of several processes (on a CPU each is one device); by default as srun or mpirun says")
+    ] = dataclasses.field(default_factory=multihost.launched_by_cluster)
+    coordinator: Annotated[str | None, Doc("HOST:PORT of process 0; by default as the cluster says")] = None
+    processes: Annotated[int | None, Doc("number of processes; by default as the cluster says")] = None
+    process: Annotated[int | None, Doc("which of them this is, from 0; by default as the cluster says")] = None
+    quiet: Annotated[bool, Doc("print nothing but errors")] = False
+
+    def join(self) -> bool:
+        """Connects to the other processes, if there are any; returns whether this one prints and writes.
+
+        Raises:
+          SettingError: there is no distributed run to connect to.
+        """
+        if not self.distributed:
+            if (self.coordinator, self.processes, self.process) != (None, None, None):
+                raise SettingError("distributed must be given with coordinator, processes and process.")
+            return True
+        multihost.initialize(self.coordinator, self.processes, self.process)
+        return multihost.is_main()
+
+
+class Settings(NamedTuple):
+    """What `train` and `sweep` were asked for."""
+
+    algorithm: str
+    config: Any  # the algorithm's
+    loop: LoopConfig
+    run: RunConfig
+    processes: Processes
+    search: Any = None  # of a sweep: what to try
+
+
+@dataclasses.dataclass(frozen=True)
+class _Choice:
+    """The options on which the defaults of all others depend."""
+
+    preset: str | None = None
+    env: str = RunConfig.env
+
+
+def read_settings(prog: str, algorithm: str, args: Sequence[str], summary: str, search: type | None = None) -> Settings:
+    """Reads the settings of a run twice: first preset and environment, then everything, with the defaults of these two.
+
+    Args:
+      prog: what the user has typed up to here, such as "ddpg-jax train ddpg".
+      summary: one sentence for the top of the help.
+      search: the group of options that says what a sweep tries; it comes first.
+
+    Raises:
+      SettingError: the arguments cannot be read, or there is no such preset.
+    """
+    choice = _choice(args)
+    named = presets_for(algorithm, choice.env)
+    preset = _preset(algorithm, choice.preset, named)
+    kind = algorithms()[algorithm].config
+    own = config_groups(kind(**preset.config))
+    groups = {
+        "search": search and search(),
+        "own": None,
+        "run": RunConfig(**preset.run),
+        "loop": LoopConfig(**preset.loop),
+    }
+    groups |= own | {"process": Processes()}  # in which "own" keeps its place
+    about = Doc(f"sets the defaults below: {', '.join(named) or 'there is none yet'}")
+    fields = [("preset", Annotated[str | None, about], None), *_fields(groups, algorithm)]
+    read = parse(dataclasses.make_dataclass("CommandLine", fields, namespace={"__doc__": summary}), prog, args)
+    config = kind(**{name: value for group in own for name, value in vars(getattr(read, group)).items()})
+    return Settings(algorithm, config, read.loop, read.run, read.process, getattr(read, "search", None))
+
+
+def config_groups(config: Any) -> dict[str, Any]:
+    """The settings of an algorithm in groups, as instances of dataclasses; "own" is what it does not share."""
+    kind, hints = type(config), get_type_hints(type(config), include_extras=True)
+    grouped: dict[str, list[Any]] = {"own": [], **{name: [] for name in SHARED.values()}}
+    for field in dataclasses.fields(kind):
+        home = [base for base in kind.__mro__ if field.name in inspect.get_annotations(base)][-1]
+        default = dataclasses.field(default=getattr(config, field.name))
+        grouped[SHARED.get(home, "own")].append((field.name, hints[field.name], default))
+    return {name: dataclasses.make_dataclass(name, fields, frozen=True)() for name, fields in grouped.items() if fields}
+
+
+def _fields(groups: dict[str, Any], algorithm: str) -> Iterator[tuple[str, Any, Any]]:
+    """A field for each group that there is, as tyro shows it."""
+    for name, group in groups.items():
+        title = algorithm if name == "own" else name.replace("_", " ")
+        about = [Doc(ABOUT[name])] if name in ABOUT else []
+        if group is not None:
+            yield name, Annotated[(type(group), tyro.conf.arg(name=title), *about)], group
+
+
+def _choice(args: Sequence[str]) -> _Choice:
+    try:
+        return tyro.cli(_Choice, args=args, return_unknown_args=True, add_help=False, console_outputs=False)[0]
+    except SystemExit:
+        return _Choice()  # what is wrong with these two is said when everything is read
+
+
+def _preset(algorithm: str, name: str | None, named: dict[str, Preset]) -> Preset:
+    if name is None:
+        return Preset("", algorithm, {}, {}, {})
+    if name == BEST and BEST not in named:
+        raise SettingError(f"preset {BEST} of {algorithm} needs a task that was searched ({searched(algorithm)}).")
+    if name not in named:
+        known = ", ".join(named) or "none yet"
+        raise SettingError(f"preset must be one of those of {algorithm} ({known}), not {name!r}.")
+    return named[name]

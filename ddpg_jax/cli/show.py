@@ -1,0 +1,110 @@
+"""`ddpg-jax plot`, `report`, `envs` and `bench`: figures and tables of runs, of the environments, of this machine."""
+
+import contextlib
+from json import dumps
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import tyro
+from rich.table import Column, Table
+from typing_extensions import Doc
+
+from ddpg_jax.cli.console import console, print_line, table
+from ddpg_jax.cli.parse import RunFolder
+from ddpg_jax.core.settings import SettingError
+
+# The columns of `bench`: in its JSON, in its table, and how a number is written.
+MEASURED = (
+    ("workload", "workload", "{}"),
+    ("updates_per_s", "updates/s", "{:,.0f}"),
+    ("env_steps_per_s", "env steps/s", "{:,.0f}"),
+    ("first_update_s", "to first update", "{:.1f} s"),
+    ("limit_updates_per_s", "limit, updates/s", "{:,.0f}"),
+    ("share", "share of limit", "{:.0%}"),
+)
+
+
+def plot(
+    folders: Annotated[
+        tuple[Path, ...],
+        tyro.conf.Positional,
+        tyro.conf.arg(metavar="RUN [RUN ...]"),
+        Doc("run folders; seeds of equal settings are joined"),
+    ] = (),
+    out: Annotated[Path, Doc("figure to write: .png, .svg or .pdf")] = Path("figure.png"),
+    x: Annotated[Literal["steps", "updates", "seconds"], Doc("what the x axis counts")] = "steps",
+    y: Annotated[str, Doc("quantity of metrics.jsonl")] = "eval_return",
+    overwrite: Annotated[bool, Doc("replace the figure")] = False,
+) -> None:
+    """Draw learning curves of runs beside each other, for a paper."""
+    from ddpg_jax.results import plot as figures
+
+    if not folders:
+        raise SettingError("plot needs a run folder, or several to compare, as in `ddpg-jax plot runs/a runs/b`.")
+    groups = figures.plot(folders, out, x, y, overwrite).groups
+    heads = ("task", "method", "seeds", "diverged", x, "iqm", "low", "high")
+    rows = [
+        (one.task, one.method, len(one.seeds), len(one.diverged), one.x[-1], one.iqm[-1], one.low[-1], one.high[-1])
+        for one in groups
+    ]
+    console().print(table(f"{y}, interquartile mean, 95% interval", heads, rows))
+    print_line(out)
+
+
+def report(
+    folder: RunFolder,
+    out: Annotated[Path | None, Doc("page to write; by default report-RUN.html beside the folder")] = None,
+    pictures: Annotated[bool, Doc("play and render episodes, if the environment can be drawn")] = True,
+    overwrite: Annotated[bool, Doc("replace the page")] = False,
+) -> None:
+    """Write one HTML page about a run."""
+    from ddpg_jax.results import report as pages
+
+    print_line(pages.report(folder, out, pictures, overwrite))
+
+
+def envs() -> None:
+    """List the environments."""
+    from ddpg_jax.envs.make import SUITES, ids, make_env
+
+    listed = Table(Column("id", no_wrap=True, min_width=30), "observation", "action bounds", "episode length")
+    for prefix in SUITES:
+        with contextlib.suppress(SettingError):  # an extra that is not installed
+            for name in ids(prefix):
+                with contextlib.suppress(SettingError, OSError):  # discrete actions, or data to be downloaded
+                    spec = make_env(name).spec
+                    listed.add_row(spec.name, str(spec.obs_shape), _bounds(spec), str(spec.episode_length))
+    console().print(listed)
+
+
+def _bounds(spec: Any) -> str:
+    low, high = set(spec.action_low.ravel().tolist()), set(spec.action_high.ravel().tolist())
+    if len(low) == len(high) == 1:
+        return f"[{low.pop():g}, {high.pop():g}] x {spec.action_low.shape}"
+    return f"{spec.action_low.tolist()} to {spec.action_high.tolist()}"
+
+
+def bench(
+    seconds: Annotated[float, Doc("about how long to measure each row")] = 3.0,
+    json: Annotated[bool, Doc("print one JSON object instead of a table")] = False,
+) -> None:
+    """Measure how fast this machine trains, beside its limit."""
+    from ddpg_jax.devices.backend import prepare
+
+    if not 0 < seconds <= 3600:
+        raise SettingError(f"seconds must be above 0 and at most 3,600, not {seconds}.")
+    prepare(seeds=8)
+    from ddpg_jax.runs import bench
+
+    rows = []
+    for row in bench.table(seconds):
+        rows.append(row)
+        if not json:
+            print_line(f"  {row['workload']} measured")
+    if json:
+        print_line(dumps({"machine": bench.machine(), "rows": rows}))
+        return
+    cells = [["" if row.get(name) is None else form.format(row[name]) for name, _, form in MEASURED] for row in rows]
+    shown = table(f"DDPG on Pendulum-v1; {bench.machine()}", [head for _, head, _ in MEASURED], cells)
+    shown.caption = "limit: the matrix products alone"
+    console().print(shown)
