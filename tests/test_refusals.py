@@ -259,7 +259,7 @@ def raising(error):
     ("error", "code", "words"),
     [
         (SettingError("steps must be odd."), 2, "error: steps must be odd.\n"),
-        (OSError(28, "No space left on device", "runs/x"), 2, "error: runs/x cannot be used (No space left on device).\n"),
+        (OSError(28, "No space left", "runs/x"), 2, "error: runs/x cannot be used (No space left).\n"),
         (BrokenPipeError(32, "Broken pipe"), 2, "error: a file cannot be used (Broken pipe).\n"),
         (KeyboardInterrupt(), 130, ""),
     ],
