@@ -6,24 +6,20 @@ measured alone at its very shape: what an implementation by these products would
 
 import statistics
 import time
-from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import replace
-from typing import Any, Literal, NamedTuple
+from typing import Any
 
 import jax
 import jax.numpy as jnp
 
-from ddpg_jax.runs.registry import algorithms
+from ddpg_jax.core.environment import vectorize
+from ddpg_jax.core.loop import accumulate
+from ddpg_jax.core.types import Env
 from ddpg_jax.devices.backend import cores
 from ddpg_jax.envs.make import make_env
-from ddpg_jax.core.environment import vectorize
-from ddpg_jax.runs.config import RunConfig
 from ddpg_jax.runs.matmul_limit import Rate, Workload, begin_limit
 from ddpg_jax.runs.programs import choose_layout, make_programs, seed_keys
-from ddpg_jax.devices.layout import Layout, shard_over_devices
-from ddpg_jax.core.loop import LoopConfig, accumulate
-from ddpg_jax.core.types import Env
 
 
 def begin(workload: Workload) -> Callable[[int], Rate]:

@@ -11,11 +11,11 @@ class RunConfig:
     """Settings of a run: what to train on, for how long, and where the results go."""
 
     env: str = setting(default="Pendulum-v1", help="environment id; `ddpg-jax envs` lists them")
-    out: Path | None = setting(default=None, help="run folder to make; by default runs/ALGORITHM-ENV")
-    overwrite: bool = setting(default=False, help="replace the run in the folder `out`")
     steps: int = setting(default=100_000, help="environment steps per seed, warm-up included", low=1)
     seeds: int = setting(default=1, help="number of independent agents, trained together", low=1)
     seed: int = setting(default=0, help="the first seed; the others are seed + 1, seed + 2, ...", low=0)
+    out: Path | None = setting(default=None, help="run folder to make; by default runs/ALGORITHM-ENV")
+    overwrite: bool = setting(default=False, help="replace the run in the folder `out`")
     seed_mapping: Literal["auto", "vmap", "sequential"] = setting(
         default="auto", help="how the seeds of one device are trained: under vmap or sequentially; auto: the faster way"
     )

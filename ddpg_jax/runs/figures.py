@@ -134,7 +134,7 @@ def _parallel(figure: Any, rows: list[dict[str, Any]], scales: Mapping[str, Sequ
 
 
 def _heights(values: Sequence[Any]) -> dict[Any, float]:
-    """Returns the position of each value on an axis from 0 to 1: by its logarithm, its size, or, for words, its order."""
+    """Returns the position of each value on an axis from 0 to 1: by its logarithm or size, or, for words, its order."""
     if any(isinstance(value, str) for value in values):
         places = [float(place) for place in range(len(values))]
     else:

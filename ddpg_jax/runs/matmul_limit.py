@@ -133,7 +133,9 @@ def _product(layout: Layout, batch: int, shapes: Any, dims: Any) -> Callable[[in
 
     loop = jax.jit(shard_over_devices(one, layout))
     keys = jax.random.split(jax.random.key(0), 2)
-    sides = [jax.random.normal(key, (layout.seed_shards, batch, *shape)) for key, shape in zip(keys, shapes, strict=True)]
+    sides = [
+        jax.random.normal(key, (layout.seed_shards, batch, *shape)) for key, shape in zip(keys, shapes, strict=True)
+    ]
 
     def run(times):
         began = time.perf_counter()

@@ -104,7 +104,8 @@ class Job(NamedTuple):
         """Returns one line for a person."""
         first, *others = self.run.seed_numbers()
         seeds = f"seeds {first} to {others[-1]}" if others else f"seed {first}"
-        return f"{self.algorithm} on {self.env.spec.name}, {seeds}{self.layout.describe(self.run.seeds)}: {self.plan.describe()}"
+        where = self.layout.describe(self.run.seeds)
+        return f"{self.algorithm} on {self.env.spec.name}, {seeds}{where}: {self.plan.describe()}"
 
     def config_dict(self) -> dict[str, Any]:
         """Returns the contents of config.json."""

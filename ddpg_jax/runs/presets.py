@@ -5,10 +5,10 @@ import importlib.resources
 import json
 from typing import Any, NamedTuple
 
+from ddpg_jax.core.loop import LoopConfig
+from ddpg_jax.core.settings import SettingError
 from ddpg_jax.runs.config import RunConfig
 from ddpg_jax.runs.registry import algorithms
-from ddpg_jax.core.settings import SettingError
-from ddpg_jax.core.loop import LoopConfig
 
 
 class Preset(NamedTuple):

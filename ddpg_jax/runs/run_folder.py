@@ -135,7 +135,5 @@ def differences(before: dict[str, Any], now: dict[str, Any]) -> str:
     for group in groups:
         old |= {(group, name): value for name, value in before[group].items()}
         new |= {(group, name): value for name, value in now[group].items()}
-    changed = [
-        key for key in old | new if old.get(key) != new.get(key) and not (key[0] == "run" and key[-1] in FREE)
-    ]
+    changed = [key for key in old | new if old.get(key) != new.get(key) and not (key[0] == "run" and key[-1] in FREE)]
     return ", ".join(f"{key[-1]} is {new.get(key)!r} and was {old.get(key)!r}" for key in changed)

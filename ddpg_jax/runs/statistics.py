@@ -1,4 +1,4 @@
-"""Statistics over seeds with their uncertainty: interquartile means, bootstrap intervals, probability of improvement."""
+"""Statistics over seeds and their uncertainty: interquartile means, bootstrap intervals, probability of improvement."""
 
 from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
