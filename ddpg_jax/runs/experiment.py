@@ -124,7 +124,7 @@ def train_job(
 
 
 def _table(job: Job, chunk: ChunkResult) -> list[dict[str, Any]]:
-    """Returns the rows of evaluation.json; where any seed has diverged, each row says what of its own was not finite."""
+    """Returns the rows of evaluation.json; where any seed has diverged, a row says what of its own was not finite."""
     table = summarize(job.run, chunk.evaluation)
     if not chunk.diverged:
         return table
