@@ -14,7 +14,8 @@ FLAGS += ["--xla_cpu_parallel_codegen_split_count=1"]
 if tuple(map(int, version("jaxlib").split(".")[:2])) < (0, 11):  # where it is gone, and an unknown flag ends a process
     FLAGS += ["--xla_cpu_use_fusion_emitters=false"]  # half the time to compile, again
 # Where `pytest --cache-clear` empties it. JAX's keys tell versions, flags and processors apart.
-PROGRAMS = Path(__file__).parent.parent / ".pytest_cache" / "d" / "programs"
+KEPT = Path(__file__).parent.parent / ".pytest_cache" / "d"
+PROGRAMS = KEPT / "programs"
 PROGRAMS_BYTES = 2**29  # more than twice what all tests compile
 
 # JAX reads these when it is imported or first used, and so do the processes that tests start.
@@ -23,6 +24,7 @@ os.environ["XLA_FLAGS"] = " ".join(flags + [flag for flag in FLAGS if flag not i
 os.environ["JAX_NUM_CPU_DEVICES"] = "8"  # so that seeds and agents can be sharded
 os.environ["XDG_CACHE_HOME"] = tempfile.mkdtemp(prefix="ddpg_jax-tests-")  # the user's own cache stays as it is
 atexit.register(shutil.rmtree, os.environ["XDG_CACHE_HOME"], ignore_errors=True)
+os.environ["MPLCONFIGDIR"] = str(KEPT / "matplotlib")  # its list of fonts takes a second to make
 os.environ["JAX_COMPILATION_CACHE_DIR"] = str(PROGRAMS)
 os.environ["JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS"] = "0"
 os.environ["JAX_PERSISTENT_CACHE_MIN_ENTRY_SIZE_BYTES"] = "-1"

@@ -39,7 +39,7 @@ def free_port():
 def started(count, words, slurm=False):
     """`count` processes of the same command that know of each other, by flags or by what srun would tell them."""
     port = free_port()
-    own = {"JAX_NUM_CPU_DEVICES": "1", "XLA_FLAGS": "--xla_cpu_multi_thread_eigen=false"}
+    own = {"JAX_NUM_CPU_DEVICES": "1"}
     command = [sys.executable, "-m", "ddpg_jax", *shlex.split(words)]
     flags = ["--distributed", "--coordinator", f"localhost:{port}", "--processes", str(count), "--process"]
     job = {"SLURM_JOB_ID": str(port), "SLURM_STEP_NODELIST": "localhost", "SLURM_NTASKS": str(count)}  # names a port
