@@ -1,5 +1,6 @@
 """settings.py: what is refused and in which words, and what is a leaf."""
 
+import re
 from typing import Literal
 
 import jax
@@ -7,7 +8,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from ddpg_jax import DDPGConfig, LoopConfig, SettingError, ddpg, trainer
+from ddpg_jax import DDPGConfig, LoopConfig, RunConfig, SettingError, ddpg, trainer
 from ddpg_jax.algorithms.sac import SACConfig
 from ddpg_jax.core.settings import check, configclass, setting
 
@@ -63,9 +64,9 @@ REFUSED = [
     (LoopConfig, "num_envs", np.array(2), WHOLE),
     (LoopConfig, "replay_capacity", 2**31, "at most 2,147,483,647"),
     (LoopConfig, "replay_capacity", 10**30, "at most 2,147,483,647"),
-    (LoopConfig, "restart", "sometimes", RESTARTS),
-    (LoopConfig, "restart", None, RESTARTS),
-    (LoopConfig, "restart", np.array([1, 2]), RESTARTS),
+    (LoopConfig, "reset_mode", "sometimes", RESTARTS),
+    (LoopConfig, "reset_mode", None, RESTARTS),
+    (LoopConfig, "reset_mode", np.array([1, 2]), RESTARTS),
     (Odd, "flag", "yes", "True or False"),
     (Odd, "flag", 1, "True or False"),
 ]
@@ -137,3 +138,27 @@ def test_a_number_without_bounds_must_still_be_finite():
     for value in (float("nan"), float("inf"), "low"):
         with pytest.raises(SettingError, match="target_entropy must be"):
             check(SACConfig(target_entropy=value))
+
+
+@pytest.mark.parametrize(
+    ("run", "sentence"),
+    [
+        ({"env": 7}, "env must be a string, not 7."),
+        ({"out": 7}, "out must be a path, not 7."),
+        ({"overwrite": 1}, "overwrite must be True or False, not 1."),
+        ({"wandb": False}, "wandb must be a string, not False."),
+        ({"episode_length": 2**31}, "episode_length must be at most 2,147,483,647, not 2147483648."),
+        ({"action_repeat": 1.5}, "action_repeat must be a whole number, not 1.5."),
+        ({"steps": 10**400}, "steps must be at most 2,147,483,647, not 1000"),
+    ],
+)
+def test_a_setting_of_any_type_is_checked(run, sentence):
+    with pytest.raises(SettingError, match=re.escape(sentence)):
+        check(RunConfig(**run))
+
+
+@pytest.mark.parametrize("value", [1e39, -1e39, 10**400])
+def test_numbers_must_fit_the_device(value):
+    """float32 makes infinities of them."""
+    with pytest.raises(SettingError, match=r"reward_scale must be (finite|at most 3.4e\+38 in size)"):
+        check(DDPGConfig(reward_scale=value))

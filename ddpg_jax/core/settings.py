@@ -19,6 +19,9 @@ T = TypeVar("T")
 
 
 INT32 = 2**31 - 1  # the device counts in int32
+FLOAT32 = float(np.finfo(np.float32).max)  # and computes in float32
+# Settings that are no numbers, and what they must be.
+PLAIN = {bool: "True or False", str: "a string"}
 
 
 def setting(*, default: Any, help: str, low: float | None = None, high: float | None = None) -> Any:
@@ -102,20 +105,34 @@ def _check_one(field: dataclasses.Field, hint: Any, value: Any) -> None:
         if not isinstance(value, str) or value not in get_args(hint):
             raise refuse("one of " + ", ".join(get_args(hint)))
         return
-    if hint is bool and not isinstance(value, bool):
-        raise refuse("True or False")
-    low, high = field.metadata["low"], field.metadata["high"]
-    if hint is bool or (low is None and hint is not float):
+    if hint in PLAIN:
+        if not isinstance(value, hint):
+            raise refuse(PLAIN[hint])
         return
+    if hasattr(hint, "__fspath__"):
+        if not isinstance(value, str | hint):
+            raise refuse("a path")
+        return
+    low, high = field.metadata["low"], field.metadata["high"]
     if not _fits(hint, value):
         raise refuse({int: "a whole number", float: "a number"}.get(hint, "a tuple of whole numbers"))
-    numbers = np.asarray(value, np.float64)
-    if not np.all(np.isfinite(numbers)):
+    numbers = _float64(value)
+    if hint is float and not np.all(np.isfinite(numbers)):
         raise refuse("finite")
     if low is not None and not np.all(numbers >= low):
         raise refuse(f"at least {low:,}")
     if high is not None and not np.all(numbers <= high):
         raise refuse(f"at most {high:,}")
+    if hint is float and not np.all(np.abs(numbers) <= FLOAT32):
+        raise refuse(f"at most {FLOAT32:.3g} in size, the largest number in float32")
+
+
+def _float64(value: Any) -> np.ndarray:
+    """Returns numbers as float64; a whole number beyond its range as infinity."""
+    try:
+        return np.asarray(value, np.float64)
+    except OverflowError:
+        return np.asarray(np.inf)
 
 
 def _fits(hint: Any, value: Any) -> bool:
