@@ -43,9 +43,9 @@ def flush_output() -> None:
         discard_output()
 
 
-def print_line(words: object) -> None:
+def print_line(words: object, to: Console | None = None) -> None:
     """Prints one line, which a narrow terminal wraps and which stays one line in a pipe."""
-    console().print(Text(str(words)), soft_wrap=True)
+    (to or console()).print(Text(str(words)), soft_wrap=True)
 
 
 def table(title: str, heads: Iterable[str], rows: Iterable[Iterable[Any]]) -> Table:

@@ -10,6 +10,7 @@ from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Table
 from rich.text import Text
 
+from ddpg_jax.cli.console import print_line
 from ddpg_jax.results.labels import NAMES, cell, named
 
 TOTALS = ("steps", "updates", "seconds")
@@ -74,7 +75,7 @@ class Display:
 
     def log(self, words: str) -> None:
         """Prints a line, above the live table where there is one."""
-        self.console.print(Text(words), soft_wrap=True)
+        print_line(words, self.console)
 
     def on_chunk(self, row: dict[str, Any], plan: Any) -> None:
         """Shows the newest row of metrics."""

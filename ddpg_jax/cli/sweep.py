@@ -6,10 +6,9 @@ import itertools
 from typing import Annotated, Any
 
 import tyro
-from rich.text import Text
 from typing_extensions import Doc
 
-from ddpg_jax.cli.console import table
+from ddpg_jax.cli.console import print_line, table
 from ddpg_jax.cli.settings import Settings
 from ddpg_jax.cli.train import prepare_for, run_displayed
 from ddpg_jax.core.settings import SettingError, check, count
@@ -78,5 +77,5 @@ def sweep(settings: Settings) -> None:
     title = f"interquartile mean of {run.seeds} seed{'s' * (run.seeds > 1)}, 95% interval"
     out.print(table(title, swept.table[0], (row.values() for row in swept.table[:SHOWN])))
     if len(swept.table) > SHOWN:
-        out.print(f"and {len(swept.table) - SHOWN} more in sweep.csv")
-    out.print(Text(f"{swept.folder}: sweep.csv, curves.jsonl, sweep.png, best (a run folder)"), soft_wrap=True)
+        print_line(f"and {len(swept.table) - SHOWN} more in sweep.csv", out)
+    print_line(f"{swept.folder}: sweep.csv, curves.jsonl, sweep.png, best (a run folder)", out)

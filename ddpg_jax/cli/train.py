@@ -7,10 +7,9 @@ from collections.abc import Callable
 from typing import Annotated, Any
 
 from rich.console import Console
-from rich.text import Text
 from typing_extensions import Doc
 
-from ddpg_jax.cli.console import console, evaluation_table
+from ddpg_jax.cli.console import console, evaluation_table, print_line
 from ddpg_jax.cli.parse import RunFolder
 from ddpg_jax.cli.settings import Processes, Settings
 from ddpg_jax.core.loop import LoopConfig
@@ -67,12 +66,10 @@ def _run(processes: Processes, experiment: Callable[..., Any]) -> int:
     run = result.run
     out.print(evaluation_table(f"{run.eval_episodes} deterministic episodes per seed", result.table))
     written = sorted(path.name for path in result.folder.glob("[!.]*"))
-    out.print(Text(f"{result.folder}: {', '.join(written)}"), soft_wrap=True)
+    print_line(f"{result.folder}: {', '.join(written)}", out)
     if result.outcome == "stopped":
-        again = (
-            f"stopped at {result.steps:,} of {run.steps:,} steps; `ddpg-jax train --resume {result.folder}` resumes it"
-        )
-        out.print(Text(again), soft_wrap=True)
+        again = f"`ddpg-jax train --resume {result.folder}` resumes it"
+        print_line(f"stopped at {result.steps:,} of {run.steps:,} steps; {again}", out)
     return EXIT_CODES[result.outcome]
 
 
