@@ -55,7 +55,7 @@ def test_the_example_trains_from_the_command_line(installed, tmp_path):
     assert command(installed, "evaluate", str(run), "--episodes", "2").returncode == 0
     gone = command(tmp_path, "evaluate", str(run))
     assert gone.returncode == 2
-    assert gone.stderr.startswith("error: algorithm must be one that is installed (ddpg, ")
+    assert f"{run}/config.json: algorithm must be one that is installed (ddpg, " in gone.stderr
     assert gone.stderr.endswith("not 'gentle'.\n")
 
 

@@ -13,7 +13,7 @@ from ddpg_jax.cli import console
 from ddpg_jax.cli.display import Display, quantities, rates, returns
 from ddpg_jax.cli.main import main
 from ddpg_jax.results.labels import NAMES, cell, named
-from ddpg_jax.runs import metrics
+from ddpg_jax.runs import metrics, sinks
 from ddpg_jax.runs.plan import Plan
 
 PLAN = Plan(bounds=[10, 100], num_envs=2, updates_per_step=1, replay_bytes=0, state_bytes=0, peak_bytes=0)
@@ -164,8 +164,8 @@ def test_quiet_prints_nothing_but_errors(tmp_path, capsys):
 
 def test_every_sink_hears_what_its_seed_measured(tmp_path):
     heard = [[], []]
-    sinks = [[metrics.Sink(lambda values, steps, to=to: to.append((steps, values)), list)] for to in heard]
-    writer = metrics.Writer(tmp_path, sinks)
+    to = [[sinks.Sink(lambda values, steps, here=here: here.append((steps, values)), list)] for here in heard]
+    writer = sinks.Writer(tmp_path, to)
     writer.write({"steps": 4, "updates": 2, "seconds": 0.5, "a": [1.0, None], "b": [2.0, 3.0]})
     writer.close()
     assert heard == [[(4, {"a": 1.0, "b": 2.0})], [(4, {"b": 3.0})]]
@@ -176,7 +176,7 @@ def test_without_its_package_wandb_is_refused(tmp_path, capsys, monkeypatch):
     monkeypatch.setitem(sys.modules, "wandb", None)
     monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
     assert main([*WORDS.split(), "--wandb", "project", "--out", str(tmp_path / "run")]) == 2
-    assert "wandb must be None where the package is missing" in capsys.readouterr().err
+    assert "wandb must be None where the package is not installed" in capsys.readouterr().err
     assert not (tmp_path / "run").exists()
 
 

@@ -88,10 +88,10 @@ REFUSED = {
         "range": (LOG,),
         "sample": 2,
     },
-    "grid must name settings of the algorithm or the loop, and actor_l is none; the nearest is actor_lr": {
+    "grid must name settings of the algorithm or the loop, and actor_l is not one; the nearest is actor_lr": {
         "grid": (("actor_l", "0.1"),)
     },
-    "grid must name settings of the algorithm or the loop, and steps is none": {"grid": (("steps", "10"),)},
+    "grid must name settings of the algorithm or the loop, and steps is not one": {"grid": (("steps", "10"),)},
     "actor_lr must be numbers, not 'fast'": {"grid": (("actor_lr", "fast"),)},
     "batch_size must be whole numbers, not '8,'": {"grid": (("batch_size", "8,"),)},
     "hidden must be whole numbers, as in 64,64, not '64x64'": {"grid": (("hidden", "64x64"),)},

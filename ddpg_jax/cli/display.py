@@ -12,13 +12,12 @@ from rich.text import Text
 
 from ddpg_jax.cli.console import print_line
 from ddpg_jax.results.labels import NAMES, cell, named
-
-TOTALS = ("steps", "updates", "seconds")
+from ddpg_jax.runs.metrics import X_AXES
 
 
 def quantities(row: Mapping[str, Any]) -> Iterator[tuple[str, np.ndarray]]:
     """The quantities of a row of metrics as (name in words, values of the seeds in which it was finite)."""
-    measured = {name: np.array(values, float) for name, values in row.items() if name not in TOTALS}
+    measured = {name: np.array(values, float) for name, values in row.items() if name not in X_AXES}
     if {"eval_q", "eval_discounted"} <= measured.keys():
         measured["overestimation"] = measured["eval_q"] - measured["eval_discounted"]
     for name in [*NAMES, *sorted(measured.keys() - NAMES.keys() - {"episode_length"})]:
