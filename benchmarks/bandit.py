@@ -1,21 +1,22 @@
-"""The continuous bandit of Silver et al. 2014, section 5.1: the deterministic against the stochastic gradient.
+"""Compares the deterministic and the stochastic gradient on the continuous bandit of Silver et al. 2014, section 5.1.
 
     python benchmarks/bandit.py
 
 Reward -(a - a*)' C (a - a*), a* = (4, ..., 4), C a random rotation of eigenvalues 0.1 and 1 in equal parts, no noise.
-The critic is fitted anew, by least squares with a bias, to each successive batch of 2m steps; the actor then takes one
-step up the gradient that this critic gives it:
+The critic is refitted, by least squares with a bias, to each successive batch of 2m steps; the actor then takes one
+gradient ascent step with this critic:
 
 - COPDAC-B: w of the features a - θ, under N(θ, σ²) with σ fixed;
 - SAC-B: the batch mean of ∇log π(a) Q(a), under N(θ, exp(y)) with y learned and Q the whole fitted critic;
-- SAC-B, bias as baseline: the same with the bias left out of Q, since it is no compatible feature.
+- SAC-B, bias as baseline: as SAC-B, with the bias left out of Q, since it is not a compatible feature.
 
-Least squares leaves a residual orthogonal to the features, so the batch mean of ∇log π Q is that of ∇log π r: SAC-B is
-REINFORCE without a baseline, whatever its critic. Hence both readings of the paper.
+The residual of least squares is orthogonal to the features, so the batch mean of ∇log π Q is that of ∇log π r: SAC-B is
+REINFORCE without a baseline, whatever its critic. This is why both readings of the paper are measured.
 
-Every setting of a log grid has `RUNS` seeds. The one with the lowest log of mean cost, averaged over log-spaced steps,
-then has `RUNS` fresh seeds, which make benchmarks/results/bandit.json and bandit.png. Costs are those of the mean
-action: their mean, least and greatest over runs. In float64: normal equations square the condition number.
+Every setting of a log grid is run with `RUNS` seeds. The one with the lowest log of mean cost, averaged over log-spaced
+steps, is run with `RUNS` new seeds, which are written to benchmarks/results/bandit.json and bandit.png. Costs are those
+of the mean action: mean, minimum and maximum over runs. Everything is
+in float64, since normal equations square the condition number.
 """
 
 import importlib.metadata
@@ -35,7 +36,7 @@ from figures import bandit
 
 RESULTS = Path(__file__).parent / "results"
 DIMENSIONS, STEPS, RUNS, POINTS = (10, 25, 50), 10_000, 5, 40
-STEP_SIZES, SIGMAS, SHARES = np.geomspace(1e-2, 1, 9), np.geomspace(3e-4, 30, 6), np.geomspace(1e-3, 1, 4)
+LEARNING_RATES, SIGMAS, RATIOS = np.geomspace(1e-2, 1, 9), np.geomspace(3e-4, 30, 6), np.geomspace(1e-3, 1, 4)
 ALGORITHMS: dict[str, Estimator] = {
     "COPDAC-B": copdac,
     "SAC-B": partial(sac, baseline=False),
@@ -44,14 +45,14 @@ ALGORITHMS: dict[str, Estimator] = {
 
 
 def grid(algorithm: str) -> Setting:
-    """Every setting [S]."""
-    shares = [0.0] if algorithm == "COPDAC-B" else SHARES
-    axes = np.meshgrid(STEP_SIZES, SIGMAS, shares, indexing="ij")
+    """Returns every setting [S]."""
+    ratios = [0.0] if algorithm == "COPDAC-B" else RATIOS
+    axes = np.meshgrid(LEARNING_RATES, SIGMAS, ratios, indexing="ij")
     return Setting(*(jnp.asarray(axis.ravel()) for axis in axes))
 
 
 def measure(algorithm: str, size: int) -> dict[str, Any]:
-    """The sweep, and the best setting on fresh seeds."""
+    """Runs the grid, and the best setting on new seeds."""
     began = time.perf_counter()
     batches = STEPS // (2 * size)
     shown = np.unique(np.geomspace(1, batches, POINTS).round().astype(int))
@@ -60,7 +61,7 @@ def measure(algorithm: str, size: int) -> dict[str, Any]:
     settings, keys = grid(algorithm), jax.random.split(jax.random.key(0), 2 * RUNS)
     costs = np.asarray(jax.jit(jax.vmap(runs, in_axes=(0, None)))(settings, keys[:RUNS]))[..., shown - 1]
     score = np.log10(costs.mean(axis=1)).mean(axis=1)
-    score = np.where(np.isfinite(score), score, np.inf)  # [S]; some run diverged
+    score = np.where(np.isfinite(score), score, np.inf)  # [S], infinite where a run diverged
     best = Setting(*(float(axis[score.argmin()]) for axis in settings))
     curve = np.asarray(jax.jit(runs)(best, keys[RUNS:]))[:, shown - 1]  # [R, points]
     return {
@@ -78,7 +79,7 @@ def measure(algorithm: str, size: int) -> dict[str, Any]:
 
 
 def interval(costs: np.ndarray) -> dict[str, float]:
-    """The geometric mean over runs with its 95% interval (Student's t on the logarithm)."""
+    """Returns the geometric mean over runs with its 95% interval (Student's t on the logarithm)."""
     logs = np.log10(costs)
     half = scipy.stats.t.ppf(0.975, len(logs) - 1) * scipy.stats.sem(logs)
     mean = logs.mean()
@@ -86,7 +87,7 @@ def interval(costs: np.ndarray) -> dict[str, float]:
 
 
 def main() -> None:
-    """Runs everything and writes the file and the picture."""
+    """Runs everything and writes the file and the figure."""
     jax.config.update("jax_enable_x64", True)
     rows = []
     for size in DIMENSIONS:
@@ -99,7 +100,7 @@ def main() -> None:
         "device": f"{device.platform}: {device.device_kind}, {len(os.sched_getaffinity(0))} of {os.cpu_count()} cores",
         "versions": {name: importlib.metadata.version(name) for name in ("jax", "jaxlib", "numpy")},
         "runs": RUNS,
-        "grid": {"step_size": STEP_SIZES.tolist(), "sigma": SIGMAS.tolist(), "share": SHARES.tolist()},
+        "grid": {"learning_rate": LEARNING_RATES.tolist(), "sigma": SIGMAS.tolist(), "y_ratio": RATIOS.tolist()},
         "curves": rows,
     }
     RESULTS.mkdir(exist_ok=True)

@@ -1,4 +1,4 @@
-"""The bandit, its actors' gradients and one run (Silver et al. 2014, section 5.1); bandit.py sweeps them."""
+"""The continuous bandit, its policy gradients and one run (Silver et al. 2014, section 5.1), which bandit.py sweeps."""
 
 from collections.abc import Callable
 from typing import NamedTuple
@@ -12,15 +12,15 @@ TARGET = 4.0
 
 
 class Setting(NamedTuple):
-    """What is swept: the step size of θ, the first standard deviation, and the step size of y as a share of θ's."""
+    """The swept settings: the learning rate of θ, the initial standard deviation, and the ratio of y's rate to θ's."""
 
-    step_size: Array
+    learning_rate: Array
     sigma: Array
-    share: Array
+    y_ratio: Array
 
 
 class Policy(NamedTuple):
-    """N(mean, exp(y) I); also a gradient with respect to it."""
+    """The policy N(mean, exp(y) I), or a gradient with respect to its parameters."""
 
     mean: Array  # [m]
     y: Array  # []
@@ -30,31 +30,31 @@ Estimator = Callable[[Policy, Array, Array], Policy]  # (policy, action [B, m], 
 
 
 def curvature(key: Key, size: int) -> Array:
-    """C [m, m]."""
+    """Returns C [m, m], a random rotation of eigenvalues 0.1 and 1."""
     rotation, _ = jnp.linalg.qr(jax.random.normal(key, (size, size)))
     return (rotation * jnp.where(jnp.arange(size) % 2, 1.0, 0.1)) @ rotation.T
 
 
 def cost(c: Array, action: Array) -> Array:
-    """(a - a*)' C (a - a*): [..., m] -> [...]."""
+    """Returns (a - a*)' C (a - a*): [..., m] -> [...]."""
     return jnp.sum((action - TARGET) @ c * (action - TARGET), axis=-1)
 
 
 def regress(features: Array, target: Array) -> tuple[Array, Array]:
-    """Least squares with a bias by the normal equations: [B, k], [B] -> w [k] and the bias []."""
+    """Solves least squares with a bias by the normal equations: [B, k], [B] -> w [k] and the bias []."""
     rows = jnp.concatenate([features, jnp.ones((len(features), 1))], axis=1)
     w = jax.scipy.linalg.solve(rows.T @ rows, rows.T @ target, assume_a="pos")
     return w[:-1], w[-1]
 
 
 def copdac(policy: Policy, action: Array, reward: Array) -> Policy:
-    """∇_θ μ ∇_θ μ' w (Silver et al. 2014, section 4.3), with ∇_θ μ = I; y stands still."""
+    """Returns ∇_θ μ ∇_θ μ' w (Silver et al. 2014, section 4.3), with ∇_θ μ = I, and no gradient for y."""
     w, _ = regress(action - policy.mean, reward)
     return Policy(w, jnp.zeros_like(policy.y))
 
 
 def sac(policy: Policy, action: Array, reward: Array, *, baseline: bool) -> Policy:
-    """The mean over the batch of ∇log π(a) Q(a), where Q is fitted to the features ∇log π(a) and a bias.
+    """Returns the batch mean of ∇log π(a) Q(a), where Q is fitted to the features ∇log π(a) and a bias.
 
     Args:
       baseline: leave the bias out of Q.
@@ -67,15 +67,15 @@ def sac(policy: Policy, action: Array, reward: Array, *, baseline: bool) -> Poli
 
 
 def run(estimator: Estimator, c: Array, batches: int, setting: Setting, key: Key) -> Array:
-    """One run from θ = 0: the cost of the mean action [batches] after each batch of 2m steps."""
+    """Runs from θ = 0 and returns the cost of the mean action [batches] after each batch of 2m steps."""
     size = len(c)
 
     def step(policy, key):
         noise = jax.random.normal(key, (2 * size, size))
         action = policy.mean + jnp.exp(0.5 * policy.y) * noise
         gradient = estimator(policy, action, -cost(c, action))
-        mean = policy.mean + setting.step_size * gradient.mean
-        policy = Policy(mean, policy.y + setting.step_size * setting.share * gradient.y)
+        mean = policy.mean + setting.learning_rate * gradient.mean
+        policy = Policy(mean, policy.y + setting.learning_rate * setting.y_ratio * gradient.y)
         return policy, cost(c, policy.mean)
 
     first = Policy(jnp.zeros(size), 2 * jnp.log(setting.sigma))

@@ -1,16 +1,16 @@
-"""Does it learn? Suites of tasks and methods from tasks.py: a JSON file each under benchmarks/results/learning/.
+"""Measures learning on the tasks and methods of tasks.py, with a JSON file each in benchmarks/results/learning/.
 
     python benchmarks/learning.py --suite smoke                # two minutes
-    python benchmarks/learning.py --suite cpu                  # ddpg, td3, sac, by default and tuned; hours
-    python benchmarks/learning.py --suite family               # the older methods
-    python benchmarks/learning.py --suite even                 # beside other libraries, in environments of their own
-    python benchmarks/learning.py --suite gpu --minutes 9.5    # until then; the same command goes on
+    python benchmarks/learning.py --suite cpu                  # ddpg, td3, sac with default and tuned settings; hours
+    python benchmarks/learning.py --suite older                # the older algorithms
+    python benchmarks/learning.py --suite even                 # equal settings for us and other libraries
+    python benchmarks/learning.py --suite gpu --minutes 9.5    # stops then; the same command resumes
     python benchmarks/learning.py --suite cpu --tasks pendulum lqr --methods td3
-    python benchmarks/learning.py --recipes lecture pixels     # recipes instead of a suite
+    python benchmarks/learning.py --presets lecture pixels     # presets instead of a suite
 
-A pair that has a file is left alone, but for `--again`. Each file holds the command, the learning curve, the
-deterministic returns of every seed's final policy on fresh episodes and of its best evaluation on the way, their
-interquartile means with a 95% bootstrap interval over seeds, wall-clock, device and versions.
+A task and method that have a file are skipped unless `--again` is given. Each file holds the command, the learning
+curve, the deterministic returns of every seed's final policy on new episodes and of its best evaluation during
+training, their interquartile means with a 95% bootstrap interval over seeds, wall-clock times, device and versions.
 """
 
 import argparse
@@ -41,23 +41,23 @@ from ddpg_jax.runs.stored_run import read_run
 
 sys.path.insert(0, str(Path(__file__).parent))
 from figures import filled
-from tasks import APART, EVEN, METHODS, PAIRS, PEERS, RECIPES, SUITES, TASKS, Peer
+from tasks import APART, EVEN, METHODS, PAIRS, PEERS, PRESET_RUNS, SUITES, TASKS, Peer
 
 HERE = Path(__file__).parent
 RESULTS = HERE / "results" / "learning"
-UNFINISHED = HERE / "results" / "unfinished"  # run folders that a later call goes on with
+UNFINISHED = HERE / "results" / "unfinished"  # run folders that a later call resumes
 EPISODES, STARTS = 128, 12345
-AGAIN_LATER = 75  # the exit code of a run that was asked to stop
+STOPPED = 75  # the exit code of a run that was stopped on request
 
 
 def summary(values: Any, worst: float) -> dict[str, Any]:
-    """The interquartile mean over seeds with its interval; a seed that diverged counts with the worst return."""
+    """Returns the interquartile mean over seeds with its interval; seeds that diverged get the worst return."""
     numbers = np.array(values, float)
     return interval(np.where(np.isfinite(numbers), numbers, worst))._asdict() | {"seeds": len(numbers)}
 
 
 def summaries(rows: list[dict[str, Any]], curve: Any) -> dict[str, Any]:
-    """Of the final policies, and of the best evaluation of each seed on the way."""
+    """Summarizes the final policies, and the best evaluation of each seed during training."""
     returns = filled(curve)  # [T, S]
     worst = float(returns.min())
     best = returns.max(axis=0)
@@ -65,25 +65,25 @@ def summaries(rows: list[dict[str, Any]], curve: Any) -> dict[str, Any]:
 
 
 def option(task: str, flag: str, default: str = "") -> str:
-    """What a task's flags say of one of them."""
+    """Returns the value of one flag of a task."""
     words = TASKS[task].split()
     return words[words.index(flag) + 1] if flag in words else default
 
 
 def flags_of(method: str, task: str) -> str:
-    """The command line of a pair."""
+    """Returns the flags of `ddpg-jax train` for a method on a task."""
     algorithm = method.split(":")[0]
     return " ".join(filter(None, [algorithm, TASKS[task], METHODS[method], PAIRS.get((method, task), "")]))
 
 
 def measure(flags: str, seeds: int, name: str) -> dict[str, Any] | None:
-    """Trains through the command line and evaluates on fresh episodes; None if it was asked to stop on the way."""
-    folder = UNFINISHED / f"{name}-{zlib.crc32(f'{flags} {seeds}'.encode()):08x}"  # other flags begin anew
+    """Trains through the command line and evaluates on new episodes; returns None if it was stopped on request."""
+    folder = UNFINISHED / f"{name}-{zlib.crc32(f'{flags} {seeds}'.encode()):08x}"  # other flags get another folder
     begun = bool(saved_steps(folder))
-    if not (begun and finished(folder)):  # one that is was cut off while it was evaluated
+    if not (begun and finished(folder)):  # a finished run was interrupted during its evaluation
         begin = f"train {flags} --seeds {seeds} --overwrite --no-tensorboard --out {folder}"
         code = ddpg_jax(["train", "--resume", str(folder)] if begun else shlex.split(begin))
-        if code == AGAIN_LATER:
+        if code == STOPPED:
             return None
         if code:
             raise SystemExit(f"{flags}: training failed")
@@ -104,13 +104,13 @@ def measure(flags: str, seeds: int, name: str) -> dict[str, Any] | None:
 
 
 def finished(folder: Path) -> bool:
-    """Whether the newest checkpoint of a run is its end."""
+    """Returns whether the newest checkpoint of a run is its last."""
     stored = read_run(folder)
     return saved_steps(folder)[-1] * stored.loop.num_envs >= stored.run.steps
 
 
 def measure_apart(flags: str, seeds: int, name: str) -> dict[str, Any] | None:
-    """The same, a run per seed; the file holds them together."""
+    """Trains and evaluates each seed in a run of its own; the result holds all seeds."""
     runs = []
     for seed in range(seeds):
         run = measure(f"{flags} --seed {seed}", 1, f"{name}-{seed}")
@@ -121,7 +121,7 @@ def measure_apart(flags: str, seeds: int, name: str) -> dict[str, Any] | None:
 
 
 def joined(runs: list[dict[str, Any]], command: str) -> dict[str, Any]:
-    """One result of several, a seed or more each."""
+    """Joins the results of several runs with different seeds."""
     rows = [row for run in runs for row in run["seeds"]]
     returns = np.concatenate([np.array(run["curve"]["eval_return"], float) for run in runs], axis=1)
     return runs[0] | {
@@ -134,7 +134,7 @@ def joined(runs: list[dict[str, Any]], command: str) -> dict[str, Any]:
 
 
 def measure_peer(peer: Peer, algorithm: str, task: str, seeds: int) -> dict[str, Any]:
-    """Trains another library with the same budget; one seed per core at a time where it cannot train several."""
+    """Trains another library with the same budget, one seed per core at a time where it cannot train several."""
     config = EVEN | {
         "algorithm": algorithm,
         "env": peer.env,
@@ -155,10 +155,10 @@ def measure_peer(peer: Peer, algorithm: str, task: str, seeds: int) -> dict[str,
 
 
 def run_peer(peer: Peer, config: dict[str, Any], cores: list[int]) -> dict[str, Any]:
-    """One process of another library, from its start to its final evaluation.
+    """Runs one process of another library, from its start to its final evaluation.
 
     Raises:
-      SystemExit: it ended with an error.
+      SystemExit: The process ended with an error.
     """
     python = HERE / "peers" / ".venv" / peer.name / "bin" / "python"
     script = HERE / "peers" / peer.name / "learn.py"
@@ -184,7 +184,7 @@ def run_peer(peer: Peer, config: dict[str, Any], cores: list[int]) -> dict[str, 
 
 
 def stop_after(minutes: float | None) -> None:
-    """Asks this process to stop, as a cluster does, which leaves a checkpoint."""
+    """Sends SIGTERM to this process after some minutes, as a cluster does, so that a checkpoint is saved."""
     if minutes is not None:
         timer = threading.Timer(60 * minutes, os.kill, (os.getpid(), signal.SIGTERM))
         timer.daemon = True
@@ -192,52 +192,54 @@ def stop_after(minutes: float | None) -> None:
 
 
 def pairs_of(suite: str, tasks: list[str] | None, methods: list[str] | None) -> Iterator[tuple[str, str]]:
-    """The pairs of a suite, or those among them that are asked for.
+    """Yields the (task, method) pairs of a suite that are requested.
 
-    A tuned one only where there is a tuned preset, an even one where another library has it, too.
+    Tuned methods are included where a tuned preset exists, "even" ones where another library has the algorithm, too.
     """
     for task in SUITES[suite].tasks:
         for method in SUITES[suite].methods:
-            asked = (tasks is None or task in tasks) and (methods is None or method in methods)
+            requested = (tasks is None or task in tasks) and (methods is None or method in methods)
             algorithm, _, variant = method.partition(":")
-            there = {"best": bool(tuned(algorithm, option(task, "--env"))), "even": bool(beside(task, algorithm))}
-            if asked and there.get(variant, True):
+            exists = {"best": bool(tuned(algorithm, option(task, "--env"))), "even": bool(peers_of(task, algorithm))}
+            if requested and exists.get(variant, True):
                 yield task, method
 
 
-def beside(task: str, algorithm: str) -> list[Peer]:
-    """The other libraries that have this algorithm on this task."""
+def peers_of(task: str, algorithm: str) -> list[Peer]:
+    """Returns the other libraries that have this algorithm on this task."""
     return [peer for peer in PEERS.get(task, ()) if algorithm in peer.algorithms]
 
 
 def work_of(chosen: argparse.Namespace) -> Iterator[tuple[str, Any]]:
-    """Names of results, and what makes each."""
-    if chosen.recipes:
-        for name in chosen.recipes:
+    """Yields names of results and the functions that measure them."""
+    if chosen.presets:
+        for name in chosen.presets:
             way = measure_apart if name in APART else measure
-            yield f"recipe-{name}", lambda name, recipe=name, way=way: way(RECIPES[recipe], chosen.seeds or 3, name)
+            yield f"preset-{name}", lambda name, preset=name, way=way: way(PRESET_RUNS[preset], chosen.seeds or 3, name)
         return
     seeds = chosen.seeds or SUITES[chosen.suite].seeds
     for task, method in pairs_of(chosen.suite, chosen.tasks, chosen.methods):
         flags = flags_of(method, task)
         yield f"{task}--{method.replace(':', '-')}", lambda name, flags=flags: measure(flags, seeds, name)
         algorithm = method.split(":")[0]
-        for peer in beside(task, algorithm):
+        for peer in peers_of(task, algorithm):
             make = lambda _, peer=peer, algorithm=algorithm, task=task: measure_peer(peer, algorithm, task, seeds)  # noqa: E731
             yield f"{task}--{peer.name}-{algorithm}", make
 
 
 def main(args: list[str] | None = None) -> None:
-    """Runs what the command line names."""
+    """Measures what the command line names."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--suite", choices=SUITES, default="cpu")
-    parser.add_argument("--tasks", nargs="+", choices=TASKS, metavar="TASK")
-    parser.add_argument("--methods", nargs="+", choices=METHODS, metavar="METHOD")
-    parser.add_argument("--recipes", nargs="+", choices=RECIPES, default=[], metavar="RECIPE")
-    parser.add_argument("--seeds", type=int, help="by default what the suite says")
-    parser.add_argument("--again", action="store_true", help="also what has a file")
-    parser.add_argument("--minutes", type=float, help="stop then; the same command goes on")
-    parser.add_argument("--out", type=Path, default=RESULTS, help="where the files go")
+    parser.add_argument("--suite", choices=SUITES, default="cpu", help="tasks and methods, as in tasks.py")
+    parser.add_argument("--tasks", nargs="+", choices=TASKS, metavar="TASK", help="only these tasks")
+    parser.add_argument("--methods", nargs="+", choices=METHODS, metavar="METHOD", help="only these methods")
+    parser.add_argument(
+        "--presets", nargs="+", choices=PRESET_RUNS, default=[], metavar="PRESET", help="instead of a suite"
+    )
+    parser.add_argument("--seeds", type=int, help="number of seeds; by default that of the suite")
+    parser.add_argument("--again", action="store_true", help="repeat what has a file")
+    parser.add_argument("--minutes", type=float, help="stop after so many minutes; the same command resumes")
+    parser.add_argument("--out", type=Path, default=RESULTS, help="folder of the results")
     chosen = parser.parse_args(args)
     stop_after(chosen.minutes)
     chosen.out.mkdir(parents=True, exist_ok=True)
@@ -248,7 +250,7 @@ def main(args: list[str] | None = None) -> None:
         began = time.perf_counter()
         result = make(name)
         if result is None:
-            raise SystemExit(AGAIN_LATER)
+            raise SystemExit(STOPPED)
         path.write_text(json.dumps(result, indent=1) + "\n", encoding="utf-8")
         print(name, result["final"], f"{time.perf_counter() - began:.0f} s", file=sys.stderr, flush=True)
 

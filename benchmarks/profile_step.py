@@ -1,9 +1,9 @@
-"""Where the time of a training step goes: a profile of every kernel of W1 and W2 on one core.
+"""Profiles every kernel of a training step, for two workloads W1 and W2 on one core.
 
     taskset -c 0 python benchmarks/profile_step.py        # writes benchmarks/results/profile.json
 
-XLA's own trace of a compiled chunk (`jax.profiler`), its kernels in groups by name. What is neither in a product nor
-in a gather is element-wise work, which runs at the speed of memory.
+The kernels of XLA's own trace of a compiled chunk (`jax.profiler`) are grouped by name. What is neither a matrix
+product nor a gather is element-wise work, which is bound by memory bandwidth.
 """
 
 import json
@@ -33,34 +33,35 @@ WORKLOADS = {
         60,
     ),
 }
-# the first group whose word a kernel's name holds; XLA on a CPU calls products `dot`, or `ynn` with bias and activation
+# A kernel belongs to the first group of which its name contains a word. XLA on a CPU calls products `dot`, or `ynn`
+# with bias and activation.
 GROUPS = {
-    "products, with bias and activation": ("dot", "ynn"),
-    "optimizer and averaging": ("multiply_add",),
+    "matrix products, with bias and activation": ("dot", "ynn"),
+    "optimizer and target averaging": ("multiply_add",),
     "copies": ("copy",),
     "replay: writing and gathering": ("gather", "dynamic-update-slice"),
     "element-wise work, sums and random numbers": ("fusion", "reduce", "wrapped", "broadcast", "rng", "iota", "sort"),
 }
-OUTER = ("while", "call", "cond", "Thunk", "end:", "Execut")  # what contains kernels, or is none
+OUTER = ("while", "call", "cond", "Thunk", "end:", "Execut")  # events that contain kernels, or are none
 
 
 def group_of(kernel: str) -> str:
-    """The group of a kernel, by its name."""
+    """Returns the group of a kernel, by its name."""
     return next((group for group, words in GROUPS.items() if any(word in kernel for word in words)), "other")
 
 
 def profile(loop: LoopConfig, steps: int) -> dict[str, Any]:
-    """Microseconds per step and the share of each group of kernels."""
+    """Returns the microseconds per step and the fraction of each group of kernels."""
     config = DDPGConfig()
     phases = make_programs(make_env("Pendulum-v1"), "ddpg", loop, 1, Layout("sequential"))
     state = phases.start(seed_keys(RunConfig()), config)
-    clock = -(-loop.warmup_steps // loop.num_envs)
-    state, _ = phases.chunk(state, clock, 20, config)
+    warmup = -(-loop.warmup_steps // loop.num_envs)
+    state, _ = phases.chunk(state, warmup, 20, config)
     jax.block_until_ready(state)
     folder = tempfile.mkdtemp()
     with jax.profiler.trace(folder):
         began = time.perf_counter()
-        state, _ = phases.chunk(state, clock + 20, steps, config)
+        state, _ = phases.chunk(state, warmup + 20, steps, config)
         jax.block_until_ready(state)
         seconds = time.perf_counter() - began
     (file,) = Path(folder).rglob("*.xplane.pb")
@@ -77,7 +78,7 @@ def profile(loop: LoopConfig, steps: int) -> dict[str, Any]:
 
 
 def main() -> None:
-    """Profiles and writes."""
+    """Profiles both workloads and writes the results."""
     result: dict[str, Any] = {name: profile(*workload) for name, workload in WORKLOADS.items()}
     print(json.dumps(result, indent=1))
     result["device"] = f"{platform.machine()}, one of {os.cpu_count()} virtual cores, no accelerator"

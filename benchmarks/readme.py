@@ -1,12 +1,13 @@
-"""Writes the tables and the picture of README.md and of benchmarks/README.md, from the code's own settings and from
+"""Writes the tables and the figure of README.md and benchmarks/README.md, from the settings in the code and from
 benchmarks/results/.
 
-python benchmarks/readme.py          # rewrites what stands between the markers
-python benchmarks/readme.py --check  # exit code 1 if one of them is out of date
+python benchmarks/readme.py          # rewrites the text between the markers
+python benchmarks/readme.py --check  # exits with 1 if a table is out of date, or a link or an import leads nowhere
 """
 
 import argparse
 import dataclasses
+import importlib
 import json
 import math
 import re
@@ -27,7 +28,7 @@ from ddpg_jax.runs.statistics import stratified, superiority
 
 sys.path.insert(0, str(Path(__file__).parent))
 import figures
-from tasks import CPU_TASKS, EVEN_TASKS, FAMILY, FAMILY_TASKS, LEAGUE, PEERS, RECIPES, TASKS
+from tasks import CPU_TASKS, EVEN_TASKS, LEAGUE, OLDER, OLDER_TASKS, PEERS, PRESET_RUNS, TASKS
 from throughput import CASES
 
 ROOT = Path(__file__).parent.parent
@@ -35,20 +36,20 @@ RESULTS = ROOT / "benchmarks" / "results"
 
 
 def table(head: list[str], rows: list[list[str]]) -> str:
-    """A Markdown table."""
+    """Returns a Markdown table."""
     lines = [head, ["---"] * len(head), *rows]
     return "\n".join("| " + " | ".join(cells) + " |" for cells in lines)
 
 
 def settings() -> str:
-    """Every setting with its default and explanation."""
+    """Returns tables of all settings with their defaults and descriptions."""
     parts = []
     users: dict[type, list[str]] = {}
     for name, algorithm in OWN.items():
         users.setdefault(algorithm.config, []).append(f"`{name}`")
     shared = {
         "All algorithms": LearningConfig,
-        "Targets: `ddpg`, `d4pg`, `td3`, `sac`": TargetConfig,
+        "Target networks: `ddpg`, `d4pg`, `td3`, `sac`": TargetConfig,
         "Networks": NetworkConfig,
         "Exploration, all but `sac`": NoiseConfig,
     }
@@ -57,15 +58,16 @@ def settings() -> str:
         rows = []
         for field in own_fields(config):
             default = "" if field.default is None else shown(field.default)
-            kind = "number" if get_type_hints(config)[field.name] in (float, float | None) else "static"
+            traced = config is not RunConfig and get_type_hints(config)[field.name] in (float, float | None)
+            kind = "traced" if traced else "static"
             rows.append([f"`--{field.name.replace('_', '-')}`", default, kind, field.metadata["help"]])
         if rows:
-            parts.append(table([title, "default", "", "meaning"], rows))
+            parts.append(table([title, "default", "kind", "meaning"], rows))
     return "\n\n".join(parts)
 
 
 def own_fields(config: type) -> list[dataclasses.Field]:
-    """The settings that a class adds to its groups, or whose default it changes."""
+    """Returns the settings that a class adds to its base classes, or whose default it changes."""
     inherited = {
         field.name: field for base in config.__bases__ if base is not object for field in dataclasses.fields(base)
     }
@@ -74,12 +76,12 @@ def own_fields(config: type) -> list[dataclasses.Field]:
 
 
 def shown(value: Any) -> str:
-    """A default as one types it on the command line."""
+    """Returns a default as it is typed on the command line."""
     return f"`{' '.join(map(str, value)) if isinstance(value, tuple) else value}`"
 
 
 def results() -> str:
-    """The league: a row per task and a column per algorithm, by default and with tuned settings."""
+    """Returns the table of results: a row per task, a column per algorithm, with default and with tuned settings."""
     rows, missing = [], []
     for task in CPU_TASKS:
         both = [(learned(task, method), learned(task, f"{method}-best")) for method in LEAGUE]
@@ -89,17 +91,17 @@ def results() -> str:
         else:
             missing.append(place(task)[0])
     shown = table(["environment", "steps per seed", *(f"`{method}`" for method in LEAGUE)], rows)
-    return shown + (f"\n\nIn the suite, and not run yet: {', '.join(missing)}." if missing else "")
+    return shown + (f"\n\nNot run yet: {', '.join(missing)}." if missing else "")
 
 
-def family() -> str:
-    """The same of the older methods."""
-    rows = [[*place(task), *(cell(learned(task, method)) for method in FAMILY)] for task in FAMILY_TASKS]
-    return table(["environment", "steps per seed", *(f"`{method}`" for method in FAMILY)], rows)
+def older() -> str:
+    """Returns the table of results of the older algorithms."""
+    rows = [[*place(task), *(cell(learned(task, method)) for method in OLDER)] for task in OLDER_TASKS]
+    return table(["environment", "steps per seed", *(f"`{method}`" for method in OLDER)], rows)
 
 
-def beside() -> str:
-    """A row per task and algorithm: ours, another library's, and how probable it is that a run of ours ends higher."""
+def comparison() -> str:
+    """Returns a row per task, algorithm and other library: both results, and the probability that ours ends higher."""
     rows = []
     for task in EVEN_TASKS:
         for algorithm in LEAGUE:
@@ -112,7 +114,15 @@ def beside() -> str:
                     better = f"{superiority(a, b):.0%} ({low:.0%} to {high:.0%})"
                     name = f"{NAMES[peer.name]}, `{peer.env}`"
                     rows.append([*place(task), f"`{algorithm}`", cell(ours), name, cell(theirs), better])
-    head = ["environment", "steps per seed", "algorithm", "ddpg_jax", "beside it", "there", "P(ours ends higher)"]
+    head = [
+        "environment",
+        "steps per seed",
+        "algorithm",
+        "ddpg_jax",
+        "other library",
+        "its result",
+        "P(ddpg_jax higher)",
+    ]
     return table(head, rows)
 
 
@@ -120,13 +130,13 @@ NAMES = {"rejax": "rejax", "sbx": "SBX", "brax": "Brax"}
 
 
 def ends(result: dict[str, Any]) -> list[float]:
-    """The return of every seed's final policy; one that diverged is below all."""
+    """Returns the return of every seed's final policy; a seed that diverged counts as minus infinity."""
     means = (row["mean"] for row in result["seeds"])
     return [-math.inf if mean is None or not math.isfinite(mean) else mean for mean in means]
 
 
 def tuned() -> str:
-    """What the searches found."""
+    """Returns a table of the tuned settings."""
     rows = []
     for algorithm, tasks in tuned_settings().items():
         for env, changes in tasks.items():
@@ -136,13 +146,13 @@ def tuned() -> str:
 
 
 def learned(task: str, method: str) -> dict[str, Any] | None:
-    """The result of a pair, if it was run."""
+    """Returns the result of a method on a task, or None if it was not run."""
     path = RESULTS / "learning" / f"{task}--{method}.json"
     return json.loads(path.read_text(encoding="utf-8")) if path.exists() else None
 
 
 def place(task: str) -> list[str]:
-    """Where it was learned, and for how long."""
+    """Returns the environment of a task and its number of steps."""
     found = re.search(r"--env (\S+).* --steps (\d+)", TASKS[task])
     assert found
     backend = re.search(r"--backend (\S+)", TASKS[task])
@@ -150,7 +160,7 @@ def place(task: str) -> list[str]:
 
 
 def cell(result: dict[str, Any] | None) -> str:
-    """What one method reached on one task."""
+    """Returns the final and the best return of one method on one task."""
     if result is None:
         return "not run"
     final, digits = result["final"], 0 if abs(result["final"]["iqm"]) >= 1000 else 1
@@ -160,22 +170,22 @@ def cell(result: dict[str, Any] | None) -> str:
     )
 
 
-def recipes() -> str:
-    """A row per recipe that was run."""
+def preset_results() -> str:
+    """Returns the table of results of the presets."""
     rows = []
-    for name in RECIPES:
-        path = RESULTS / "learning" / f"recipe-{name}.json"
+    for name in PRESET_RUNS:
+        path = RESULTS / "learning" / f"preset-{name}.json"
         if path.exists():
             result = json.loads(path.read_text(encoding="utf-8"))
             first = scipy.stats.trim_mean(result["curve"]["eval_return"][0], 0.25)
             row = [name, f"{result['curve']['steps'][-1]:,}", str(result["final"]["seeds"]), f"{first:,.1f}"]
             rows.append([*row, cell(result), f"{result['seconds'] / 60:,.0f} min", f"`{result['command']}`"])
-    head = ["recipe", "steps per seed", "seeds", "untrained", "final", "all seeds took", "command"]
+    head = ["preset", "steps per seed", "seeds", "untrained", "final", "time for all seeds", "command"]
     return table(head, rows)
 
 
 def bandit() -> str:
-    """Final costs of the continuous bandit, a row per number of dimensions."""
+    """Returns the final costs of the continuous bandit, a row per number of dimensions."""
     curves = json.loads((RESULTS / "bandit.json").read_text(encoding="utf-8"))["curves"]
     names = list(dict.fromkeys(row["algorithm"] for row in curves))
     rows = []
@@ -186,36 +196,36 @@ def bandit() -> str:
 
 
 def sizes() -> str:
-    """The files that hold an algorithm each."""
+    """Returns the files of the algorithms with their lengths."""
     folder = ROOT / "ddpg_jax" / "algorithms"
     rows = []
     for path in sorted(folder.glob("[a-z]*.py")):
         names = [f"`{name}`" for name, entry in OWN.items() if entry.make.__module__.endswith("." + path.stem)]
         lines = path.read_text(encoding="utf-8").splitlines()
         rows.append([f"[{path.name}](ddpg_jax/algorithms/{path.name})", ", ".join(names), str(len(lines))])
-    return table(["file", "algorithms", "lines, with settings and docstrings"], rows)
+    return table(["file", "algorithms", "lines, including settings and docstrings"], rows)
 
 
 def presets() -> str:
-    """The recipes and what they set."""
+    """Returns the presets and what they set."""
     rows = []
-    for name, recipe in PRESETS.items():
+    for name, preset in PRESETS.items():
         flags = [
-            flag(key.replace("_", "-"), value) for key, value in (recipe.run | recipe.loop | recipe.config).items()
+            flag(key.replace("_", "-"), value) for key, value in (preset.run | preset.loop | preset.config).items()
         ]
-        rows.append([f"`{name}`", f"`{recipe.algorithm}`", recipe.about, f"`{' '.join(flags)}`"])
-    return table(["preset", "for", "what it is", "sets"], rows)
+        rows.append([f"`{name}`", f"`{preset.algorithm}`", preset.about, f"`{' '.join(flags)}`"])
+    return table(["preset", "algorithm", "description", "sets"], rows)
 
 
 def flag(name: str, value: Any) -> str:
-    """A setting as one types it on the command line."""
+    """Returns a setting as it is typed on the command line."""
     if isinstance(value, bool):
         return f"--{name}" if value else f"--no-{name}"
     return f"--{name} {shown(value).strip('`')}"
 
 
 def loop() -> str:
-    """What the replay's size and the restarts cost."""
+    """Returns the cost of the size of the replay and of resets."""
     measured = json.loads((RESULTS / "loop.json").read_text(encoding="utf-8"))
     sizes = sorted({row["capacity"] for row in measured["replay"]})
     rows = []
@@ -229,69 +239,67 @@ def loop() -> str:
             row["num_envs"],
             f"`{row['reset_mode']}`",
             f"{row['us_per_step']:,.0f} µs",
-            usable_devices(row),
+            f"{row['share_of_endless']:.0%}",
         ]
         for row in measured["resets"]
     ]
-    head = ["environment", "N", "`--reset-mode`", "vector step", "speed against never restarting"]
+    head = ["environment", "N", "`--reset-mode`", "vector step", "speed relative to no resets"]
     return f"{replay}\n\n{table(head, [[str(cell) for cell in row] for row in rows])}\n\nDevice: {measured['device']}."
 
 
-def usable_devices(row: dict[str, Any]) -> str:
-    """The share of the speed without restarts."""
-    return f"{row['share_of_endless']:.0%}"
-
-
 def throughput() -> str:
-    """A row per case and number of cores of benchmarks/results/throughput/."""
+    """Returns a row per case and number of cores of benchmarks/results/throughput/."""
     rows = []
     for path in [RESULTS / "throughput" / f"{name}--{cores}.json" for name in CASES for cores in (1, 2)]:
         if path.exists():
             result = json.loads(path.read_text(encoding="utf-8"))
             ours, *others, limit = result["members"].items()
             rate = ours[1]["median"]
-            # One agent over two cores overlaps products that the limit runs in turn: no limit then.
+            # One agent on two cores overlaps products that the limit runs sequentially, so that it is no limit.
             bound = result["cores"] == 1 or "seeds" in result["config"]
             of_limit = f"{rate / limit[1]['median']:.0%}" if bound else ""
             peers = "; ".join(ratio(name, member, rate) for name, member in others)
             rows.append([result["case"], str(result["cores"]), f"**{per_second(rate)}**", of_limit, peers])
-    return table(["case", "cores", "ddpg_jax, updates/s", "of the limit", "beside it in the same run"], rows)
+    return table(
+        ["case", "cores", "ddpg_jax, updates/s", "of the limit", "others in the same run (**speedup of ddpg_jax**)"],
+        rows,
+    )
 
 
 def ratio(name: str, member: dict[str, Any], rate: float) -> str:
-    """A member's rate, and how many times as fast ours is."""
+    """Returns a member's rate, and how many times as fast ours is."""
     if "median" not in member:
         return f"{name}: {member.get('error', 'no figure')}"
     return f"{name} {per_second(member['median'])} (**{rate / member['median']:.2f}x**)"
 
 
 def physics() -> str:
-    """A vector step of ant's physics alone, by compiler."""
+    """Returns the time of a vector step of ant's physics alone, per version of jax and flags."""
     rows = json.loads((RESULTS / "physics.json").read_text(encoding="utf-8"))
     cells = [
         [row["jax"], row["brax"], f"`{row['flags']}`" if row["flags"] else "", f"{row['spring_ms']:.0f} ms"]
         for row in rows
     ]
-    return table(["jax", "brax", "flags", f"step of {rows[0]['num_envs']:,} ants alone (`spring`), one core"], cells)
+    return table(["jax", "brax", "flags", f"step of {rows[0]['num_envs']:,} ants (`spring`), one core"], cells)
 
 
 def profile() -> str:
-    """Where the kernels' time of a training step goes."""
+    """Returns the fraction of a training step's time per group of kernels."""
     measured = json.loads((RESULTS / "profile.json").read_text(encoding="utf-8"))
     works = {name: work for name, work in measured.items() if isinstance(work, dict) and "shares" in work}
     groups = list(dict.fromkeys(group for work in works.values() for group in work["shares"]))
-    rows = [["kernels a step", *(str(work["kernels_per_step"]) for work in works.values())]]
+    rows = [["kernels per step", *(str(work["kernels_per_step"]) for work in works.values())]]
     rows += [[group, *(f"{work['shares'].get(group, 0):.1%}" for work in works.values())] for group in groups]
-    return table(["share of the kernels' time", *works], rows)
+    return table(["fraction of the kernels' time", *works], rows)
 
 
 def per_second(rate: float) -> str:
-    """A rate with as many digits as it is worth."""
+    """Returns a rate, with a decimal if it is small."""
     return f"{rate:,.1f}" if rate < 20 else f"{rate:,.0f}"
 
 
 def starts() -> str:
-    """Seconds from a process's start to its first update, a column per number of cores."""
+    """Returns the seconds from the start of a process to its first update, a column per number of cores."""
     files = {cores: RESULTS / "throughput" / f"starts--{cores}.json" for cores in (1, 2)}
     found = {cores: json.loads(path.read_text(encoding="utf-8")) for cores, path in files.items() if path.exists()}
     names = list(dict.fromkeys(name for result in found.values() for name in result["median"]))
@@ -300,18 +308,18 @@ def starts() -> str:
 
 
 def solve() -> str:
-    """Seconds from the command line to a solved task: our first seed compiles, the others find its programs."""
+    """Returns the seconds from the command line to a solved task; our first seed compiles, the others use its cache."""
     rows = []
     for name, result in json.loads((RESULTS / "solve.json").read_text(encoding="utf-8"))["contenders"].items():
         first, *later = [row["seconds"] for row in result["seeds"]]
         times = ", ".join("not solved" if seconds is None else f"{seconds:.1f} s" for seconds in later)
         start = "not solved" if first is None else f"{first:.1f} s"
         rows.append([f"`{result['task']}`", f"{result['goal']:,.0f}", name, start, times])
-    return table(["task", "goal", "", "first run", "later runs, other seeds"], rows)
+    return table(["task", "goal", "library and algorithm", "first run", "later runs, other seeds"], rows)
 
 
 def mappings() -> str:
-    """Updates per second over seeds by mapping, the one that `auto` takes in bold; over devices."""
+    """Returns updates per second over seeds by mapping, with the choice of `auto` in bold, and over devices."""
     result = json.loads((RESULTS / "scaling-cpu.json").read_text(encoding="utf-8"))
     rates: dict[int, dict[tuple[str, str], str]] = {}
     for row in result["seeds"]:
@@ -329,34 +337,34 @@ def mappings() -> str:
         shared.setdefault(row["workload"], []).append(f"{row['updates_per_s']:,.0f}")
     counts = sorted({row["devices"] for row in result["devices"]})
     by_devices = table(
-        ["on devices of the host", *map(str, counts)], [[name, *cells] for name, cells in shared.items()]
+        ["number of host devices", *map(str, counts)], [[name, *cells] for name, cells in shared.items()]
     )
     return f"{by_seeds}\n\n{by_devices}"
 
 
 def sweep() -> str:
-    """One program against one command for each of its settings."""
+    """Returns the time of a sweep against that of one command per setting."""
     result = json.loads((RESULTS / "sweep.json").read_text(encoding="utf-8"))
     return (
-        f"On {result['device']}, 2 cores: {result['agents']} agents in {result['first_s']:.0f} s, in "
-        f"{result['again_s']:.0f} s with the program in the cache; one `train` command for each setting takes "
-        f"{result['one_command_each_s']:.0f} s in all, compiled programs at hand (`python benchmarks/sweep.py`)."
+        f"On {result['device']}, 2 cores: {result['agents']} agents take {result['first_s']:.0f} s, and "
+        f"{result['again_s']:.0f} s with the compiled program in the cache; one `train` command per setting takes "
+        f"{result['one_command_each_s']:.0f} s in total, with cached programs (`python benchmarks/sweep.py`)."
     )
 
 
 def overhead() -> str:
-    """What watching costs: the middle over rounds, and the spread of what it is compared with."""
+    """Returns the cost of logging: its median over rounds, and how much rounds without it differ."""
     result = json.loads((RESULTS / "overhead.json").read_text(encoding="utf-8"))
     bare = result["seconds"]["bare"]
     return (
-        f"Watching changes the time of a run by {result['overhead']:+.1%}; without, rounds differ by up to "
+        f"Logging changes the time of a run by {result['overhead']:+.1%}; without it, rounds differ by up to "
         f"{max(bare) / min(bare) - 1:.1%} ({result['chunks']} chunks of {result['steps'] // result['chunks']:,} steps "
-        f"of 64-64, one core; `{result['command']}`)."
+        f"with 64-64 networks, one core; `{result['command']}`)."
     )
 
 
 def memory() -> str:
-    """Peak memory over the plan's arithmetic."""
+    """Returns measured peak memory against the planned one."""
     rows = []
     for row in json.loads((RESULTS / "memory.json").read_text(encoding="utf-8"))["rows"]:
         what = ", ".join(
@@ -364,11 +372,11 @@ def memory() -> str:
         )
         rows.append([what, *(f"{row[key] / 2**20:,.0f} MiB" for key in ("planned_bytes", "peak_bytes"))])
         rows[-1].append(f"{row['ratio']:.2f}")
-    return table(["", "by arithmetic", "measured", "ratio"], rows)
+    return table(["run", "planned", "measured", "ratio"], rows)
 
 
 def faults() -> str:
-    """What a run was put through, and what came of it."""
+    """Returns the faults that were injected into a run, and their outcome."""
     result = json.loads((RESULTS / "faults.json").read_text(encoding="utf-8"))
     soak = json.loads((RESULTS / "soak.json").read_text(encoding="utf-8"))
     kills, files, disk = (result[name] for name in ("kills", "damaged files", "full disk"))
@@ -378,34 +386,34 @@ def faults() -> str:
     rows = [
         [
             f"killed {kills['kills']} times at random, {kills['while saving']} of them while saving",
-            f"at most {at_most} of the chunks between two checkpoints lost each time; against a run left in peace "
-            f"{kills['lines wrong']} lines and {kills['parts of the state wrong']} arrays' sums differ",
+            f"at most {at_most} chunk lost each time; {kills['lines wrong']} lines of metrics and "
+            f"{kills['parts of the state wrong']} checksums of arrays differ from an uninterrupted run",
         ],
         [
-            f"each of {files['files']} files of a checkpoint with a flipped bit, cut in half, empty, missing",
-            f"found {files['found']} times, without effect on any bit read {files['harmless']} times, unnoticed "
-            f"{files['wrong']} times",
+            f"each of {files['files']} files of a checkpoint with a flipped bit, truncated to half, emptied, deleted",
+            f"detected {files['found']} times, without effect on the restored state {files['harmless']} times, "
+            f"undetected {files['wrong']} times",
         ],
         [
             f"a full disk ({disk['how']})",
             f"exit code {disk['exit code']} and one sentence; "
-            f"it {'goes' if disk.get('goes on elsewhere') is True else 'does not go'} on elsewhere",
+            f"the run {'resumes' if disk.get('goes on elsewhere') is True else 'does not resume'} on another disk",
         ],
         [
-            f"{soak['minutes']:.0f} minutes with logging, evaluation and a checkpoint a minute",
+            f"{soak['minutes']:.0f} minutes with logging, evaluation and a checkpoint every minute",
             f"memory in use {early['MiB in use']:,.0f} MiB after a tenth, {late['MiB in use']:,.0f} MiB at the end "
-            f"(with what the C library keeps for later {early['MiB']:,.0f} and {late['MiB']:,.0f}); open files "
+            f"({early['MiB']:,.0f} and {late['MiB']:,.0f} with what the allocator retains); open files "
             f"{early['files']} and {late['files']}; compilations {early['compiled']} and {late['compiled']}; "
             f"checkpoints took {soak['waited for them']} of the time{note}",
         ],
     ]
-    return table(["what happened to it", "what came of it"], rows) + (
+    return table(["fault", "outcome"], rows) + (
         f"\n\n`{result['command']}` and `{soak['command']}`, on {result['device']}."
     )
 
 
 def picture() -> None:
-    """The learning curves."""
+    """Draws the learning curves."""
     methods = [method for name in LEAGUE for method in (name, f"{name}-best")]
     curves = {
         place(task)[0].replace("`", ""): {
@@ -422,9 +430,9 @@ DOCUMENTS = {
         presets,
         tuned,
         results,
-        family,
-        beside,
-        recipes,
+        older,
+        comparison,
+        preset_results,
         bandit,
         sizes,
         throughput,
@@ -434,11 +442,34 @@ DOCUMENTS = {
     ),
     "benchmarks/README.md": (profile, physics, starts, solve, memory, mappings, loop),
 }
+OTHERS = ("CONTRIBUTING.md", "CHANGELOG.md", "benchmarks/thousand_gpus.md", "benchmarks/peers/README.md")
+
+
+def read(document: str) -> str:
+    """Returns the text of a document."""
+    return (ROOT / document).read_text(encoding="utf-8")
+
+
+def dead_ends(document: str) -> list[str]:
+    """Returns the links, imports of ddpg_jax and "`name` in [file]" of a document that lead nowhere."""
+    text, folder, found = read(document), (ROOT / document).parent, []
+    prose = re.sub(r"```.*?```", "", text, flags=re.DOTALL)
+    slugs = {re.sub(r"[^\w -]", "", title).lower().replace(" ", "-") for title in re.findall(r"(?m)^#+ (.+)$", prose)}
+    links = re.findall(r"\]\(([^)\s:]+)\)", prose)
+    broken = [link for link in links if not (link[1:] in slugs if link[0] == "#" else (folder / link).exists())]
+    found += [f"{document} links to {link}" for link in broken]
+    for name, link in re.findall(r"`(\w+)` in \[[^]]*\]\(([^)]+)\)", prose):
+        defined = (folder / link).exists() and f"def {name}(" in (folder / link).read_text(encoding="utf-8")
+        found += [] if defined else [f"{document} looks for {name} in {link}"]
+    for module, names in re.findall(r"(?m)^from (ddpg_jax[\w.]*) import (\([^)]*\)|.+)$", text):
+        missing = [name for name in re.findall(r"\w+", names) if not hasattr(importlib.import_module(module), name)]
+        found += [f"{document} imports {name} from {module}" for name in missing]
+    return found
 
 
 def written(document: str) -> str:
-    """A document with its tables made anew."""
-    text = (ROOT / document).read_text(encoding="utf-8")
+    """Returns the text of a document with its tables regenerated."""
+    text = read(document)
     for make in DOCUMENTS[document]:
         pattern = rf"(<!-- {make.__name__} -->\n)((?!<!--).)*(<!-- end -->)"
         text, count = re.subn(
@@ -452,9 +483,11 @@ def written(document: str) -> str:
 def main() -> None:
     """Rewrites the documents, or checks them."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--check", action="store_true")
+    parser.add_argument("--check", action="store_true", help="write nothing; report what is out of date")
     if parser.parse_args().check:
-        sys.exit(any((ROOT / name).read_text(encoding="utf-8") != written(name) for name in DOCUMENTS))
+        faults = [f"{name} is out of date" for name in DOCUMENTS if read(name) != written(name)]
+        faults += [fault for name in (*DOCUMENTS, *OTHERS) for fault in dead_ends(name)]
+        sys.exit("\n".join(faults) or 0)
     for name in DOCUMENTS:
         (ROOT / name).write_text(written(name), encoding="utf-8")
     picture()

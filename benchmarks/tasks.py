@@ -1,14 +1,14 @@
-"""What learning.py trains: tasks, methods, what a pair of them needs, other libraries, and suites of pairs."""
+"""The tables of learning.py: tasks, methods, extra flags for pairs of them, other libraries, and suites."""
 
 from typing import NamedTuple
 
 SMALL = "--hidden 64 64 --batch-size 64"
 BRAX = "--evaluations 10 --eval-episodes 16"  # episodes of 1000 steps: evaluation would take most of the time
 FEW = "--evaluations 5 --eval-episodes 8"
-EIGHT = "--num-envs 8 --updates-per-step 8"  # an update per transition, as with one environment
+EIGHT = "--num-envs 8 --updates-per-step 8"  # one update per transition, as with one environment
 MANY = "--num-envs 128 --updates-per-step 64 --batch-size 512 --evaluations 20 --eval-episodes 64"
 
-CPU_TASKS = {  # what every method is given alike
+CPU_TASKS = {  # the same flags for every method
     "pendulum": f"--env Pendulum-v1 --steps 30000 {SMALL}",
     "reacher-misc": f"--env Reacher-misc --steps 50000 {SMALL}",
     "mountain-car": f"--env MountainCarContinuous-v0 --steps 100000 {SMALL}",
@@ -43,10 +43,10 @@ SMOKE_TASKS = {
     "smoke-pendulum": f"--env Pendulum-v1 --steps 6000 --evaluations 4 {SMALL}",
     "smoke-inverted-pendulum": f"--env brax/inverted_pendulum --steps 3000 --evaluations 2 --eval-episodes 4 {SMALL}",
 }
-EVEN_TASKS = {  # beside other libraries: the same budget, network and step sizes
+EVEN_TASKS = {  # for comparison with other libraries: the same budget, network and learning rates
     "even-pendulum": f"--env Pendulum-v1 --steps 20000 {SMALL} --replay-capacity 100000",
     "even-reacher-misc": f"--env Reacher-misc --steps 30000 {SMALL} --replay-capacity 100000",
-    # Brax restarts an environment where it began, so that one environment would be one start
+    # Brax resets an environment to its first state, so one environment would have one initial state
     "even-double-pendulum": f"--env brax/inverted_double_pendulum --backend spring --steps 50000 {BRAX} {SMALL} "
     f"{EIGHT} --replay-capacity 100000",
     "even-reacher": f"--env brax/reacher --backend spring --steps 50000 {BRAX} {SMALL} {EIGHT} "
@@ -56,10 +56,10 @@ EVEN_TASKS = {  # beside other libraries: the same budget, network and step size
 }
 TASKS = CPU_TASKS | GPU_TASKS | SMOKE_TASKS | EVEN_TASKS
 
-FAMILY_TASKS = ("pendulum", "reacher-misc", "mountain-car", "inverted-pendulum", "inverted-double-pendulum", "lqr")
+OLDER_TASKS = ("pendulum", "reacher-misc", "mountain-car", "inverted-pendulum", "inverted-double-pendulum", "lqr")
 LEAGUE = ("ddpg", "td3", "sac")
-FAMILY = ("dpg-off-policy", "dpg-on-policy", "copdac-q", "copdac-gq")
-METHODS = {  # what a method is given on every task; after a colon, a variant of it
+OLDER = ("dpg-off-policy", "dpg-on-policy", "copdac-q", "copdac-gq")
+METHODS = {  # flags of a method on every task; after the colon, a variant of it
     **dict.fromkeys((*LEAGUE, "dpg-off-policy", "dpg-on-policy"), ""),
     **dict.fromkeys(("copdac-q", "copdac-gq"), "--reward-scale 0.1"),
     **{f"{method}:best": "--preset best" for method in LEAGUE},
@@ -67,30 +67,30 @@ METHODS = {  # what a method is given on every task; after a colon, a variant of
     "td3:even": "",
     "sac:even": "--actor-lr 1e-3",
 }
-PAIRS: dict[tuple[str, str], str] = {  # what a pair needs beside that
-    (method, "mountain-car"): "--noise ou --noise-scale 0.3" for method in FAMILY
+PAIRS: dict[tuple[str, str], str] = {  # additional flags of a method on a task
+    (method, "mountain-car"): "--noise ou --noise-scale 0.3" for method in OLDER
 }
 PAIRS |= {("sac:even", task): "--temperature-lr 1e-3" for task in ("even-pendulum", "even-reacher-misc")}
-PAIRS |= {  # as Brax has them
+PAIRS |= {  # the values of Brax
     ("sac:even", task): "--temperature-lr 3e-4 --target-entropy -0.5"
     for task in ("even-double-pendulum", "even-reacher")
 }
-RECIPES = {  # the published forms, and DDPG from pixels
+PRESET_RUNS = {  # published settings, and DDPG from pixels
     "lillicrap2016": "ddpg --preset lillicrap2016 --env Pendulum-v1 --steps 30000 --replay-capacity 100000",
     "tutorial": "ddpg --preset tutorial --env Pendulum-v1 --steps 20000 --replay-capacity 100000",
     "lecture": "ddpg --preset lecture --env Pendulum-v1 --steps 20000 --batch-size 64 --replay-capacity 100000",
-    # Before the critic knows what an action does, its drift alone drives the actor into saturation: hence a slow actor,
-    # values that settle soon (a short horizon, fast targets) and noise that is wide at first.
+    # While the critic does not yet know the effect of actions, its drift drives the actor into saturation. Hence a
+    # small actor learning rate, values that converge soon (short horizon, large tau) and a large initial noise.
     "pixels": "ddpg --preset lillicrap2016-pixels --steps 5000 --evaluations 10 --eval-episodes 8 --norm layer "
     "--batch-size 32 --final-scale 3e-3 --replay-capacity 5000 --warmup-steps 1000 --discount 0.9 --tau 0.05 "
     "--reward-scale 0.1 --actor-lr 3e-5 --weight-decay None --noise gaussian --noise-scale 1.0 --noise-final 0.1 "
     "--noise-steps 3000",
 }
-APART = {"pixels"}  # seeds one after another: under vmap, these convolutions take twice as long on a CPU
+APART = {"pixels"}  # a run per seed: under vmap, these convolutions take twice as long on a CPU
 
 
 class Peer(NamedTuple):
-    """Another library on a task: its folder under benchmarks/peers, and what the task is called there."""
+    """Another library on a task: its folder under benchmarks/peers, and its name of the task."""
 
     name: str
     env: str
@@ -114,17 +114,17 @@ EVEN |= {"actor_lr": 1e-3, "critic_lr": 1e-3, "tau": 0.005, "discount": 0.99, "n
 
 
 class Suite(NamedTuple):
-    """Pairs of tasks and methods, and how many seeds of each."""
+    """Tasks and methods, and the number of seeds of each pair."""
 
     tasks: tuple[str, ...]
     methods: tuple[str, ...]
-    seeds: int = 6  # which two devices can share
+    seeds: int = 6  # even, for two devices
 
 
 SUITES = {
     "smoke": Suite(tuple(SMOKE_TASKS), ("ddpg",), 2),
     "cpu": Suite(tuple(CPU_TASKS), (*LEAGUE, *(f"{method}:best" for method in LEAGUE))),
-    "family": Suite(FAMILY_TASKS, FAMILY),
+    "older": Suite(OLDER_TASKS, OLDER),
     "even": Suite(tuple(EVEN_TASKS), tuple(f"{method}:even" for method in LEAGUE)),
     "gpu": Suite(tuple(GPU_TASKS), LEAGUE, 10),
 }
