@@ -1,10 +1,10 @@
-"""What a run survives: kills at random instants, a full disk, flipped bits, a rival in its folder.
+"""Injects faults into a run: kills at random instants, a full disk, flipped bits, a second run in its folder.
 
     python benchmarks/faults.py --kills 100        # about ten minutes; writes benchmarks/results/faults.json
 
-A run is killed (SIGKILL) again and again, while it trains and while it saves, and goes on each time from its newest
-checkpoint; in the end every line of its metrics and the sums over all bits of its final state are compared with a run
-that was left in peace.
+A run is killed (SIGKILL) again and again, while it trains and while it saves, and each time is resumed from its newest
+checkpoint. At the end, every line of its metrics and the checksums of its final state are compared with those of an
+uninterrupted run.
 """
 
 import argparse
@@ -39,38 +39,38 @@ FLAGS = (
 
 
 def command(folder: Path, chunks: int) -> list[str]:
-    """The run, anew."""
+    """Returns the command that starts the run from the beginning."""
     steps = f"--steps {20 + CHUNK * chunks} --evaluations {chunks}"
     words = f"train {FLAGS} {steps} --overwrite --out {folder}"
     return [sys.executable, "-m", "ddpg_jax", *shlex.split(words)]
 
 
 def again(folder: Path) -> list[str]:
-    """The run, from where it is."""
+    """Returns the command that resumes the run."""
     return [sys.executable, "-m", "ddpg_jax", "train", "--resume", str(folder)]
 
 
 def start(words: list[str], **options: Any) -> subprocess.Popen[str]:
-    """A process whose output can be read, line by line."""
+    """Starts a process whose output can be read line by line."""
     return subprocess.Popen(words, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, **options)
 
 
 def finish(words: list[str], **options: Any) -> tuple[int, str, str]:
-    """A process to its end: (exit code, output, errors)."""
+    """Runs a process to its end and returns (exit code, output, errors)."""
     process = start(words, **options)
-    said, errors = process.communicate()
-    return process.returncode, said, errors
+    output, errors = process.communicate()
+    return process.returncode, output, errors
 
 
 def lines(folder: Path) -> list[dict[str, Any]]:
-    """metrics.jsonl without the wall-clock; half a line at its end does not count."""
+    """Returns metrics.jsonl without the wall-clock times and without an incomplete last line."""
     path = folder / "metrics.jsonl"
     whole = path.read_text(encoding="utf-8").split("\n")[:-1] if path.exists() else []
     return [{name: value for name, value in json.loads(line).items() if name != "seconds"} for line in whole]
 
 
 def sums(folder: Path) -> dict[str, int]:
-    """Over all bits of the newest checkpoint."""
+    """Returns the checksums of the newest checkpoint."""
     return read_metadata(folder, newest_first(folder)[0]).checksums
 
 
@@ -78,7 +78,7 @@ def live(words: list[str], longest: float, chance: random.Random) -> bool:
     """Starts a process and kills it at a random instant of the `longest` seconds after its first chunk.
 
     Returns:
-      Whether it was killed, and did not end before.
+      Whether it was killed before it ended.
     """
     process = start(words)
     assert process.stdout
@@ -94,7 +94,7 @@ def live(words: list[str], longest: float, chance: random.Random) -> bool:
 
 
 def kills(count: int, chunks: int, place: Path, seed: int = 0, longest: float = 1.0) -> dict[str, Any]:
-    """Kills a run up to `count` times and compares it with one left in peace."""
+    """Kills a run up to `count` times and compares it with an uninterrupted one."""
     chance, peaceful, folder = random.Random(seed), place / "peaceful", place / "killed"
     code, _, errors = finish(command(peaceful, chunks))
     assert code == 0, errors
@@ -118,10 +118,10 @@ def kills(count: int, chunks: int, place: Path, seed: int = 0, longest: float = 
 
 
 def flips(folder: Path, place: Path, seed: int = 0) -> dict[str, int]:
-    """Every file of the newest checkpoint in turn with a flipped bit, cut in half, empty and missing.
+    """Damages each file of the newest checkpoint: a flipped bit, truncated to half, emptied, deleted.
 
     Returns:
-      How often that was found, harmless (the state was read, and every bit of it is right), and wrong.
+      How often the damage was detected ("found"), harmless (the restored state is bitwise identical), and wrong.
     """
     chance, stored = random.Random(seed), read_run(folder)
     run, loop, env = stored.run, stored.loop, stored.make_env()
@@ -163,7 +163,7 @@ def _spoil(path: Path, fault: str, chance: random.Random) -> None:
 
 
 def full_disk(place: Path, chunks: int, room: int) -> dict[str, Any]:
-    """A run on a disk with `room` bytes: a file system in memory where that may be mounted, else a limit on files."""
+    """Runs on a disk of `room` bytes: a tmpfs where it may be mounted, else with a limit on file sizes."""
     disk = place / "disk"
     disk.mkdir()
     mounted = (
@@ -180,14 +180,19 @@ def full_disk(place: Path, chunks: int, room: int) -> dict[str, Any]:
     words = [*command(folder, chunks), "--keep-checkpoints", "100000", "--checkpoint-steps", "1"]
     try:
         code, _, errors = finish(words, preexec_fn=None if mounted else limit)
-        said = [line for line in errors.splitlines() if line.startswith("error:")]
+        messages = [line for line in errors.splitlines() if line.startswith("error:")]
         kept = saved_steps(folder) if folder.exists() else []
         elsewhere = place / "freed"
         shutil.copytree(folder, elsewhere) if kept else None
     finally:
         if mounted:
             subprocess.run(["umount", str(disk)], check=True)
-    result = {"how": "tmpfs" if mounted else "RLIMIT_FSIZE", "exit code": code, "said": said[-1:], "kept": len(kept)}
+    result = {
+        "how": "tmpfs" if mounted else "RLIMIT_FSIZE",
+        "exit code": code,
+        "said": messages[-1:],
+        "kept": len(kept),
+    }
     if kept:
         stored = json.loads((elsewhere / "config.json").read_text(encoding="utf-8"))
         steps = max(kept) + 5 * CHUNK
@@ -197,7 +202,7 @@ def full_disk(place: Path, chunks: int, room: int) -> dict[str, Any]:
 
 
 def terminated(place: Path, chunks: int) -> dict[str, Any]:
-    """SIGTERM while compiling, then two in a row."""
+    """Sends SIGTERM while compiling, once and twice."""
     folder, results = place / "terminated", {}
     for name, times in (("once", 1), ("twice", 2)):
         process = start(command(folder, chunks * 1000))
@@ -209,17 +214,17 @@ def terminated(place: Path, chunks: int) -> dict[str, Any]:
         for _ in range(times):
             process.send_signal(signal.SIGTERM)
             time.sleep(0.2)
-        said, _ = process.communicate()
+        output, _ = process.communicate()
         results[name] = {
             "exit code": process.returncode,
             "seconds": round(time.perf_counter() - began, 1),
-            "goes on": "--resume" in said.replace("\n", " "),
+            "goes on": "--resume" in output.replace("\n", " "),
         }
     return results
 
 
 def rivals(place: Path, chunks: int) -> dict[str, Any]:
-    """A second run into the folder of one that is going on, and another that would go on with it."""
+    """Starts a second run, and resumes, in the folder of a run in progress."""
     folder = place / "rivals"
     first = start(command(folder, chunks))
     while not saved_steps(folder):
@@ -231,9 +236,9 @@ def rivals(place: Path, chunks: int) -> dict[str, Any]:
 
 
 def main() -> None:
-    """Runs all and writes the figures."""
+    """Injects all faults and writes the results."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--kills", type=int, default=100)
+    parser.add_argument("--kills", type=int, default=100, help="how many times to kill the run")
     options = parser.parse_args()
     place = Path(tempfile.mkdtemp())
     began = time.perf_counter()
