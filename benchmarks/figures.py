@@ -1,4 +1,4 @@
-"""Pictures of the benchmarks."""
+"""Figures of the benchmarks."""
 
 from pathlib import Path
 from typing import Any
@@ -9,7 +9,7 @@ from ddpg_jax.runs.statistics import iqm, iqm_bounds
 
 
 def bandit(rows: list[dict[str, Any]], path: Path) -> None:
-    """Cost of the mean action against steps, a panel per dimension; the band is the range of the runs."""
+    """Plots the cost of the mean action against steps, a panel per dimension; bands are the range over runs."""
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
@@ -32,11 +32,11 @@ def bandit(rows: list[dict[str, Any]], path: Path) -> None:
 
 
 def league(tasks: dict[str, dict[str, dict[str, Any]]], path: Path) -> None:
-    """Learning curves, a panel per task: interquartile means over seeds in their 95% bootstrap intervals.
+    """Plots learning curves, a panel per task: interquartile means over seeds with 95% bootstrap intervals.
 
     Args:
-      tasks: title -> method -> a curve of benchmarks/results/learning/; a method whose name ends in "-best" is tuned
-        and drawn solid, its default settings dashed.
+      tasks: title -> method -> a curve of benchmarks/results/learning/. A method whose name ends in "-best" is tuned
+        and drawn solid; its default settings are then dashed.
     """
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
@@ -69,6 +69,6 @@ def league(tasks: dict[str, dict[str, dict[str, Any]]], path: Path) -> None:
 
 
 def filled(returns: Any) -> np.ndarray:
-    """[T, S] with the worst return in place of those of a seed that diverged."""
+    """Returns the returns [T, S] with the worst one in place of those of seeds that diverged."""
     values = np.array(returns, float)
     return np.where(np.isfinite(values), values, np.nanmin(values))
