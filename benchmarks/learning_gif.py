@@ -1,8 +1,8 @@
-"""A moving picture of learning: the policies of four moments of one run, from the same start, over its learning curve.
+"""Animates learning: four policies of one run, all from the same initial state, above the learning curve.
 
     python benchmarks/learning_gif.py     # trains DDPG on Pendulum-v1 for 20,000 steps: a minute or two on one core
 
-A panel begins to play when the curve reaches its moment. Writes benchmarks/results/learning.gif.
+Each panel starts when the curve reaches the training step of its policy. Writes benchmarks/results/learning.gif.
 """
 
 from dataclasses import replace
@@ -23,13 +23,13 @@ from ddpg_jax.results.drawing.paper import BLUE, FAINT, INK, ORANGE, PAPER
 OUT = Path(__file__).parent / "results" / "learning.gif"
 STAGES, STEPS, EVERY, SEED = (0, 3_000, 6_000, 20_000), 20_000, 500, 0
 EPISODE, SWEEP = 140, 110  # frames of an episode, and of the curve from its beginning to its end
-WIDTH, PANEL, GAP, LABEL, CURVE, FINE = 800, 192, 8, 46, 170, 3  # pixels; FINE: of the curve in each of its own
+WIDTH, PANEL, GAP, LABEL, CURVE, FINE = 800, 192, 8, 46, 170, 3  # pixels; FINE: supersampling of the curve
 LEFT, RIGHT, TOP, BOTTOM = 70, 16, 12, 30  # margins of the curve
 WORST, BEST = -1900, 0
 
 
 class Learnt(NamedTuple):
-    """A run: its learning curve, and what its policies of the stages do."""
+    """A run: its learning curve, and an episode of its policy at each stage."""
 
     steps: list[int]
     returns: list[float]
@@ -37,7 +37,7 @@ class Learnt(NamedTuple):
 
 
 def hanging(env: Env) -> Env:
-    """The pendulum that always begins at rest, all but straight down."""
+    """Returns a pendulum that always starts at rest, hanging almost straight down."""
 
     def reset(key):
         state = env.reset(key)
@@ -48,24 +48,24 @@ def hanging(env: Env) -> Env:
 
 
 def learn() -> Learnt:
-    """Trains one seed and plays its policies."""
+    """Trains one seed and plays an episode at each stage."""
     env = make_env("Pendulum-v1")
     agent = ddpg(DDPGConfig(hidden=(64, 64)), env.spec)
     run = trainer(env, agent, LoopConfig(batch_size=64, replay_capacity=STEPS))
-    train, start, keep = jax.jit(run.train), hanging(env), drawer("Pendulum-v1").keep
+    train, start, select = jax.jit(run.train), hanging(env), drawer("Pendulum-v1").select
 
     @jax.jit
     def score(learner):
         return evaluate(jax.random.key(1), env, lambda obs: agent.act(learner, obs)).returns.mean()
 
     def play(learner):
-        return rollout(jax.random.key(2), start, lambda obs: agent.act(learner, obs), max_steps=EPISODE, select=keep)
+        return rollout(jax.random.key(2), start, lambda obs: agent.act(learner, obs), max_steps=EPISODE, select=select)
 
     state = jax.jit(lambda key: run.prefill(run.init(key)))(jax.random.key(SEED))
     untrained = float(score(state.learner))
     learned = Learnt([0, run.warmup], [untrained, untrained], [play(state.learner)])
-    for clock, after in pairwise(range(run.warmup, STEPS + 1, EVERY)):
-        state, _ = train(state, clock, after - clock)
+    for before, after in pairwise(range(run.warmup, STEPS + 1, EVERY)):
+        state, _ = train(state, before, after - before)
         learned.steps.append(after)
         learned.returns.append(float(score(state.learner)))
         if after in STAGES:
@@ -74,15 +74,15 @@ def learn() -> Learnt:
     return learned
 
 
-def film(learned: Learnt) -> np.ndarray:
-    """[F, H, W, 3] the frames."""
+def animation(learned: Learnt) -> np.ndarray:
+    """Returns the frames [F, H, W, 3]."""
     picture = drawer("Pendulum-v1", PANEL).picture
     starts = [SWEEP * stage // STEPS for stage in STAGES]
     return np.stack([frame(learned, picture, starts, time) for time in range(starts[-1] + EPISODE + 1)])
 
 
 def frame(learned: Learnt, picture: Any, starts: list[int], time: int) -> np.ndarray:
-    """Panels with their labels, and the curve below them."""
+    """Draws the panels with their labels, and the curve below them."""
     sheet = Image.new("RGB", (WIDTH, LABEL + PANEL + CURVE), PAPER)
     pen, large, small = ImageDraw.Draw(sheet), ImageFont.load_default(17), ImageFont.load_default(14)
     for place, (stage, played, start) in enumerate(zip(STAGES, learned.played, starts, strict=True)):
@@ -98,7 +98,7 @@ def frame(learned: Learnt, picture: Any, starts: list[int], time: int) -> np.nda
 
 
 def curve(learned: Learnt, until: float) -> Image.Image:
-    """The learning curve up to so many steps."""
+    """Draws the learning curve up to so many steps."""
     sheet = Image.new("RGB", (WIDTH * FINE, CURVE * FINE), PAPER)
     pen, font = ImageDraw.Draw(sheet), ImageFont.load_default(13 * FINE)
 
@@ -124,6 +124,6 @@ def curve(learned: Learnt, until: float) -> Image.Image:
 
 
 if __name__ == "__main__":
-    frames = film(learn())
+    frames = animation(learn())
     write_film(OUT, frames, [0.05] * (len(frames) - 1) + [2.0], "DDPG learning Pendulum-v1")
     print(f"{OUT.name}: {len(frames)} frames, {OUT.stat().st_size / 2**20:.2f} MiB")
