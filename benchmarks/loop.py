@@ -1,11 +1,11 @@
-"""What the loop costs: step time against replay capacity, and against the policy of restarts.
+"""Measures the cost of the loop: step time against replay capacity, and against the reset mode.
 
-    python benchmarks/loop.py            # both parts
+    python benchmarks/loop.py          # both parts
     python benchmarks/loop.py resets   # one of them: replay, resets
 
-Writes benchmarks/results/loop.json: medians of `REPEATS` runs of a compiled chunk, microseconds per vector step. The
-restart policies are timed with random actions and no learning, in turn within each repeat, beside an environment
-whose episodes never end; the share is that one's time over the policy's.
+Writes benchmarks/results/loop.json: medians of `REPEATS` runs of a compiled chunk, in microseconds per vector step.
+Reset modes are timed with random actions and without learning, interleaved with each other and with an environment
+whose episodes never end; `share_of_endless` is the time of the latter divided by that of the mode.
 """
 
 import importlib.metadata
@@ -25,11 +25,11 @@ from ddpg_jax.runs.bench import random_steps
 
 RESULTS = Path(__file__).parent / "results" / "loop.json"
 REPEATS = 7
-RESTARTS = [("Pendulum-v1", {}, 1024), ("brax/inverted_pendulum", {}, 64), ("brax/ant", {"backend": "spring"}, 64)]
+RESETS = [("Pendulum-v1", {}, 1024), ("brax/inverted_pendulum", {}, 64), ("brax/ant", {"backend": "spring"}, 64)]
 
 
 def replay_capacities(steps: int = 2000) -> list[dict[str, Any]]:
-    """Whole train steps of DDPG (64-64, minibatch 64) on Pendulum-v1 by capacity and seeds."""
+    """Times whole train steps of DDPG (64-64, minibatch 64) on Pendulum-v1 by capacity and seeds."""
     env = make_env("Pendulum-v1")
     agent = ddpg(DDPGConfig(hidden=(64, 64)), env.spec)
     rows = []
@@ -50,28 +50,28 @@ def replay_capacities(steps: int = 2000) -> list[dict[str, Any]]:
 
 
 def resets(steps: int = 500) -> list[dict[str, Any]]:
-    """Environment steps alone, by restart policy."""
+    """Times environment steps alone, by reset mode."""
     rows = []
-    for name, options, num_envs in RESTARTS:
+    for name, options, num_envs in RESETS:
         env = make_env(name, **options)
-        policies = (None, "pool", "every-step", "cached")
-        runs = {policy: random_steps(env, policy, num_envs) for policy in policies}
-        times: dict[Any, list[float]] = {policy: [] for policy in policies}
+        modes = (None, "pool", "every-step", "cached")
+        runs = {mode: random_steps(env, mode, num_envs) for mode in modes}
+        times: dict[Any, list[float]] = {mode: [] for mode in modes}
         for repeat in range(REPEATS + 1):
-            for policy, run in runs.items():
+            for mode, run in runs.items():
                 seconds = run(steps)
                 if repeat:
-                    times[policy].append(seconds / steps * 1e6)
-        median = {policy: statistics.median(values) for policy, values in times.items()}
-        for policy in policies[1:]:
-            row = {"env": name, **options, "num_envs": num_envs, "reset_mode": policy}
-            rows.append(row | {"us_per_step": median[policy], "share_of_endless": median[None] / median[policy]})
+                    times[mode].append(seconds / steps * 1e6)
+        median = {mode: statistics.median(values) for mode, values in times.items()}
+        for mode in modes[1:]:
+            row = {"env": name, **options, "num_envs": num_envs, "reset_mode": mode}
+            rows.append(row | {"us_per_step": median[mode], "share_of_endless": median[None] / median[mode]})
             print(rows[-1])
     return rows
 
 
 def main() -> None:
-    """Runs the parts named on the command line, or both, and writes them into the file."""
+    """Measures the parts named on the command line, or both, and writes them to the file."""
     parts = {"replay": replay_capacities, "resets": resets}
     chosen = sys.argv[1:] or list(parts)
     device = jax.devices()[0]
