@@ -1,11 +1,10 @@
-"""Peak memory of a run against the arithmetic of its plan: is there ever a second copy of the replay?
+"""Compares the peak memory of a run with its plan, to see whether there is ever a second copy of the replay.
 
     python benchmarks/memory.py
 
-Each case runs in processes of its own, with a small and with a large replay, each once more beforehand so that nothing
-is compiled in those that count. The difference of the two peaks (resident set, high-water mark) over the difference of
-the two plans is how often the replay is held. Writes
-benchmarks/results/memory.json.
+Each case runs in separate processes with a small and a large replay, each of them twice, so that nothing is compiled in
+the second, which counts. The difference of the two peaks (high-water mark of the resident set) divided by the
+difference of the two plans is the number of copies of the replay. Writes benchmarks/results/memory.json.
 """
 
 import json
@@ -27,7 +26,7 @@ CASES = [
 
 
 def peak(case: dict[str, Any], capacity: int, answers: Any) -> None:
-    """Trains a moment; puts (bytes of the plan, peak bytes of the process) into `answers`."""
+    """Trains briefly and puts (bytes of the plan, peak bytes of the process) into `answers`."""
     from ddpg_jax.devices.backend import prepare
 
     prepare(case["seeds"])
@@ -47,7 +46,7 @@ def peak(case: dict[str, Any], capacity: int, answers: Any) -> None:
 
 
 def measure(case: dict[str, Any]) -> dict[str, Any]:
-    """One row."""
+    """Measures one case."""
     context, runs = multiprocessing.get_context("spawn"), []
     for capacity in (SMALL, SMALL, LARGE, LARGE):
         answers = context.Queue()
