@@ -1,10 +1,10 @@
-"""What watching a run costs: the live table, metrics.jsonl, TensorBoard and the diagnostics, against the bare programs.
+"""Measures the cost of logging: the live table, metrics.jsonl, TensorBoard and diagnostics, against the bare programs.
 
     taskset -c 0 python benchmarks/overhead.py        # writes benchmarks/results/overhead.json
 
-The same compiled training chunks are run in turn by a bare loop, which evaluates returns alone and looks at nothing
-until the end, and by the driver of every command, with a live table on a terminal of 120 columns. From the end of the
-first chunk to the end of the last; medians over rounds.
+The same compiled training chunks are run alternately by a bare loop, which only evaluates returns and fetches nothing
+until the end, and by the driver of every command, with a live table on a terminal of 120 columns. Times are from the
+end of the first chunk to the end of the last, medians over rounds.
 """
 
 import argparse
@@ -35,7 +35,7 @@ RESULTS = Path(__file__).parent / "results"
 
 
 def bare(job: Job) -> float:
-    """Seconds of a run that nobody watches."""
+    """Returns the seconds of a run without logging."""
     agent = algorithms()[job.algorithm].make(job.config, job.env.spec)
 
     def play(key, learner):
@@ -54,26 +54,26 @@ def bare(job: Job) -> float:
 
 
 def monitored(job: Job) -> float:
-    """Seconds of a run with everything that a terminal is shown and a folder told."""
+    """Returns the seconds of a run with everything that is shown in a terminal and written to a run folder."""
     run = dataclasses.replace(job.run, out=Path(tempfile.mkdtemp()) / "run")
     run.folder.mkdir()
     console, times = Console(file=io.StringIO(), force_terminal=True, width=120), []
     with Display(console) as display:
 
-        def report(row: dict[str, Any], plan: Any) -> None:
+        def on_chunk(row: dict[str, Any], plan: Any) -> None:
             display.on_chunk(row, plan)
             times.append(time.perf_counter())
 
         state = job.programs.start(job.keys(), job.config)
-        train_job(job._replace(run=run), state, job.plan.bounds, Callbacks(on_chunk=report), 0.0)
+        train_job(job._replace(run=run), state, job.plan.bounds, Callbacks(on_chunk=on_chunk), 0.0)
     return times[-1] - times[0]
 
 
 def main() -> None:
-    """Measures in turn and writes the shares."""
+    """Measures both alternately and writes the results."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--rounds", type=int, default=5)
-    parser.add_argument("--steps", type=int, default=100_000)
+    parser.add_argument("--rounds", type=int, default=5, help="repetitions of each")
+    parser.add_argument("--steps", type=int, default=100_000, help="environment steps of a run")
     options = parser.parse_args()
     config, loop = DDPGConfig(hidden=(64, 64)), LoopConfig(batch_size=64, replay_capacity=100_000)
     run = RunConfig(steps=options.steps, checkpoint_seconds=None, devices=1)
