@@ -1,11 +1,11 @@
-"""The physics alone, without agent or loop: milliseconds a step of Brax's ant, under whichever jax runs this file.
+"""Times the physics of Brax's ant alone, without agent or loop, under whichever jax runs this file.
 
     taskset -c 0 python benchmarks/physics.py                               # ours
-    taskset -c 0 benchmarks/peers/.venv/brax/bin/python benchmarks/physics.py   # with the pins of Brax's own training
+    taskset -c 0 benchmarks/peers/.venv/brax/bin/python benchmarks/physics.py   # with the pinned versions of Brax SAC
     XLA_FLAGS=--xla_cpu_use_fusion_emitters=false taskset -c 0 python benchmarks/physics.py
 
-Each adds a row to benchmarks/results/physics.json, in place of one of the same versions and flags. It needs jax and
-brax and nothing of ours, so that it runs where our package cannot.
+Each command adds a row to benchmarks/results/physics.json, replacing one with the same versions and flags. The script
+needs jax and brax but not ddpg_jax, so that it runs where ddpg_jax cannot be installed.
 """
 
 import importlib.metadata
@@ -25,7 +25,7 @@ NUM_ENVS, STEPS, REPEATS = 1024, 5, 7
 
 
 def milliseconds(backend: str) -> float:
-    """The median time of a vector step under random actions."""
+    """Returns the median time of a vector step with random actions."""
     raw = envs.get_environment("ant", backend=backend)
 
     def step(state: Any, action: jax.Array) -> Any:
