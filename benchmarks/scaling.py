@@ -1,11 +1,11 @@
-"""How throughput grows with seeds, environments, devices and lower precision, beside what would be ideal.
+"""Measures how throughput scales with seeds, environments, devices and lower precision, against the ideal.
 
     python benchmarks/scaling.py              # all parts: seeds, environments, devices, kernels, precision
     python benchmarks/scaling.py seeds --most 64
-    python benchmarks/scaling.py --toy        # one small point of each part, written nowhere
+    python benchmarks/scaling.py --toy        # one small point of each part, not written
 
-Every part runs in a process of its own, and can be run in a call of its own. On an accelerator seeds go on to 1,024;
-on a CPU there is no other precision to measure, and devices are divisions of the same cores. Writes
+Every part runs in a separate process, and can be run by a separate command. On an accelerator there are up to 1,024
+seeds; a CPU has no other precision to measure, and its devices divide the same cores. Writes
 benchmarks/results/scaling-PLATFORM.json and scaling-PLATFORM.png; a part that is measured again replaces its rows.
 """
 
@@ -24,7 +24,7 @@ RESULTS = Path(__file__).parent / "results"
 
 
 def seeds(options: argparse.Namespace) -> Iterator[dict[str, Any]]:
-    """The classic and the small workload over numbers of seeds, side by side and in turn."""
+    """Measures the classic and the small workload over numbers of seeds, under vmap and sequentially."""
     from ddpg_jax.runs import bench
 
     for name, workload in {"256-256, minibatch 256": bench.CLASSIC, "64-64, minibatch 64": bench.SMALL}.items():
@@ -37,7 +37,7 @@ def seeds(options: argparse.Namespace) -> Iterator[dict[str, Any]]:
 
 
 def environments(options: argparse.Namespace) -> Iterator[dict[str, Any]]:
-    """A minibatch of as many transitions as there are environments, but at least 256."""
+    """Measures numbers of environments, with as many transitions in a minibatch, but at least 256."""
     from ddpg_jax.runs import bench
 
     for count in powers(options.most or 16384, options.toy):
@@ -47,7 +47,7 @@ def environments(options: argparse.Namespace) -> Iterator[dict[str, Any]]:
 
 
 def devices(options: argparse.Namespace) -> Iterator[dict[str, Any]]:
-    """Eight seeds dealt to devices, and one agent with 1,024 environments shared by them."""
+    """Measures eight seeds sharded over devices, and one data-parallel agent with 1,024 environments."""
     import jax
 
     from ddpg_jax.runs import bench
@@ -66,7 +66,7 @@ def devices(options: argparse.Namespace) -> Iterator[dict[str, Any]]:
 
 
 def precision(options: argparse.Namespace) -> Iterator[dict[str, Any]]:
-    """The setting `matmul_precision`: speed, and what DDPG reaches on Pendulum-v1 after 20,000 steps with 8 seeds."""
+    """Measures `matmul_precision`: time and returns of DDPG on Pendulum-v1 after 20,000 steps with 8 seeds."""
     import jax
 
     from ddpg_jax import DDPGConfig, LoopConfig, ddpg, evaluate, make_env, train
@@ -90,7 +90,7 @@ def precision(options: argparse.Namespace) -> Iterator[dict[str, Any]]:
 
 
 def kernels(options: argparse.Namespace) -> Iterator[dict[str, Any]]:
-    """What one train step launches: instructions of the compiled loop, by kind."""
+    """Counts what one train step launches: instructions of the compiled loop, by kind."""
     from ddpg_jax.runs import bench
 
     for algorithm in ("ddpg", "td3", "sac"):
@@ -99,7 +99,7 @@ def kernels(options: argparse.Namespace) -> Iterator[dict[str, Any]]:
 
 
 def launches(workload: Any) -> Counter[str]:
-    """Kernels of the compiled chunk (its loops, and what it does once), by kind of instruction."""
+    """Counts the kernels of the compiled chunk (its loops, and what it does once), by kind of instruction."""
     import jax
 
     from ddpg_jax.runs.programs import choose_layout, make_programs, seed_keys
@@ -123,12 +123,12 @@ PARTS: dict[str, Callable[[argparse.Namespace], Iterator[dict[str, Any]]]] = {
 
 
 def powers(most: int, toy: bool) -> list[int]:
-    """1, 4, 16, ... up to `most`."""
+    """Returns 1, 4, 16, ... up to `most`."""
     return [4] if toy else [count for count in (4**power for power in range(8)) if count < most] + [most]
 
 
 def draw(result: dict[str, Any], path: Path) -> None:
-    """Updates per second over seeds and devices, environment steps per second over environments, limits as lines."""
+    """Plots updates per second over seeds and devices, and environment steps per second over environments."""
     from matplotlib.figure import Figure
 
     figure = Figure(figsize=(13, 3.8), dpi=150, layout="constrained")
@@ -172,10 +172,10 @@ def draw(result: dict[str, Any], path: Path) -> None:
 def main() -> None:
     """Measures the parts named on the command line."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("parts", nargs="*", help=", ".join(PARTS))
+    parser.add_argument("parts", nargs="*", help=", ".join(PARTS) + "; by default all")
     parser.add_argument("--most", type=int, help="the largest number of seeds or environments")
     parser.add_argument("--seconds", type=float, default=2.0, help="measuring time per point")
-    parser.add_argument("--toy", action="store_true")
+    parser.add_argument("--toy", action="store_true", help="one small point of each part, not written")
     options = parser.parse_args()
     parts = options.parts or list(PARTS)
     if len(parts) > 1:
