@@ -1,9 +1,9 @@
-"""A long run with checkpoints, evaluation and logging on: does anything grow?
+"""Checks that nothing grows during a long run with checkpoints, evaluation and logging.
 
     python benchmarks/soak.py --minutes 60        # writes benchmarks/results/soak.json
 
-After every chunk: memory of the process, and of it what is in use, the rest being what the C library's allocator keeps
-for later; open files, threads, programs compiled so far; and how long checkpoints made the run wait.
+After every chunk it records the memory of the process, the part of it that is in use (the rest is retained by the
+allocator of the C library), open files, threads and programs compiled so far; and the time spent on checkpoints.
 """
 
 import argparse
@@ -32,24 +32,24 @@ NAMES = ("arena", "ordblks", "smblks", "hblks", "hblkhd", "usmblks", "fsmblks", 
 
 
 class Allocated(ctypes.Structure):
-    """glibc's `struct mallinfo2`: bytes in use are `uordblks`, and in blocks of their own `hblkhd`."""
+    """glibc's `struct mallinfo2`: bytes in use are `uordblks`, plus `hblkhd` in mapped blocks."""
 
     _fields_ = tuple((name, ctypes.c_size_t) for name in NAMES)
 
 
 def in_use() -> int:
-    """Bytes that the program has asked for and not given back."""
-    ask = ctypes.CDLL("libc.so.6").mallinfo2
-    ask.restype = Allocated
-    said = ask()
-    return said.uordblks + said.hblkhd
+    """Returns the bytes that are allocated and not freed."""
+    mallinfo = ctypes.CDLL("libc.so.6").mallinfo2
+    mallinfo.restype = Allocated
+    info = mallinfo()
+    return info.uordblks + info.hblkhd
 
 
 def main() -> None:
-    """Runs, watches and writes the figures."""
+    """Trains, samples and writes the results."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--minutes", type=float, default=60.0)
-    parser.add_argument("--note", help="what else went on meanwhile, kept with the figures")
+    parser.add_argument("--minutes", type=float, default=60.0, help="duration of the run")
+    parser.add_argument("--note", help="what else the machine did meanwhile; written to the results")
     options = parser.parse_args()
     minutes = options.minutes
     prepare(4)
