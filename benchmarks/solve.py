@@ -1,10 +1,10 @@
-"""From nothing: seconds from the command line to a solved task, everything included, beside other libraries.
+"""Measures the seconds from the command line to a solved task, everything included, for us and other libraries.
 
     python benchmarks/solve.py            # 5 seeds of each; benchmarks/peers/README.md says how to install the others
     python benchmarks/solve.py --only "ddpg_jax ddpg" --seeds 3
 
-Solved is the first mean return over the evaluation's episodes at or above the goal. Each seed is a command of its own.
-Our compilation cache is empty for the first and holds the program for the others; the other libraries keep none.
+A task is solved at the first evaluation whose mean return is at or above the goal. Each seed is a separate command. Our
+compilation cache is empty for the first seed and holds the program for the others; the other libraries keep no cache.
 Writes benchmarks/results/solve.json.
 """
 
@@ -38,7 +38,7 @@ SLOWER = {"actor_lr": 3e-4, "critic_lr": 3e-4, "steps": 51_000, "evaluations": 2
 
 
 class Contender(NamedTuple):
-    """Somebody on a task: a command of ours, or another library with its configuration."""
+    """A library on a task: a command of ours, or another library with its configuration."""
 
     name: str
     task: str
@@ -70,7 +70,7 @@ CONTENDERS = (
 
 
 def solve(who: Contender, seed: int, cache: str) -> dict[str, Any]:
-    """Starts the contender, waits for the goal in what it says, and ends it."""
+    """Starts the contender, waits until its evaluations reach the goal, and kills it."""
     with tempfile.TemporaryDirectory() as folder:
         out, began = Path(folder), time.time()
         process = started(who, seed, out, cache)
@@ -87,31 +87,33 @@ def solve(who: Contender, seed: int, cache: str) -> dict[str, Any]:
 
 
 def started(who: Contender, seed: int, out: Path, cache: str) -> subprocess.Popen:
-    """The process, whose evaluations come line by line to `out`/run/metrics.jsonl."""
-    surroundings = os.environ | {"XDG_CACHE_HOME": cache}
+    """Returns the started process, which writes its evaluations line by line to `out`/run/metrics.jsonl."""
+    environment = os.environ | {"XDG_CACHE_HOME": cache}
     if who.command:
         words = [sys.executable, "-m", "ddpg_jax", *shlex.split(who.command), "--seed", str(seed)]
-        return subprocess.Popen([*words, "--out", str(out / "run")], env=surroundings, stdout=subprocess.DEVNULL)
+        return subprocess.Popen([*words, "--out", str(out / "run")], env=environment, stdout=subprocess.DEVNULL)
     (out / "run").mkdir()
     python, script = HERE / "peers" / ".venv" / who.peer / "bin" / "python", HERE / "peers" / who.peer / "learn.py"
     with (out / "run" / "metrics.jsonl").open("w", encoding="utf-8") as lines:
         words = [str(python), str(script), json.dumps({**who.config, "seeds": [seed]})]
-        return subprocess.Popen(words, env=surroundings, stdout=lines, stderr=subprocess.DEVNULL)
+        return subprocess.Popen(words, env=environment, stdout=lines, stderr=subprocess.DEVNULL)
 
 
 def first_at(goal: float, metrics: Path) -> dict[str, Any] | None:
-    """The first whole line whose evaluation reached the goal, if there is one."""
+    """Returns the first complete line whose evaluation reached the goal, or None."""
     lines = metrics.read_text(encoding="utf-8").split("\n")[:-1] if metrics.exists() else []
-    told = (json.loads(line) for line in lines if line.startswith("{"))
-    rows = (row for row in told if row.get("eval_return", [None])[0] is not None)
+    messages = (json.loads(line) for line in lines if line.startswith("{"))
+    rows = (row for row in messages if row.get("eval_return", [None])[0] is not None)
     return next((row for row in rows if row["eval_return"][0] >= goal), None)
 
 
 def main() -> None:
-    """Solves every task with every seed of every contender."""
+    """Measures every seed of every contender."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--only", nargs="+", choices=[who.name for who in CONTENDERS], metavar="NAME")
-    parser.add_argument("--seeds", type=int, default=5)
+    parser.add_argument(
+        "--only", nargs="+", choices=[who.name for who in CONTENDERS], metavar="NAME", help="only these contenders"
+    )
+    parser.add_argument("--seeds", type=int, default=5, help="number of seeds of each")
     options = parser.parse_args()
     known = json.loads(RESULTS.read_text(encoding="utf-8")) if options.only and RESULTS.exists() else {}
     results = known.get("contenders", {})
