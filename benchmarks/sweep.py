@@ -1,8 +1,8 @@
-"""A sweep as one program, beside the same settings as commands one after the other.
+"""Compares a sweep as one program with one training command per setting.
 
     python benchmarks/sweep.py
 
-Runs the README's sweep, then `ddpg-jax train` for each of its settings, all with compiled programs at hand (each
+Runs the sweep of README.md, then `ddpg-jax train` for each of its settings, all with cached programs (each kind of
 command has run once before). Writes benchmarks/results/sweep.json, sweep.csv and sweep.png.
 """
 
@@ -22,7 +22,7 @@ GRID = {"actor_lr": ["1e-4", "3e-4", "1e-3", "3e-3"], "tau": ["0.002", "0.005", 
 
 
 def timed(command: str, folder: Path) -> float:
-    """Seconds that a command of ours takes."""
+    """Returns the seconds that a command takes."""
     began = time.perf_counter()
     whole = [sys.executable, "-m", "ddpg_jax", *shlex.split(command), "--out", str(folder), "--overwrite"]
     subprocess.run(whole, check=True, stdout=subprocess.DEVNULL)
@@ -30,11 +30,11 @@ def timed(command: str, folder: Path) -> float:
 
 
 def main() -> None:
-    """Measures, and keeps the tables."""
+    """Measures both and copies the tables of the sweep."""
     grid = " ".join(f"--grid {name} {' '.join(values)}" for name, values in GRID.items())
     sweep = f"sweep {COMMON} {grid}"
-    points = [dict(zip(GRID, values, strict=True)) for values in itertools.product(*GRID.values())]
-    trains = [f"train {COMMON} " + " ".join(f"--{name} {value}" for name, value in point.items()) for point in points]
+    trials = [dict(zip(GRID, values, strict=True)) for values in itertools.product(*GRID.values())]
+    trains = [f"train {COMMON} " + " ".join(f"--{name} {value}" for name, value in trial.items()) for trial in trials]
     folder = Path(tempfile.mkdtemp())
     first = timed(sweep, folder / "sweep")
     again = timed(sweep, folder / "sweep")
@@ -45,7 +45,7 @@ def main() -> None:
     device = json.loads((folder / "sweep" / "config.json").read_text(encoding="utf-8"))
     result = {
         "command": f"ddpg-jax {sweep}",
-        "agents": 4 * len(points),
+        "agents": 4 * len(trials),
         "first_s": round(first, 1),
         "again_s": round(again, 1),
         "one_command_each_s": round(one_by_one, 1),
