@@ -1,16 +1,16 @@
-"""Training speed of ddpg_jax and its peers, side by side in one run, beside the limit of the matrix products.
+"""Measures the training speed of ddpg_jax and its peers in one run, and the limit set by the matrix products.
 
-    python benchmarks/throughput.py --make-environments       # a virtual environment per peer, from its pins
+    python benchmarks/throughput.py --make-environments       # a virtual environment per peer, from its pinned versions
     python benchmarks/throughput.py                           # every case, on one core and on two
     python benchmarks/throughput.py --cases classic --cores 1 --repeats 5 --seconds 3
     python benchmarks/throughput.py --starts 3                # seconds from a cold process to the first update
-    python benchmarks/throughput.py --toy                     # everything for a moment: does it run?
+    python benchmarks/throughput.py --toy                     # everything very briefly, to see that it runs
 
-For Linux, since it pins processes to cores.
+It needs Linux, since it pins processes to cores.
 
-Every worker is started, compiled and warmed up first, one at a time; then they are measured in turn, `--repeats`
-rounds, while the others wait without using the processor. One file per case and number of cores in
-benchmarks/results/throughput/: all samples, medians, settings and versions; a peer that does not run leaves its error.
+All workers are first started, compiled and warmed up, one at a time. Then they are measured one after the other in
+`--repeats` interleaved rounds, while the others wait without using the processor. Each case and number of cores gets a
+file in benchmarks/results/throughput/ with all samples, medians, settings and versions, or the error of a peer.
 """
 
 import argparse
@@ -40,7 +40,7 @@ ANT = SAC | {"env": "ant", "num_envs": 1024, "batch_size": 1024, "warmup_steps":
 
 
 class Member(NamedTuple):
-    """One column of a case: a worker, or several that run at once on a core each."""
+    """One member of a case: a worker, or several that run at the same time on one core each."""
 
     name: str
     peer: str
@@ -49,7 +49,7 @@ class Member(NamedTuple):
 
 
 def eight_seeds(other: str) -> list[Member]:
-    """Ours as it chooses and with the other mapping, rejax, and what two independent processes reach."""
+    """Returns ours with the automatic and with the other seed mapping, rejax, and two independent processes."""
     return [
         Member("ddpg_jax", "ours"),
         Member(f"ddpg_jax, {other}", "ours", {"seed_mapping": other}),
@@ -78,7 +78,7 @@ CASES: dict[str, tuple[dict[str, Any], list[Member]]] = {
 
 
 class Worker:
-    """A process behind the protocol of benchmarks/peers/protocol.py."""
+    """A process that speaks the protocol of benchmarks/peers/protocol.py."""
 
     def __init__(self, member: Member, config: dict[str, Any], cores: list[int], cache: str) -> None:
         ours = member.peer == "ours"
@@ -95,15 +95,15 @@ class Worker:
         self.hello: dict[str, Any] = {}
 
     def answer(self, timeout: float) -> dict[str, Any]:
-        """The next line, or an error once `timeout` seconds have passed or the process has ended."""
+        """Returns the next message, or an error once `timeout` seconds have passed or the process has ended."""
         alarm = threading.Timer(timeout, self.process.kill)
         alarm.start()
         line = self.process.stdout.readline()  # type: ignore[union-attr]
         alarm.cancel()
         return json.loads(line) if line.strip() else {"error": f"no answer within {timeout:.0f} s, or the process died"}
 
-    def ask(self, seconds: float) -> None:
-        """Asks for a measurement of so many seconds."""
+    def request(self, seconds: float) -> None:
+        """Requests a measurement of so many seconds."""
         self.process.stdin.write(f"{seconds}\n")  # type: ignore[union-attr]
         self.process.stdin.flush()  # type: ignore[union-attr]
 
@@ -114,7 +114,7 @@ class Worker:
 
 
 def started(member: Member, config: dict[str, Any], cores: list[int], stack: ExitStack, cache: str) -> list[Worker]:
-    """The workers of a member, ready; each in turn, so that their times to a first update are their own."""
+    """Starts the workers of a member one after the other, so that they do not slow each other's first update."""
     workers = []
     for index in range(member.processes):
         worker = Worker(member, config, cores if member.processes == 1 else [cores[index]], cache)
@@ -125,9 +125,9 @@ def started(member: Member, config: dict[str, Any], cores: list[int], stack: Exi
 
 
 def sample(workers: list[Worker], seconds: float) -> dict[str, float]:
-    """One measurement of all workers of a member at once: rates add up."""
+    """Measures all workers of a member at the same time and adds up their rates."""
     for worker in workers:
-        worker.ask(seconds)
+        worker.request(seconds)
     answers = [worker.answer(timeout=60 + 20 * seconds) for worker in workers]
     wrong = [answer["error"] for answer in answers if "error" in answer]
     if wrong:
@@ -136,9 +136,9 @@ def sample(workers: list[Worker], seconds: float) -> dict[str, float]:
 
 
 def run_case(name: str, cores: list[int], repeats: int, seconds: float) -> dict[str, Any]:
-    """Measures all members of a case in turn."""
+    """Measures all members of a case in interleaved rounds."""
     config, members = CASES[name]
-    seeds, parts = config.get("seeds", 1), len(cores) if "seeds" in config else 1  # of several seeds a share per core
+    seeds, parts = config.get("seeds", 1), len(cores) if "seeds" in config else 1  # seeds are split over cores
     members = [*members, Member("limit", "ours", {"limit": True, "seeds": seeds // parts}, processes=parts)]
     results: dict[str, Any] = {}
     with ExitStack() as stack:
@@ -157,7 +157,7 @@ def run_case(name: str, cores: list[int], repeats: int, seconds: float) -> dict[
             for member_name, workers in list(ready.items()):
                 try:
                     rates = sample(workers, seconds if round_ else seconds / 3)
-                except (RuntimeError, OSError) as error:  # its own answer, or a process that has ended
+                except (RuntimeError, OSError) as error:  # the worker's own error, or a process that has ended
                     results[member_name]["error"] = str(error)
                     del ready[member_name]
                     continue
@@ -174,7 +174,7 @@ def run_case(name: str, cores: list[int], repeats: int, seconds: float) -> dict[
 
 
 def run_starts(repeats: int, cores: list[int]) -> dict[str, Any]:
-    """Seconds from the start of a process to its first update of the classic case, everything included."""
+    """Measures the seconds from the start of a process to its first update of the classic case."""
     times: dict[str, list[float]] = {}
     for _ in range(repeats):
         with tempfile.TemporaryDirectory() as cache:
@@ -189,7 +189,7 @@ def run_starts(repeats: int, cores: list[int]) -> dict[str, Any]:
 
 
 def make_environments() -> None:
-    """A virtual environment per peer, from its pins."""
+    """Makes a virtual environment per peer, from its pinned versions."""
     for pins in sorted(PEERS.glob("*/requirements.txt")):
         venv = PEERS / ".venv" / pins.parent.name
         subprocess.check_call([sys.executable, "-m", "venv", str(venv)])
@@ -197,7 +197,7 @@ def make_environments() -> None:
 
 
 def machine() -> Iterator[tuple[str, Any]]:
-    """What the figures belong to."""
+    """Yields the device, the command and the date of the results."""
     lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
     model = [line.split(":")[1].strip() for line in lines if line.startswith("model name")]
     yield "device", f"{model[0] if model else platform.processor()}, {os.cpu_count()} virtual cores, no accelerator"
@@ -206,15 +206,15 @@ def machine() -> Iterator[tuple[str, Any]]:
 
 
 def main() -> None:
-    """Runs what the command line asks for."""
+    """Measures what the command line names."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--cases", nargs="*", choices=CASES, default=list(CASES))
-    parser.add_argument("--cores", nargs="*", type=int, choices=(1, 2), default=[1, 2])
-    parser.add_argument("--repeats", type=int, default=5)
-    parser.add_argument("--seconds", type=float, default=3.0)
-    parser.add_argument("--starts", type=int, help="only measure so many starts of each")
-    parser.add_argument("--make-environments", action="store_true")
-    parser.add_argument("--toy", action="store_true")
+    parser.add_argument("--cases", nargs="*", choices=CASES, default=list(CASES), help="only these cases")
+    parser.add_argument("--cores", nargs="*", type=int, choices=(1, 2), default=[1, 2], help="numbers of cores")
+    parser.add_argument("--repeats", type=int, default=5, help="rounds")
+    parser.add_argument("--seconds", type=float, default=3.0, help="of each measurement")
+    parser.add_argument("--starts", type=int, help="only measure the time to the first update, so many times")
+    parser.add_argument("--make-environments", action="store_true", help="make the peers' virtual environments")
+    parser.add_argument("--toy", action="store_true", help="everything very briefly, not kept")
     options = parser.parse_args()
     if options.make_environments:
         return make_environments()
