@@ -1,11 +1,11 @@
-"""Searches settings of an algorithm on a task, by our own sweep: benchmarks/results/tuning/TASK--ALGORITHM.json.
+"""Searches settings of an algorithm on a task with `sweep` and writes benchmarks/results/tuning/TASK--ALGORITHM.json.
 
     python benchmarks/tune.py --tasks pendulum --methods ddpg td3 sac
 
-Settings are drawn at random from SPACE, the first one being the defaults; every other one has layer norm. Half of
-them end in the middle of the run (successive halving). The best is chosen by the interquartile mean of its last
-evaluations over three seeds that `learning.py` does not use; what it is worth is then told by `learning.py --methods
-METHOD:best`, on seeds of its own.
+The first setting is the defaults, the others are drawn at random from SPACE; every other one has layer norm. Half of
+them are stopped in the middle of the run (successive halving). The best is chosen by the interquartile mean of its last
+evaluations over three seeds that `learning.py` does not use; `learning.py --methods METHOD:best` then evaluates it on
+other seeds.
 """
 
 import argparse
@@ -39,12 +39,12 @@ OF = {
     "td3": NOISE | {"target_noise": Range("uniform", 0.0, 0.4)},
     "sac": {"temperature_lr": Range("log", 1e-4, 3e-3), "target_entropy": Range("uniform", -3.0, 0.0)},
 }
-NORMS = ("none", "layer")  # by turns
-FIXED = {"mountain-car": {"noise": "ou"}}  # noise of steps that forget each other never climbs the hill
+NORMS = ("none", "layer")  # alternating
+FIXED = {"mountain-car": {"noise": "ou"}}  # uncorrelated noise does not climb the hill
 
 
 def flags_of(task: str) -> dict[str, str]:
-    """The flags of a task, name -> value; widths as they are written."""
+    """Returns the flags of a task as name -> value, with the widths joined by a comma."""
     words = shlex.split(CPU_TASKS[task].replace("--hidden 64 64", "--hidden 64,64"))
     return {
         flag.removeprefix("--").replace("-", "_"): value for flag, value in zip(words[::2], words[1::2], strict=True)
@@ -52,20 +52,20 @@ def flags_of(task: str) -> dict[str, str]:
 
 
 def brief(value: Any) -> Any:
-    """A number with the digits that a search among a dozen can tell apart."""
+    """Rounds a number to the digits that a search among a dozen settings can resolve."""
     return float(f"{value:.3g}") if isinstance(value, float) else value
 
 
 def search(task: str, method: str, draws: int) -> dict[str, Any]:
-    """Sweeps, and says what was tried, from the best on."""
+    """Sweeps one algorithm on one task and returns all trials, the best first."""
     flags, kind = flags_of(task), algorithms()[method].config
     fixed = FIXED.get(task, {}) if method != "sac" else {}
     config = kind(hidden=(64, 64), **fixed)
     envs = {name: int(flags[name]) for name in ("num_envs", "updates_per_step") if name in flags}
     loop = LoopConfig(batch_size=64, replay_capacity=100_000, **envs)
     space = SPACE | OF[method]
-    points = [{name: getattr(config, name) for name in space}, *sampled(draws - 1, space, seed=0)]
-    points = [point | {"norm": NORMS[at % 2]} for at, point in enumerate(points)]
+    trials = [{name: getattr(config, name) for name in space}, *sampled(draws - 1, space, seed=0)]
+    trials = [trial | {"norm": NORMS[at % 2]} for at, trial in enumerate(trials)]
     run = RunConfig(
         env=flags["env"],
         steps=int(flags["steps"]),
@@ -78,7 +78,7 @@ def search(task: str, method: str, draws: int) -> dict[str, Any]:
         episode_length=int(flags["episode_length"]) if "episode_length" in flags else None,
     )
     began = time.perf_counter()
-    swept = sweep(method, points, config, loop, run, halving=1)
+    result = sweep(method, trials, config, loop, run, halving=1)
     return {
         "command": f"python benchmarks/tune.py --tasks {task} --methods {method} --draws {draws}",
         "env": run.env,
@@ -86,18 +86,22 @@ def search(task: str, method: str, draws: int) -> dict[str, Any]:
         "seeds": SEEDS,
         "fixed": fixed,
         "seconds": round(time.perf_counter() - began, 1),
-        "best": {name: brief(value) for name, value in swept.best.items()} | fixed,
-        "table": swept.table,
+        "best": {name: brief(value) for name, value in result.best.items()} | fixed,
+        "table": result.table,
     }
 
 
 def main() -> None:
-    """Searches every pair that the command line names."""
+    """Searches settings for every task and method that the command line names."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--tasks", nargs="+", choices=CPU_TASKS, default=list(CPU_TASKS), metavar="TASK")
-    parser.add_argument("--methods", nargs="+", choices=LEAGUE, default=list(LEAGUE), metavar="METHOD")
-    parser.add_argument("--draws", type=int, default=12, help="settings to try, the defaults among them")
-    parser.add_argument("--again", action="store_true", help="also what has a file")
+    parser.add_argument(
+        "--tasks", nargs="+", choices=CPU_TASKS, default=list(CPU_TASKS), metavar="TASK", help="by default all"
+    )
+    parser.add_argument(
+        "--methods", nargs="+", choices=LEAGUE, default=list(LEAGUE), metavar="METHOD", help="by default all"
+    )
+    parser.add_argument("--draws", type=int, default=12, help="settings to try, including the defaults")
+    parser.add_argument("--again", action="store_true", help="repeat what has a file")
     chosen = parser.parse_args()
     RESULTS.mkdir(parents=True, exist_ok=True)
     prepare(SEEDS * chosen.draws)
