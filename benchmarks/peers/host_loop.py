@@ -1,4 +1,4 @@
-"""The measured loop of the two libraries that keep SB3's host loop: stable-baselines3 itself, and SBX."""
+"""The measured loop of the two libraries with SB3's host loop: stable-baselines3 and SBX."""
 
 from typing import Any
 
@@ -6,7 +6,7 @@ from protocol import Line, require
 
 
 def run(line: Line, model_class: Any, packages: tuple[str, ...]) -> None:
-    """DDPG through `learn`, again and again without a reset; environments are gymnasium's, stepped one by one."""
+    """Measures DDPG through repeated calls of `learn`, on gymnasium's environments, stepped one by one."""
     config = line.config
     with line.importing():
         import numpy as np

@@ -1,12 +1,12 @@
-"""Brax's SAC trained and evaluated on Brax's own environments, by one call of `sac.train` with its own evaluator.
+"""Trains and evaluates Brax's SAC on Brax's environments, by one call of `sac.train` with its own evaluator.
 
 One process trains one seed. The evaluator draws a new key for every evaluation, plays one episode in each of its
-environments and counts the reward up to the first end; the final episodes are played by another one of the same kind
-with a key of its own. What may matter for learning: an environment that is done goes back to the state it began with,
-so that training sees `num_envs` initial states (and, in reacher, as many targets) while the evaluation draws new ones.
-The warm-up is by the untrained policy, the temperature learns at 3e-4 whatever is asked for, the target entropy is half
-of the usual, and transitions at the time limit are left out of the critic's loss. `sac.train` counts the warm-up apart,
-so the equal chunks are of what comes after it, and the last step is rounded up.
+environments and sums the reward up to its end; the final episodes are played by a second evaluator with another key.
+What may matter for learning: an environment that is done is reset to its first state, so that training sees `num_envs`
+initial states (and, in reacher, as many targets) while the evaluation draws new ones. The warm-up uses the untrained
+policy, the learning rate of the temperature is always 3e-4, the target entropy is half of the usual, and transitions at
+the time limit are left out of the critic's loss. `sac.train` counts the warm-up separately, so the equal chunks are of
+what comes after it, and the last step is rounded up.
 """
 
 import sys
@@ -90,10 +90,10 @@ def main(line: Line) -> None:
         "reward_scaling": 1.0,
         "time_limit": TIME_LIMIT,
         "differs": [
-            f"training restarts in the same {envs} initial state(s); the evaluation draws new ones",
-            "warm-up by the untrained policy, not uniform",
+            f"training resets to the same {envs} initial state(s); the evaluation draws new ones",
+            "warm-up with the untrained policy, not uniform",
             "transitions at the time limit are left out of the critic's loss",
-            "the first chunk holds the warm-up besides its share of the rest",
+            "the first chunk also contains the warm-up",
             "weights start LeCun uniform, the last layers too",
         ],
     }

@@ -1,10 +1,10 @@
 """Brax's SAC on Brax's own environments: simulation, replay and update in one pmapped epoch.
 
-What is measured: the epochs of `sac.train`, one per chunk, called as a user calls it. The function keeps its loop to
-itself and hands over the floor once an epoch, in `progress_fn`; there this worker waits for requests and reads the
-clock. Evaluation is replaced by nothing, for `train` offers no way to leave it out. Its specialties: thousands of
-simulated bodies on an accelerator, several devices. SAC is more work per update than DDPG (two critics, a sampled
-policy, the temperature). Once the replay is full, each insertion shifts all of it.
+What is measured: the epochs of `sac.train`, one per chunk, called as a user calls it. The function calls `progress_fn`
+once per epoch, where this worker waits for requests and reads the clock. The evaluator is replaced by one that does
+nothing, because `train` has no option to leave it out. Its strengths: thousands of simulated bodies on an accelerator,
+several devices. SAC is more work per update than DDPG (two critics, a sampled policy, the temperature). Once the replay
+is full, each insertion shifts all of it.
 """
 
 import sys
@@ -18,7 +18,7 @@ from protocol import Line, require, serve
 
 
 class NoEvaluator:
-    """Stands where `sac.train` expects its evaluator."""
+    """An evaluator for `sac.train` that does nothing."""
 
     def __init__(self, *_: Any, **__: Any) -> None: ...
 
@@ -39,7 +39,9 @@ def main(line: Line) -> None:
     acting.Evaluator = NoEvaluator
     env = brax_envs.get_environment(config["env"], backend=config.get("backend", "spring"))
     envs, warmup, chunk = config["num_envs"], config["warmup_steps"], max(1, config.get("chunk", 100))
-    epochs = 100_000  # more than anyone asks for; an epoch's length is what is left after warm-up, divided by these
+    epochs = (
+        100_000  # more than are requested; the steps after warm-up are divided by this number to give an epoch's length
+    )
     prefill = -(-warmup // envs) * envs
     requests = line.requests()
     wanted, done, began, calls = 0.0, 0, 0.0, 0
@@ -71,7 +73,7 @@ def main(line: Line) -> None:
             if elapsed < wanted:
                 return None
             steps = done * chunk
-            line.say(updates=steps * config["updates_per_step"], env_steps=steps * envs, seconds=elapsed)
+            line.send(updates=steps * config["updates_per_step"], env_steps=steps * envs, seconds=elapsed)
         wanted = next(requests, -1.0)
         if wanted < 0:
             raise HungUp

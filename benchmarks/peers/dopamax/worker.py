@@ -1,9 +1,9 @@
 """dopamax's DDPG: environment, replay and update in one program.
 
 What is measured: `train_step` in the scan its own `train` puts around it, jitted, without what `train` does between
-its chunks: copying the whole state, replay included, to the host and calling the callbacks. Its specialties: a
-prioritised replay, a command line, board games. More than one environment is another algorithm there: each has a
-replay and a minibatch of its own and the gradients are averaged, so this worker runs one environment only.
+its chunks: copying the whole state, replay included, to the host and calling the callbacks. Its strengths: prioritized
+replay, a command line, board games. Several environments would be a different algorithm: each has its own replay and
+minibatch and the gradients are averaged, so this worker runs one environment only.
 """
 
 import sys

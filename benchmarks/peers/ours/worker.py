@@ -1,6 +1,6 @@
-"""ddpg_jax itself behind the peers' protocol: the programs that `ddpg-jax train` runs, in chunks.
+"""Measures ddpg_jax with the peers' protocol: the programs that `ddpg-jax train` runs, in chunks.
 
-With `limit` in the configuration, the matrix products of its updates and nothing else.
+With `limit` in the configuration, it measures only the matrix products of its updates.
 """
 
 import sys

@@ -1,11 +1,11 @@
-"""rejax trained and evaluated: TD3 and SAC as it has them, and DDPG as its TD3 with one critic and no target noise.
+"""Trains and evaluates rejax: its TD3 and SAC, and DDPG as its TD3 with one critic and no target noise.
 
-All seeds run under one vmap, with rejax's own `train_iteration` and its own `evaluate`; they share the counters of the
-replay, as they do in its vmapped `train`. Its noise is in the units of the action, so it is scaled here by half the
-range of the actions. What may matter for learning: a time limit counts as the end (the target is the reward alone), the
-targets are averaged once per train iteration, and SAC warms up with its own untrained policy. SAC's `make_act` draws
-its action, so the evaluation takes the mean instead. Replay rows that a run cannot fill are left out, for rejax draws
-over the whole capacity; that changes the time and nothing else.
+All seeds run under one vmap, with rejax's own `train_iteration` and `evaluate`; they share the counters of the replay,
+as in its vmapped `train`. Its noise is in the units of the action, so it is scaled here by half the range of the
+actions. What may matter for learning: a time limit is treated as termination (the target is the reward alone), the
+targets are averaged once per train iteration, and SAC warms up with its untrained policy. SAC's `make_act` samples its
+action, so the evaluation uses the mean instead. Replay rows that a run cannot fill are left out, because rejax samples
+over the whole capacity; that only changes the time.
 """
 
 import sys
@@ -68,7 +68,7 @@ def main(line: Line) -> None:
             target_noise_clip=TARGET_CLIP * half_range,
             actor_kwargs={"activation": "relu"},
             critic_kwargs={"activation": "relu"},
-        )  # widths cannot go in above: `create_agent` passes its own beside them
+        )  # `create_agent` passes its own widths, so they cannot be set above
         agent = agent.replace(
             actor=agent.actor.clone(hidden_layer_sizes=hidden), critic=agent.critic.clone(hidden_layer_sizes=hidden)
         )
@@ -80,7 +80,7 @@ def main(line: Line) -> None:
     axes = jax.tree_util.tree_map_with_path(lambda path, _: None if counter(path) else 0, state)
     state = jax.tree_util.tree_map_with_path(
         lambda path, x: (x[0] if counter(path) else x).astype(x.dtype), state
-    )  # `astype` drops the weak types that would compile it all twice
+    )  # `astype` removes weak types, with which everything would be compiled twice
 
     def train(state: Any) -> Any:
         return jax.lax.fori_loop(0, iterations, lambda _, ts: agent.train_iteration(ts), state)
@@ -98,7 +98,7 @@ def main(line: Line) -> None:
         return evaluate(greedy(params), key, env, env_params, episodes, env_params.max_steps_in_episode)[1].mean()
 
     def evaluated(count: int, episodes: int) -> list[float]:
-        """The mean return of each seed, from initial states that no other evaluation has."""
+        """Returns the mean return of each seed, from initial states that no other evaluation has."""
         keys = jnp.stack([jax.random.fold_in(jax.random.PRNGKey(1_000_000 + seed), count) for seed in seeds])
         return np.asarray(play(state.actor_ts.params, keys, episodes), float).tolist()
 
@@ -109,16 +109,16 @@ def main(line: Line) -> None:
         line.evaluated(count * chunk_steps, evaluated(count, config["episodes"]))
 
     differs = [
-        "a time limit counts as the end: no bootstrapping there",
+        "a time limit is treated as termination: no bootstrapping there",
         "minibatches without replacement",
         "weights start LeCun normal, the last layers too",
     ]
     if line.updates_per_step > 1:
         differs.append(f"targets averaged once per {delay * line.updates_per_step} critic updates")
     if algorithm == "td3":
-        differs.append("the actor climbs the mean of both critics, once per two critic updates")
+        differs.append("the actor ascends the mean of both critics, once per two critic updates")
     if algorithm == "sac":
-        differs.append("warm-up by the untrained policy, not uniform; actor updated before the critic")
+        differs.append("warm-up with the untrained policy, not uniform; actor updated before the critic")
     settings = {
         "algorithm": algorithm,
         "seeds": seeds,

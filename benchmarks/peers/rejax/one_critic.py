@@ -8,7 +8,7 @@ from rejax.algos.td3 import TD3
 
 
 class DDPG(TD3):
-    """To be created with `num_critics=1` and `policy_delay=1`."""
+    """rejax's TD3 as DDPG; create it with `num_critics=1` and `policy_delay=1`."""
 
     def update_critic(self, ts: Any, minibatch: Any) -> Any:
         next_action = self.actor.apply(ts.actor_target_params, minibatch.next_obs)

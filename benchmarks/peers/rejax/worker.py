@@ -1,7 +1,7 @@
 """rejax's TD3, and DDPG as its TD3 with one critic and no target noise: environment, replay and update in one program.
 
 What is measured: rejax's `train_iteration` in the loop its own `train` puts around it, under one jit and one vmap over
-the seeds, with the evaluations left out. Its specialties: whole training runs vmapped over seeds and hyper-parameters.
+the seeds, without the evaluations. Its strengths: whole training runs vmapped over seeds and hyperparameters.
 It dropped its own DDPG in 2024, so the one-critic update is ours (`one_critic.py`). Both algorithms run with a policy
 delay of 1 unless the configuration says otherwise. rejax averages the targets once per vector step, also where that
 step makes more than one update, and draws minibatches without replacement, at a cost that grows with the replay's
@@ -44,20 +44,20 @@ def main(line: Line) -> None:
         exploration_noise=NOISE,
         actor_kwargs={"activation": "relu"},
         critic_kwargs={"activation": "relu"},
-    )  # widths cannot go in above: `create_agent` passes its own beside them
+    )  # `create_agent` passes its own widths, so they cannot be set above
     agent = agent.replace(
         actor=agent.actor.clone(hidden_layer_sizes=hidden), critic=agent.critic.clone(hidden_layer_sizes=hidden)
     )
 
     def shared(path: Any) -> bool:
-        # Counters start as Python numbers in rejax's own vmap(train), so the seeds share them: keep it so between calls
+        # Counters start as Python numbers in rejax's own vmap(train), so seeds share them; that is kept between calls
         return getattr(path[-1], "name", "") in ("global_step", "index", "full")
 
     state = jax.jit(jax.vmap(agent.init_state))(jax.random.split(jax.random.PRNGKey(0), seeds))
     axes = jax.tree_util.tree_map_with_path(lambda path, _: None if shared(path) else 0, state)
     state = jax.tree_util.tree_map_with_path(
         lambda path, x: (x[0] if shared(path) else x).astype(x.dtype), state
-    )  # `astype` drops the weak types that would compile it all twice
+    )  # `astype` removes weak types, with which everything would be compiled twice
 
     def train(state: Any, iterations: Any) -> Any:
         return jax.lax.fori_loop(0, iterations, lambda _, ts: agent.train_iteration(ts), state)

@@ -1,8 +1,8 @@
 """stable-baselines3's DDPG: PyTorch, environments and replay on the host, one process.
 
 What is measured: `model.learn` in calls of `chunk` vector steps, so acting, Monitor, DummyVecEnv, replay and update as
-a user gets them. Its specialties: the reference implementation on PyTorch, any gymnasium environment; it runs on the
-CPU unless the installed torch sees a GPU. Its DDPG is its TD3 with one critic, no delay and no target noise.
+a user gets them. Its strengths: the reference implementation in PyTorch, any gymnasium environment. It runs on the CPU
+unless the installed torch finds a GPU. Its DDPG is its TD3 with one critic, no delay and no target noise.
 """
 
 import sys

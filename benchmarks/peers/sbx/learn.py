@@ -1,10 +1,10 @@
-"""SBX trained and evaluated: DDPG, TD3 and SAC through `learn`, on gymnasium's environments.
+"""Trains and evaluates SBX: DDPG, TD3 and SAC through `learn`, on gymnasium's environments.
 
-One process trains one seed. Between the calls of `learn` SB3's `evaluate_policy` plays whole episodes on environments
-of their own, kept through the run so that every evaluation starts from new states. Noise and actions are in [-1, 1].
-What may matter for learning: a time limit does not end the bootstrapping, the exploration noise is added to the uniform
-actions of the warm-up too, TD3 averages its targets at every critic update and not with the delayed actor, and the
-actor climbs the smaller of the two critics.
+One process trains one seed. Between the calls of `learn`, SB3's `evaluate_policy` plays whole episodes in separate
+environments, which are kept through the run so that every evaluation starts from new states. Noise and actions are in
+[-1, 1]. What may matter for learning: a time limit bootstraps, the exploration noise is also added to the uniform
+actions of the warm-up, TD3 averages its targets at every critic update and not with the delayed actor, and the actor
+ascends the smaller of the two critics.
 """
 
 import sys
@@ -37,8 +37,8 @@ def main(line: Line) -> None:
 
     (seed,) = config["seeds"]
     env = make_vec_env(config["env"], n_envs=envs)  # DummyVecEnv around Monitor, the library's default
-    side_by_side = min(32, config["episodes"])  # one call of the policy for many episodes, and nothing else
-    arena = make_vec_env(config["env"], n_envs=side_by_side, seed=1_000_000 * (seed + 1))  # Monitor-wrapped too
+    num_eval_envs = min(32, config["episodes"])  # only so that one call of the policy serves many episodes
+    arena = make_vec_env(config["env"], n_envs=num_eval_envs, seed=1_000_000 * (seed + 1))  # Monitor-wrapped too
     shape = env.action_space.shape
     own: dict[str, Any] = {}
     if algorithm != "sac":
@@ -74,7 +74,9 @@ def main(line: Line) -> None:
     if algorithm != "sac":
         differs.append("exploration noise is added to the uniform actions of the warm-up as well")
     if algorithm == "td3":
-        differs.append("targets averaged at every critic update; the actor climbs the smaller critic, every second one")
+        differs.append(
+            "targets averaged at every critic update; the actor ascends the smaller critic, at every second one"
+        )
     settings = {
         "algorithm": algorithm,
         "seeds": config["seeds"],

@@ -1,8 +1,8 @@
-"""Gymnasium's Reacher-v5 as Brax's `mjx` backend has that task, so that both libraries learn the same one.
+"""Gymnasium's Reacher-v5 changed to the task of Brax's `mjx` backend, so that both libraries learn the same one.
 
-Gymnasium spreads the targets evenly over the disk's area, integrates by Runge and Kutta and shows the speeds of the
-joints. Brax spreads them over its radius, integrates by Euler, and shows the fingertip's place and speed as they were
-before the last of the two substeps, the speed being that of a fingertip which lies in the direction of x from the
+Gymnasium draws targets uniformly over the disk's area, integrates with Runge-Kutta and observes the velocities of the
+joints. Brax draws them uniformly over its radius, integrates with Euler, and observes the position and velocity of the
+fingertip before the last of the two substeps, the velocity being that of a fingertip in the direction of x from the
 elbow.
 """
 
@@ -11,11 +11,11 @@ import mujoco
 import numpy as np
 from gymnasium.envs.mujoco.reacher_v5 import ReacherEnv
 
-RADIUS, LOWER = 0.2, 0.11  # metres
+RADIUS, LOWER = 0.2, 0.11  # meters
 
 
 class BraxReacher(ReacherEnv):
-    """The arm, its reward and its starts are the parent's."""
+    """Reacher with Brax's targets, integrator and observation; arm, reward and initial states are unchanged."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -31,7 +31,7 @@ class BraxReacher(ReacherEnv):
         return self._get_obs()
 
     def _get_obs(self) -> np.ndarray:
-        observation, speed = super()._get_obs(), np.zeros(6)  # turning, moving
+        observation, speed = super()._get_obs(), np.zeros(6)  # angular, linear
         lower = self.model.body("body1").id
         mujoco.mj_objectVelocity(self.model, self.data, mujoco.mjtObj.mjOBJ_XBODY, lower, speed, False)
         observation[6:8] = speed[3], speed[4] + LOWER * speed[2]

@@ -1,8 +1,8 @@
 """SBX's DDPG: SB3's host loop and replay around networks and update in JAX.
 
 What is measured: `model.learn` in calls of `chunk` vector steps, so acting, Monitor, DummyVecEnv, replay, the copy of
-each minibatch to the device and the jitted update. Its specialties: SB3's interface with a JAX update, many gradient
-steps in one compiled call. Its DDPG still draws the target noise and clips it to nothing: a small cost of its own.
+each minibatch to the device and the jitted update. Its strengths: SB3's interface with a JAX update, many gradient
+steps in one compiled call. Its DDPG still draws the target noise and clips it to zero, at a small cost.
 """
 
 import sys
