@@ -24,7 +24,7 @@ import jax
 
 from ddpg_jax import DDPGConfig, LoopConfig, RunConfig
 from ddpg_jax.devices.backend import prepare
-from ddpg_jax.runs import saving
+from ddpg_jax.runs import checkpoint
 from ddpg_jax.runs.experiment import run_experiment
 
 RESULTS = Path(__file__).parent / "results"
@@ -56,14 +56,14 @@ def main() -> None:
     seen: Counter[str] = Counter()
     jax.monitoring.register_event_duration_secs_listener(lambda name, seconds, **_: seen.update([name]))
     waited: list[float] = []
-    save = saving.Checkpoints.save
+    save = checkpoint.Checkpoints.save
 
     def timed(*args: Any) -> None:
         begun = time.perf_counter()
         save(*args)
         waited.append(time.perf_counter() - begun)
 
-    saving.Checkpoints.save = timed  # type: ignore[method-assign]
+    checkpoint.Checkpoints.save = timed  # type: ignore[method-assign]
     began, samples = time.monotonic(), []
 
     def watch(row: dict[str, Any], plan: Any) -> None:
