@@ -32,7 +32,7 @@ from typing import Any
 import numpy as np
 
 from ddpg_jax.cli.main import main as ddpg_jax
-from ddpg_jax.deploy.play import evaluate_run
+from ddpg_jax.deploy.evaluate import evaluate_run
 from ddpg_jax.runs import metrics
 from ddpg_jax.runs.checkpoint import saved_steps
 from ddpg_jax.runs.presets import tuned

@@ -11,13 +11,13 @@ from ddpg_jax.core.loop import LoopConfig, train, trainer
 from ddpg_jax.core.rollout import rollout
 from ddpg_jax.core.settings import SettingError
 from ddpg_jax.core.types import Agent, Env, Learner, Spec, TrainState, Transition
+from ddpg_jax.deploy.evaluate import play_gymnasium
 from ddpg_jax.deploy.export import export
-from ddpg_jax.deploy.play import play_gymnasium
 from ddpg_jax.deploy.policy import Policy, load_critic, load_policy
 from ddpg_jax.envs.check import check_env
 from ddpg_jax.envs.make import as_gymnasium, make_env
 from ddpg_jax.envs.pixels import pixels
-from ddpg_jax.results.drawing import drawer
+from ddpg_jax.results.drawing import make_renderer
 from ddpg_jax.results.notebook import live_plot
 from ddpg_jax.results.plot import plot
 from ddpg_jax.results.render import frames, render
@@ -58,7 +58,6 @@ __all__ = [
     "ddpg",
     "dpg_off_policy",
     "dpg_on_policy",
-    "drawer",
     "evaluate",
     "export",
     "frames",
@@ -67,6 +66,7 @@ __all__ = [
     "load_critic",
     "load_policy",
     "make_env",
+    "make_renderer",
     "pixels",
     "play_gymnasium",
     "plot",

@@ -20,7 +20,7 @@ def evaluate(
     ] = None,
 ) -> None:
     """Play whole episodes with the policies of a run."""
-    from ddpg_jax.deploy.play import evaluate_gymnasium, evaluate_run
+    from ddpg_jax.deploy.evaluate import evaluate_gymnasium, evaluate_run
     from ddpg_jax.devices.backend import prepare
 
     prepare()
@@ -67,7 +67,7 @@ def render(
     for episode, (total, length) in enumerate(zip(rendered.returns, rendered.lengths, strict=True), 1):
         print_line(f"seed {rendered.seed}, episode {episode}: return {total:,.1f} in {length:,} steps")
     size_of = f"{rendered.out.stat().st_size / 2**20:,.2f} MiB"
-    viewer = "; a browser loads its viewer from the network" if rendered.online else ""
+    viewer = "; a browser loads its viewer from the network" if rendered.needs_network else ""
     print_line(f"{rendered.out}: {rendered.frames:,} frames, {rendered.seconds:,.1f} s, {size_of}{viewer}")
 
 

@@ -1,4 +1,4 @@
-"""A trained policy to look at: its episodes drawn, captioned and written as a film."""
+"""`render`: episodes of a trained policy, drawn under their step and return and written as an animation."""
 
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -10,32 +10,27 @@ from ddpg_jax.core.rollout import Trajectory, at, rollout, whole
 from ddpg_jax.core.settings import INT32, SettingError, count
 from ddpg_jax.core.types import EnvState
 from ddpg_jax.deploy.policy import one_learner
-from ddpg_jax.results.drawing import drawer
-from ddpg_jax.results.drawing.caption import captioned
-from ddpg_jax.results.drawing.drawing import Drawing, as_picture
-from ddpg_jax.results.drawing.film import check_target, write_film, write_page
+from ddpg_jax.results.drawing import make_renderer
+from ddpg_jax.results.drawing.animation import check_output, save_animation, save_html
+from ddpg_jax.results.drawing.renderer import DEFAULT_DT, Renderer, to_rgb
+from ddpg_jax.results.drawing.title import add_title
 from ddpg_jax.runs.config import env_options
 from ddpg_jax.runs.programs import episode_keys
 
-FPS, FRAMES = 25.0, 500  # frames a second at most, and in a film at most, where none are asked for
-OWN_PACE = 0.05  # s for which a state stays that somebody's own function draws
-PAUSE = 1.0  # s for which an episode's last state stays
+DEFAULT_FPS, DEFAULT_MAX_FRAMES = 25.0, 500
+LAST_FRAME_DURATION = 1.0  # seconds for which the last state of an episode is shown
 
 
-class Rendered(NamedTuple):
-    """What `render` has written."""
+class RenderResult(NamedTuple):
+    """What `render` wrote."""
 
     out: Path
     seed: int
     frames: int
     seconds: float
     returns: list[float]  # of each episode
-    lengths: list[int]  # likewise, in decisions
-    online: bool  # a page that needs the network when it is opened
-
-
-def silent(words: str) -> None:
-    """Announces to nobody."""
+    lengths: list[int]  # of each episode, in decisions
+    needs_network: bool  # whether a browser needs the network to show it
 
 
 def render(
@@ -50,57 +45,58 @@ def render(
     max_steps: int | None = None,
     draw: Callable[[EnvState], Any] | None = None,
     overwrite: bool = False,
-    log: Callable[[str], None] = silent,
-) -> Rendered:
-    """Plays the deterministic policy of a run and writes a film of it, about as fast as its clock runs.
+    log: Callable[[str], None] | None = None,
+) -> RenderResult:
+    """Plays the deterministic policy of a run and writes an animation of it, about as fast as the task's clock runs.
 
     Args:
       folder: the run folder.
-      out: a .gif, .mp4 or .html; by default a .gif beside the folder. A Brax task's .html is Brax's own viewer, whose
-        code a browser loads from the network; any other page holds all that it shows.
+      out: a .gif, .mp4 or .html; by default a .gif beside the folder. The .html of a Brax task is Brax's own viewer,
+        whose code a browser loads from the network; any other .html is self-contained.
       seed: which seed of the run; None takes the best by final evaluation.
-      episodes: how many, one after the other.
-      start_seed: of their initial states; the episodes are those of `evaluate_run` with it.
-      size: of a picture in pixels.
-      fps: frames a second at most; by default 25, or fewer where the film would have more than 500 frames.
+      episodes: the number of episodes, shown one after the other.
+      start_seed: the seed of their initial states; the episodes are those of `evaluate_run` with this seed.
+      size: width and height of a frame in pixels.
+      fps: frames per second at most; by default 25, or fewer where the animation would have more than 500 frames.
       max_steps: decisions of an episode to show at most.
-      draw: state -> picture [H, W, 3], in place of the environment's own drawing, for 0.05 s each.
+      draw: state -> image [H, W, 3], in place of the environment's own renderer; a step then counts as 0.05 s.
       overwrite: replace the file.
-      log: told in words what happens next.
+      log: called with a line of text before each stage.
 
     Raises:
       SettingError: the folder holds no run of ours, a number cannot be used, the file may not be written, a library is
         missing, or there is no way to draw the environment.
     """
-    out = Path(out) if out is not None else _beside(Path(folder).resolve())
-    check_target(out, overwrite)
-    _check(seed, start_seed, episodes, fps)
+    out = Path(out) if out is not None else _default_output(Path(folder).resolve())
+    check_output(out, overwrite)
+    _check_numbers(seed, start_seed, episodes, fps)
+    log = log or (lambda line: None)
     agent, learner, stored, seed = one_learner(folder, seed)
     run, env = stored.run, stored.make_env()
-    drawing = drawer(run.env, size, **env_options(run)) if draw is None else Drawing(whole, draw, OWN_PACE)
+    renderer = make_renderer(run.env, size, **env_options(run)) if draw is None else Renderer(whole, draw, DEFAULT_DT)
     log(f"playing {episodes} episode(s) of {env.spec.name}")
-    keys = episode_keys(start_seed, run.seeds)
-    policy = lambda obs: agent.act(learner, obs)  # noqa: E731
-    played = rollout(keys[seed - run.seed], env, policy, episodes, max_steps, drawing.select)
-    pace = drawing.seconds * env.spec.action_repeat
-    every = _every(fps, pace, int(played.lengths.sum()))
-    seconds = times(played, every, pace)
-    log(f"drawing {len(seconds):,} frames")
-    viewer = drawing.viewer if out.suffix.lower() == ".html" else None
-    if viewer:
-        write_page(out, viewer([at(played, *moment) for moment in moments(played, every)], every * pace))
+    key = episode_keys(start_seed, run.seeds)[seed - run.seed]
+    trajectory = rollout(key, env, lambda obs: agent.act(learner, obs), episodes, max_steps, renderer.select)
+    dt = renderer.dt * env.spec.action_repeat
+    stride = _stride(fps, dt, int(trajectory.lengths.sum()))
+    durations = frame_durations(trajectory, stride, dt)
+    log(f"drawing {len(durations):,} frames")
+    html = renderer.html if out.suffix.lower() == ".html" else None
+    if html is not None:
+        parts = [at(trajectory, *index) for index in frame_indices(trajectory, stride)]
+        save_html(out, html(parts, stride * dt))
     else:
         title = f"{stored.algorithm} on {env.spec.name}, seed {seed}"
-        write_film(out, frames(played, drawing.picture, every), seconds, title)
-    returns = played.rewards.sum(axis=1, dtype=float).tolist()
-    return Rendered(out, seed, len(seconds), sum(seconds), returns, played.lengths.tolist(), viewer is not None)
+        save_animation(out, frames(trajectory, renderer.draw, stride), durations, title)
+    returns, lengths = trajectory.rewards.sum(axis=1, dtype=float).tolist(), trajectory.lengths.tolist()
+    return RenderResult(out, seed, len(durations), sum(durations), returns, lengths, html is not None)
 
 
-def _beside(folder: Path) -> Path:
+def _default_output(folder: Path) -> Path:
     return folder.with_name(f"{folder.name}.gif")
 
 
-def _check(seed: int | None, start_seed: int, episodes: int, fps: float | None) -> None:
+def _check_numbers(seed: int | None, start_seed: int, episodes: int, fps: float | None) -> None:
     for name, number, low in (("seed", seed, 0), ("start_seed", start_seed, 0), ("episodes", episodes, 1)):
         if number is not None and not low <= number <= INT32:
             raise SettingError(f"{name} must be from {low} to {INT32:,}, not {number}.")
@@ -108,43 +104,50 @@ def _check(seed: int | None, start_seed: int, episodes: int, fps: float | None) 
         raise SettingError(f"fps must be above 0 and at most 100, not {fps}.")
 
 
-def _every(fps: float | None, pace: float, decisions: int) -> int:
-    """Decisions from one frame to the next, where one takes `pace` s."""
-    every = max(1, round(1 / ((fps or FPS) * pace)))
-    return every if fps else max(every, -(-decisions // FRAMES))
+def _stride(fps: float | None, dt: float, decisions: int) -> int:
+    """Returns the decisions, of `dt` seconds each, from one frame to the next."""
+    stride = max(1, round(1 / ((fps or DEFAULT_FPS) * dt)))
+    return stride if fps else max(stride, -(-decisions // DEFAULT_MAX_FRAMES))
 
 
-def frames(played: Trajectory, picture: Callable[[Any], Any], every: int = 1) -> np.ndarray:
-    """The pictures of all episodes, one after the other, under episode, step and return so far.
+def frames(trajectory: Trajectory, draw: Callable[[Any], Any], stride: int = 1) -> np.ndarray:
+    """Draws the frames of a trajectory's episodes, one after the other, each under its step and the return so far.
 
     Args:
-      picture: what was kept of a state -> [H, W, 3] bytes or floats in [0, 1], or grey [H, W]: a `Drawing`'s, or
-        anybody's.
-      every: decisions from one frame to the next; the first and the last state of an episode are always shown.
+      trajectory: from `rollout`.
+      draw: what was selected of a state -> image, RGB [H, W, 3] or grayscale [H, W], in bytes or in floats from 0 to 1;
+        a `Renderer`'s, or any function.
+      stride: decisions from one frame to the next; the first and the last state of an episode are always drawn.
 
     Returns:
-      [F, H + caption, W, 3] bytes, both sides even.
+      [F, H + title, W, 3] uint8, both sides even.
 
     Raises:
-      SettingError: `every` is not a whole number of at least 1, or something else than pictures is drawn.
+      SettingError: `stride` is not a whole number of at least 1, or `draw` returns something else.
     """
-    count("every", every)
-    returns = np.concatenate([np.zeros((len(played.lengths), 1)), np.cumsum(played.rewards, axis=1, dtype=float)], 1)
-    shown = []
-    for episode, step in moments(played, every):
-        drawn = as_picture(picture(at(played, episode, step)), "the drawing")
-        words, short = f"step {step}   return {returns[episode, step]:,.1f}", f"{step}: {returns[episode, step]:,.4g}"
-        first = [f"episode {episode + 1}   {words}"] if len(played.lengths) > 1 else []
-        shown.append(captioned(drawn, [*first, words, short]))
-    return np.stack(shown)
+    count("stride", stride)
+    returns = np.pad(np.cumsum(trajectory.rewards, axis=1, dtype=float), ((0, 0), (1, 0)))
+    images = []
+    for episode, step in frame_indices(trajectory, stride):
+        image = to_rgb(draw(at(trajectory, episode, step)), "the drawing")
+        title = f"step {step}   return {returns[episode, step]:,.1f}"
+        titles = [title, f"{step}: {returns[episode, step]:,.4g}"]
+        if len(trajectory.lengths) > 1:
+            titles.insert(0, f"episode {episode + 1}   {title}")
+        images.append(add_title(image, titles))
+    return np.stack(images)
 
 
-def moments(played: Trajectory, every: int) -> Iterator[tuple[int, int]]:
-    """(episode, step) of each frame."""
-    for episode, length in enumerate(played.lengths):
-        yield from ((episode, step) for step in (*range(0, int(length), every), int(length)))
+def frame_indices(trajectory: Trajectory, stride: int) -> Iterator[tuple[int, int]]:
+    """Yields (episode, step) of each frame."""
+    for episode, length in enumerate(trajectory.lengths):
+        yield from ((episode, step) for step in (*range(0, int(length), stride), int(length)))
 
 
-def times(played: Trajectory, every: int, seconds: float) -> list[float]:
-    """How long each frame is shown, in s, where a decision takes `seconds`."""
-    return [PAUSE if step == played.lengths[episode] else every * seconds for episode, step in moments(played, every)]
+def frame_durations(trajectory: Trajectory, stride: int, dt: float) -> list[float]:
+    """Returns the seconds for which each frame is shown, where a decision takes `dt` seconds."""
+    last = trajectory.lengths
+    return [
+        LAST_FRAME_DURATION if step == last[episode] else stride * dt
+        for episode, step in frame_indices(trajectory, stride)
+    ]

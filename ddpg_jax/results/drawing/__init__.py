@@ -1,6 +1,7 @@
-"""Pictures of environments for people: every task that we ship, and any environment that can draw itself.
+"""Renderers of environments: of every task that we ship, and of any environment that can render itself.
 
-flat.py draws the small ones on paper, physics.py those with bodies by MuJoCo, pixels.py beside what the agent sees.
+planar.py has the small tasks, mujoco_bodies.py Brax's and Playground's, pixels.py those observed as images;
+animation.py writes what they draw.
 """
 
 import importlib
@@ -9,62 +10,62 @@ from typing import Any
 
 from ddpg_jax.core.settings import SettingError, count
 from ddpg_jax.core.types import Env
-from ddpg_jax.results.drawing.drawing import Drawing, as_picture
+from ddpg_jax.results.drawing.renderer import DEFAULT_DT, Renderer, to_rgb
 
-# id prefix -> the module of this folder that draws what begins with it
-FAMILIES = {"": "flat", "lqr": "flat", "pixels/": "pixels", "brax/": "physics", "playground/": "physics"}
-LEAST, MOST = 64, 1024  # pixels
+# prefix of an id -> the module of this folder whose `make` draws it; "" is every other id
+MODULES = {"": "planar", "pixels/": "pixels", "brax/": "mujoco_bodies", "playground/": "mujoco_bodies"}
+MIN_SIZE, MAX_SIZE = 64, 1024  # pixels
 
 
-def drawer(env: Any, size: int = 400, **options: Any) -> Drawing:
-    """How an environment is drawn.
+def make_renderer(env: Any, size: int = 400, **options: Any) -> Renderer:
+    """Returns the renderer of an environment.
 
     Args:
       env: an id, as for `make_env`; an object with Brax's `sys` or Playground's `mj_model`; an object with a
         `render(state) -> [H, W, 3]` of bytes or floats in [0, 1], where `state` is the object's own; or an `Env`, which
         is drawn by its name, or as the images that it is observed as.
       size: width and height in pixels; an object's own `render` chooses for itself.
-      options: `backend` and `impl`, as for `make_env`; others change nothing about the drawing.
+      options: `backend` and `impl`, as for `make_env`; others change nothing about the images.
 
     Raises:
       SettingError: there is no way to draw it, no library to draw it with, or `size` cannot be used.
     """
     count("size", size)
-    if not LEAST <= size <= MOST:
-        raise SettingError(f"size must be from {LEAST} to {MOST:,} pixels, not {size}.")
+    if not MIN_SIZE <= size <= MAX_SIZE:
+        raise SettingError(f"size must be from {MIN_SIZE} to {MAX_SIZE:,} pixels, not {size}.")
     if isinstance(env, str):
-        return _family(env).drawing(env, size, **{name: value for name, value in options.items() if value is not None})
+        prefix = max((prefix for prefix in MODULES if env.startswith(prefix)), key=len)
+        given = {name: value for name, value in options.items() if value is not None}
+        return _module(MODULES[prefix]).make(env, size, **given)
     if isinstance(env, Env):
-        return _by_spec(env, size, options)
+        return _of_env(env, size, options)
     if hasattr(env, "sys") or hasattr(env, "mj_model"):
-        return importlib.import_module("ddpg_jax.results.drawing.physics").of_object(env, size)
-    return _by_itself(env)
+        return _module("mujoco_bodies").of_object(env, size)
+    return _of_render_method(env)
 
 
-def _family(name: str) -> Any:
-    prefix = max((prefix for prefix in FAMILIES if name.startswith(prefix)), key=len)
-    return importlib.import_module(f"ddpg_jax.results.drawing.{FAMILIES[prefix]}")
+def _module(name: str) -> Any:
+    return importlib.import_module(f"ddpg_jax.results.drawing.{name}")
 
 
-def _by_spec(env: Env, size: int, options: dict[str, Any]) -> Drawing:
+def _of_env(env: Env, size: int, options: dict[str, Any]) -> Renderer:
     try:
-        return drawer(env.spec.name, size, **options)
+        return make_renderer(env.spec.name, size, **options)
     except SettingError:
         if not env.spec.image:
             raise
-    return importlib.import_module("ddpg_jax.results.drawing.pixels").of_observations(size)
+    return _module("pixels").of_observations(size)
 
 
-def _by_itself(env: Any) -> Drawing:
-    """An object's own `render`, if it can be called with a state alone."""
+def _of_render_method(env: Any) -> Renderer:
+    """Returns a renderer that calls an object's own `render`, if that can be called with a state alone."""
     name, render = str(getattr(env, "name", type(env).__name__)), getattr(env, "render", None)
     try:
         inspect.signature(render).bind("a state")  # type: ignore[arg-type]
     except (TypeError, ValueError):
         raise SettingError(
-            f"{name} cannot be drawn: it needs a `render` that takes a state and returns a picture [H, W, 3] of bytes."
+            f"{name} cannot be drawn: it needs a `render` that takes a state and returns an image [H, W, 3] of bytes."
         ) from None
     assert render is not None
-    return Drawing(
-        lambda state: state.inner, lambda state: as_picture(render(state), name), float(getattr(env, "dt", 0.05))
-    )
+    dt = float(getattr(env, "dt", DEFAULT_DT))
+    return Renderer(lambda state: state.inner, lambda state: to_rgb(render(state), name), dt)

@@ -1,52 +1,51 @@
-"""Tasks seen as images: the drawing, and beside it the pictures that the agent sees."""
+"""Renderers of tasks that are observed as images: the task, and beside it the images that the agent observes."""
 
 from typing import Any
 
 import jax
 import numpy as np
 
-from ddpg_jax.results.drawing import flat
-from ddpg_jax.results.drawing.drawing import Drawing
-from ddpg_jax.results.drawing.paper import PAPER
+from ddpg_jax.results.drawing import planar
+from ddpg_jax.results.drawing.canvas import BACKGROUND
+from ddpg_jax.results.drawing.renderer import DEFAULT_DT, Renderer
 
-MARGIN = 4  # pixels between two pictures
+GAP = 4  # pixels between two images
 
 
-def drawing(name: str, size: int, **options: Any) -> Drawing:
-    """The drawing of the task behind a "pixels/..." id , and what the agent sees in a column to its right."""
-    _, picture, seconds, _ = flat.drawing(name.removeprefix("pixels/"), size)
+def make(name: str, size: int, **options: Any) -> Renderer:
+    """Returns the renderer of a "pixels/..." id: its task, and to the right what the agent observes, in a column."""
+    task = planar.make(name.removeprefix("pixels/"), size)
 
     def select(state):
-        return {"inner": jax.tree.map(lambda leaf: leaf[-1], state.inner), "obs": state.obs}
+        newest = jax.tree.map(lambda leaf: leaf[-1], state.inner)
+        return {"state": newest, "obs": state.obs}
 
-    def beside(part):
-        drawn, seen = picture(part["inner"]), column(part["obs"], size)
-        gap = np.full((size, MARGIN, 3), PAPER, np.uint8)
-        return np.concatenate([drawn, gap, seen], axis=1)
+    def draw(part):
+        gap = np.full((size, GAP, 3), BACKGROUND, np.uint8)
+        return np.concatenate([task.draw(part["state"]), gap, channel_column(part["obs"], size)], axis=1)
 
-    return Drawing(select, beside, seconds)
-
-
-def of_observations(size: int) -> Drawing:
-    """Of an environment about which no more is known than that it is observed as images: those, the newest below."""
-    return Drawing(lambda state: state.obs, lambda obs: column(obs, size), 0.05)
+    return Renderer(select, draw, task.dt)
 
 
-def column(obs: np.ndarray, size: int) -> np.ndarray:
-    """The channels [H, W, C] of an observation as grey pictures, one below the other, the oldest on top.
+def of_observations(size: int) -> Renderer:
+    """Returns the renderer of an environment of which nothing is known but that it is observed as images."""
+    return Renderer(lambda state: state.obs, lambda obs: channel_column(obs, size), DEFAULT_DT)
+
+
+def channel_column(obs: np.ndarray, size: int) -> np.ndarray:
+    """Returns the channels of an observation [H, W, C] as grayscale images in a column, the oldest on top.
 
     Returns:
-      Bytes [size, about size * W / (H * C), 3].
+      [size, about size * W / (H * C), 3] uint8.
     """
     from PIL import Image
 
-    height = (size - MARGIN * (obs.shape[-1] - 1)) // obs.shape[-1]
+    channels = obs.shape[-1]
+    height = (size - GAP * (channels - 1)) // channels
     width = max(1, height * obs.shape[1] // obs.shape[0])
-    shown = np.full((size, width, 3), PAPER, np.uint8)
-    for place, channel in enumerate(np.moveaxis(obs, -1, 0)):
-        grey = np.asarray(
-            Image.fromarray(np.ascontiguousarray(channel)).resize((width, height), Image.Resampling.NEAREST)
-        )
-        top = place * (height + MARGIN)
-        shown[top : top + height] = grey[..., None]
-    return shown
+    column = np.full((size, width, 3), BACKGROUND, np.uint8)
+    for index, channel in enumerate(np.moveaxis(obs, -1, 0)):
+        image = Image.fromarray(np.ascontiguousarray(channel)).resize((width, height), Image.Resampling.NEAREST)
+        top = index * (height + GAP)
+        column[top : top + height] = np.asarray(image)[..., None]
+    return column
