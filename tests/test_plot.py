@@ -1,4 +1,4 @@
-"""`plot`: the numbers drawn, counted by hand or by NumPy alone; groups; refusals."""
+"""`plot`: the numbers that it draws against hand-computed ones or NumPy's; groups; the caption; refusals."""
 
 import json
 
@@ -8,8 +8,8 @@ import pytest
 from ddpg_jax import LoopConfig, RunConfig, SettingError, Spec, plot
 from ddpg_jax.cli.main import main
 from ddpg_jax.results.compare import compare, improvement, profile
-from ddpg_jax.results.figures import drawn
-from ddpg_jax.results.labels import labelled, tick
+from ddpg_jax.results.labels import caption, legend_label, tick
+from ddpg_jax.results.plot import draw_comparison
 from ddpg_jax.runs.registry import OWN
 from ddpg_jax.runs.run_folder import config_dict, write_config
 
@@ -25,15 +25,15 @@ def run(folder, returns, algorithm="ddpg", env="lqr", seed=0, steps=(10, 20, 30)
     folder.mkdir()
     write_config(folder, contents)
     rows = [
-        {"steps": at, "updates": at // 2, "seconds": at / 10, "eval_return": values, "critic/q": values}
-        for at, values in zip(steps, returns, strict=True)
+        {"steps": step, "updates": step // 2, "seconds": step / 10, "eval_return": values, "critic/q": values}
+        for step, values in zip(steps, returns, strict=True)
     ]
     (folder / "metrics.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
     return folder
 
 
-def middle(values):
-    """The mean of the middle half."""
+def interquartile_mean(values):
+    """The mean of the middle half, by NumPy alone."""
     cut = len(values) // 4
     return np.mean(np.sort(values)[cut : len(values) - cut])
 
@@ -41,12 +41,12 @@ def middle(values):
 FOUR = [[0.0, 1.0, 2.0, 9.0], [1.0, 2.0, 4.0, 90.0], [3.0, 5.0, 6.0, -7.0]]
 
 
-def test_the_line_drawn_is_the_interquartile_mean(tmp_path):
-    """And the band lies around it."""
+def test_the_line_is_the_interquartile_mean(tmp_path):
+    """And its interval contains it."""
     comparison = compare([run(tmp_path / "a", FOUR)])
-    axes = drawn(comparison).axes[0]
+    axes = draw_comparison(comparison).axes[0]
     np.testing.assert_allclose(axes.lines[0].get_xdata(), [10, 20, 30])
-    np.testing.assert_allclose(axes.lines[0].get_ydata(), [middle(row) for row in FOUR])
+    np.testing.assert_allclose(axes.lines[0].get_ydata(), [interquartile_mean(row) for row in FOUR])
     (group,) = comparison.groups
     assert (group.low < group.iqm).all()
     assert (group.iqm < group.high).all()
@@ -54,7 +54,7 @@ def test_the_line_drawn_is_the_interquartile_mean(tmp_path):
     np.testing.assert_allclose(compare([tmp_path / "a"], x="seconds").groups[0].x, [1, 2, 3])
 
 
-def test_other_seeds_join_and_other_settings_do_not(tmp_path):
+def test_runs_join_if_only_their_seeds_differ(tmp_path):
     one = run(tmp_path / "a", [[1.0], [2.0], [3.0]])
     more = run(tmp_path / "b", [[5.0, 6.0], [7.0, 8.0], [9.0, 9.0]], seed=1)
     other = run(tmp_path / "c", [[0.0], [0.0], [0.0]], tau=0.5)
@@ -65,7 +65,7 @@ def test_other_seeds_join_and_other_settings_do_not(tmp_path):
         compare([one, one])
 
 
-def test_other_steps_are_interpolated_and_nothing_is_beyond_them(tmp_path):
+def test_seeds_with_other_steps_are_interpolated_but_not_extrapolated(tmp_path):
     one = run(tmp_path / "a", [[0.0], [10.0], [20.0]])
     late = run(tmp_path / "b", [[0.0], [20.0]], seed=1, steps=(15, 25))
     (group,) = compare([one, late]).groups
@@ -74,35 +74,52 @@ def test_other_steps_are_interpolated_and_nothing_is_beyond_them(tmp_path):
 
 
 def test_a_seed_that_diverged_counts_with_the_worst_return(tmp_path):
-    dead = run(tmp_path / "a", [[1.0, 2.0], [3.0, None], [5.0, None]])
+    diverged = run(tmp_path / "a", [[1.0, 2.0], [3.0, None], [5.0, None]])
     other = run(tmp_path / "b", [[-8.0, 0.0], [0.0, 0.0], [0.0, 0.0]], algorithm="td3")
-    comparison = compare([dead, other])
+    comparison = compare([diverged, other])
     np.testing.assert_array_equal(comparison.groups[0].values, [[1, 2], [3, -8], [5, -8]])
     assert comparison.groups[0].diverged == {1: 20.0}
-    assert labelled(comparison, "ddpg") == "ddpg (1 of 2 seeds diverged)"
-    values = compare([dead], y="critic/q").groups[0].values
+    assert legend_label(comparison, "ddpg") == "ddpg (1 of 2 seeds diverged)"
+    values = compare([diverged], y="critic/q").groups[0].values
     np.testing.assert_array_equal(values, [[1, 2], [3, np.nan], [5, np.nan]])
 
 
-def test_improvement_by_hand():
+def test_the_caption_explains_what_the_figure_has(tmp_path):
+    single = compare([run(tmp_path / "single", [[1.0]], steps=(10,))])
+    assert caption(single) == "The line is a single seed."
+    folders = [
+        run(tmp_path / "a", [[1.0, 2.0], [3.0, None]], steps=(10, 20)),
+        run(tmp_path / "b", [[1.0, 2.0], [3.0, 4.0]], steps=(10, 20), env="Pendulum-v1", tau=0.5),
+        run(tmp_path / "c", [[1.0, 2.0], [3.0, 4.0]], steps=(10, 20), algorithm="td3"),
+    ]
+    assert caption(compare(folders)) == (
+        "Lines are interquartile means over seeds, bands their 95% bootstrap intervals. × marks where a seed diverged; "
+        "from there on, it counts with the worst return of any run on the task. The lower panels compare scores at 20 "
+        "steps. They leave out 1 of 2 methods, which did not run on every task. "
+        "Settings that differ between tasks: tau."
+    )
+    assert "from there on, it is excluded." in caption(compare(folders[:1], y="critic/q"))
+
+
+def test_the_probability_of_improvement_of_a_hand_computed_case():
     """Task one: of 4 pairs 3 are above; task two: 1 of 2 pairs above and 1 equal, so 3/4."""
     x = [np.array([1.0, 3.0]), np.array([2.0])]
     y = [np.array([0.0, 2.0]), np.array([2.0, 1.0])]
-    found = improvement("a", "b", x, y)
-    assert found.share == 0.75
-    assert 0 <= found.low <= 0.75 <= found.high <= 1
-    assert improvement("b", "a", y, x).share == 0.25
+    pair = improvement("a", "b", x, y)
+    assert pair.probability == 0.75
+    assert 0 <= pair.low <= 0.75 <= pair.high <= 1
+    assert improvement("b", "a", y, x).probability == 0.25
 
 
-def test_a_profile_by_hand():
-    """Above, not at, a threshold; a task counts as much as another, however many its runs."""
-    found = profile("a", [np.array([0.0, 0.5, 1.0, 1.0]), np.array([0.5])], np.array([0.0, 0.5, 0.9]))
-    np.testing.assert_allclose(found.share, [(3 / 4 + 1) / 2, (2 / 4 + 0) / 2, (2 / 4 + 0) / 2])
-    assert (found.low <= found.share).all()
-    assert (found.share <= found.high).all()
+def test_the_profile_of_a_hand_computed_case():
+    """Scores above, not at, a threshold; tasks have equal weight, however many runs they have."""
+    curve = profile("a", [np.array([0.0, 0.5, 1.0, 1.0]), np.array([0.5])], np.array([0.0, 0.5, 0.9]))
+    np.testing.assert_allclose(curve.fraction, [(3 / 4 + 1) / 2, (2 / 4 + 0) / 2, (2 / 4 + 0) / 2])
+    assert (curve.low <= curve.fraction).all()
+    assert (curve.fraction <= curve.high).all()
 
 
-def test_several_tasks_have_profiles_and_improvements(tmp_path):
+def test_several_tasks_are_compared_by_profiles_and_improvements(tmp_path):
     folders = [
         run(tmp_path / f"{env}-{name}", [[0.0, 0.0], [1.0, top]], algorithm=name, env=env, steps=(10, 20))
         for env, top in (("lqr", 4.0), ("Pendulum-v1", 2.0))
@@ -110,20 +127,21 @@ def test_several_tasks_have_profiles_and_improvements(tmp_path):
     ]
     comparison = compare(folders)
     np.testing.assert_allclose(comparison.scores["lqr", "td3"], [0.25, 1])
-    assert [(pair.better, pair.worse, pair.share) for pair in comparison.improvements] == [("ddpg", "td3", 0.5)]
-    figure = drawn(comparison)
+    (pair,) = comparison.improvements
+    assert (pair.method, pair.baseline, pair.probability) == ("ddpg", "td3", 0.5)
+    figure = draw_comparison(comparison)
     assert [axes.get_title() for axes in figure.axes][:2] == ["lqr", "Pendulum-v1"]
-    np.testing.assert_allclose(figure.axes[2].lines[0].get_ydata(), comparison.profiles[0].share)
+    np.testing.assert_allclose(figure.axes[2].lines[0].get_ydata(), comparison.profiles[0].fraction)
     assert figure.axes[3].lines[1].get_xdata()[0] == 0.5
 
 
-@pytest.mark.parametrize(("kind", "mark"), [("png", b"\x89PNG"), ("svg", b"<?xml"), ("pdf", b"%PDF")])
-def test_files_and_what_is_refused(tmp_path, capsys, kind, mark):
-    folder, out = run(tmp_path / "a", FOUR), tmp_path / "new" / f"figure.{kind}"
+@pytest.mark.parametrize(("suffix", "magic"), [("png", b"\x89PNG"), ("svg", b"<?xml"), ("pdf", b"%PDF")])
+def test_figures_are_reproducible_and_not_overwritten(tmp_path, capsys, suffix, magic):
+    folder, out = run(tmp_path / "a", FOUR), tmp_path / "new" / f"figure.{suffix}"
     assert main(["plot", str(folder), "--out", str(out)]) == 0
     first = out.read_bytes()
-    assert first.startswith(mark)
-    assert kind != "svg" or b"environment steps per seed</text>" in first
+    assert first.startswith(magic)
+    assert suffix != "svg" or b"environment steps per seed</text>" in first
     assert main(["plot", str(folder), "--out", str(out)]) == 2
     assert "already exists; --overwrite" in capsys.readouterr().err
     assert plot([folder], out, overwrite=True).groups
@@ -131,15 +149,15 @@ def test_files_and_what_is_refused(tmp_path, capsys, kind, mark):
 
 
 @pytest.mark.parametrize(
-    ("words", "said"),
+    ("words", "message"),
     [("none --out f.png", "not a run folder"), ("a --out f.txt", "out must end in"), ("a --y loss", "y must be")],
 )
-def test_refusals_write_nothing(tmp_path, monkeypatch, capsys, words, said):
+def test_refusals_write_nothing(tmp_path, monkeypatch, capsys, words, message):
     run(tmp_path / "a", FOUR)
     monkeypatch.chdir(tmp_path)
     assert main(["plot", *words.split()]) == 2
     error = capsys.readouterr().err
-    assert said in error
+    assert message in error
     assert error.count("\n") == 1
     assert [path.name for path in tmp_path.iterdir()] == ["a"]
 

@@ -1,4 +1,4 @@
-"""`report`: what the page says, that it is well-formed and whole in itself."""
+"""`report`: what its page contains, that it is well-formed HTML and self-contained."""
 
 import importlib.machinery
 import json
@@ -14,13 +14,13 @@ from ddpg_jax import SettingError, report
 from ddpg_jax.cli.main import main
 from ddpg_jax.results.compare import compare
 from ddpg_jax.results.history import read_history
-from ddpg_jax.results.report import command
+from ddpg_jax.results.report import train_command
 
 VOID = {"meta", "img", "br", "link"}
 
 
 class Page(HTMLParser):
-    """Checks that what is opened is closed, and gathers tags, ids and addresses."""
+    """Checks that every element is closed, and collects tags, ids and addresses."""
 
     def __init__(self, page):
         super().__init__()
@@ -42,7 +42,7 @@ class Page(HTMLParser):
         assert self.open.pop() == tag
 
 
-def test_the_page_is_whole_in_itself(tmp_path):
+def test_the_page_is_self_contained(tmp_path):
     folder = run(tmp_path / "a", FOUR, tau=0.125)
     rest = {"std": 0.0, "min": 0.0, "max": 1.0, "length": 7.0}
     means = [{"seed": seed, "mean": value} | rest for seed, value in enumerate((3.0, 5.0, 6.0, -7.0))]
@@ -69,17 +69,17 @@ def test_unfinished_runs_say_so(tmp_path):
     text = report(folder, tmp_path / "r.html", pictures=False).read_text()
     assert "evaluation.json is missing" in text
     assert "20 of 100,000 steps" in text
-    assert "seed 1 diverged by 20 steps" in text
+    assert "Seed 1 diverged by step 20." in text
     (folder / "metrics.jsonl").unlink()
     Page(text := report(folder, tmp_path / "r.html", pictures=False, overwrite=True).read_text())
     assert "there is no curve" in text
 
 
 def test_text_of_a_run_cannot_be_markup(tmp_path):
-    evil = "<script>alert('x')</script>"
-    folder = run(tmp_path / "a", FOUR, env=evil)
-    said = json.loads((folder / "config.json").read_text())
-    (folder / "config.json").write_text(json.dumps(said | {"device": evil, "versions": {evil: evil}}))
+    markup = "<script>alert('x')</script>"
+    folder = run(tmp_path / "a", FOUR, env=markup)
+    config = json.loads((folder / "config.json").read_text())
+    (folder / "config.json").write_text(json.dumps(config | {"device": markup, "versions": {markup: markup}}))
     metrics = (folder / "metrics.jsonl").read_text().replace("critic/q", "<script>q")
     (folder / "metrics.jsonl").write_text(metrics)
     text = report(folder, pictures=False).read_text()
@@ -89,7 +89,7 @@ def test_text_of_a_run_cannot_be_markup(tmp_path):
 
 def test_the_command_has_the_settings_that_are_not_defaults(tmp_path):
     folder = run(tmp_path / "a", FOUR, env="an env", tau=0.5, hidden=[4, 5], target_actor=False)
-    words = command(read_history(folder))
+    words = train_command(read_history(folder))
     assert words[:5] == ["ddpg-jax", "train", "ddpg", "--env", "an env"]
     assert " ".join(words[5:]) == "--seeds 4 --tau 0.5 --hidden 4 5 --no-target-actor"
 
@@ -105,10 +105,14 @@ def test_refusals_write_nothing(tmp_path, monkeypatch, capsys, words):
     assert (tmp_path / "there.html").read_text() == "mine"
 
 
-def test_a_film_is_within_the_page_and_its_absence_is_explained(tmp_path, monkeypatch):
+def test_an_animation_is_inside_the_page_and_its_absence_is_explained(tmp_path, monkeypatch):
     folder = run(tmp_path / "a", FOUR)
     fake = types.ModuleType("ddpg_jax.results.render")
-    fake.render = lambda folder, out: out.write_bytes(b"GIF89a")
+
+    def write(folder, out):
+        out.write_bytes(b"GIF89a")
+
+    fake.render = write
     fake.__spec__ = importlib.machinery.ModuleSpec("ddpg_jax.results.render", None)
     monkeypatch.setitem(sys.modules, "ddpg_jax.results.render", fake)
     assert "data:image/gif;base64,R0lGODlh" in report(folder).read_text()
@@ -117,7 +121,10 @@ def test_a_film_is_within_the_page_and_its_absence_is_explained(tmp_path, monkey
         raise SettingError("lqr cannot be drawn <here>.")
 
     fake.render = refuse
-    assert "There is no picture: lqr cannot be drawn &lt;here&gt;." in report(folder, overwrite=True).read_text()
+    assert (
+        "The policy could not be rendered: lqr cannot be drawn &lt;here&gt;."
+        in report(folder, overwrite=True).read_text()
+    )
 
 
 def test_the_best_of_a_sweep_has_its_curves(tmp_path):

@@ -1,9 +1,8 @@
-"""Groups: the seeds of several run folders that differ in nothing else, their names and their curves.
+"""Curves of groups: the seeds of several run folders that differ in nothing but their seeds.
 
-**Seeds that diverged** are not left out of returns: to drop them would be to report the survivors. From its first
-evaluation that was not finite, a seed counts with the worst return that any of the runs given had on that task at any
-time. Quantities without a better and a worse, as a loss, have nothing to be put in their place: such a seed leaves the
-curve there.
+**Seeds that diverged** stay in averages of returns; without them, the surviving seeds alone would be reported. From its
+first evaluation that was not finite, a seed counts with the worst return of any run on that task, at any step. For a
+quantity without a worst value, such as a loss, the seed is excluded from averages from there on.
 """
 
 import itertools
@@ -19,101 +18,113 @@ from ddpg_jax.runs.statistics import iqm, iqm_bounds
 
 
 class Group(NamedTuple):
-    """The seeds of a method on a task. Its curve ends where the first seed that lived has its last evaluation."""
+    """The curve of a method on a task; it ends where the first seed that did not diverge has its last evaluation."""
 
     task: str
     method: str
     seeds: list[int]
-    diverged: dict[int, float]  # the x of a seed's first evaluation that was not finite
+    diverged: dict[int, float]  # seed -> the x of its first evaluation that was not finite
     x: np.ndarray  # [T]
-    values: np.ndarray  # [T, S] interpolated between a seed's own evaluations; not a number where it is left out
-    iqm: np.ndarray  # [T]
-    low: np.ndarray  # [T] of the 95% bootstrap interval over seeds
+    values: np.ndarray  # [T, S] interpolated between a seed's own evaluations; nan where it is excluded
+    iqm: np.ndarray  # [T] interquartile mean over seeds
+    low: np.ndarray  # [T] of its 95% bootstrap interval
     high: np.ndarray  # [T]
 
 
-def labels(kinds: Sequence[dict[str, Any]], head: str, within: Sequence[Any] | None = None) -> list[str]:
-    """A name for each of these settings: its value of `head`, then of what differs among those that share it.
+def distinct_names(settings: Sequence[dict[str, Any]], key: str, places: Sequence[Any] | None = None) -> list[str]:
+    """Returns a name for each of these settings: its value of `key`, and what differs among those that share it.
 
     Args:
-      within: where each belongs; then only what differs between two of the same place makes it into a name, so that a
-        method with settings of its own for every task keeps one name.
+      settings: names to values.
+      key: the setting that a name begins with.
+      places: where each belongs, such as its task. Then a name has only what differs between two of the same place, so
+        that a method with settings of its own for every task keeps one name.
     """
-    places = [None] * len(kinds) if within is None else within
-    apart: dict[Any, dict[str, None]] = {kind[head]: {} for kind in kinds}
-    for (one, here), (other, there) in itertools.combinations(zip(kinds, places, strict=True), 2):
-        if here == there and one[head] == other[head]:
-            apart[one[head]] |= {name: None for name in one if one[name] != other.get(name)}
+    belongs = [None] * len(settings) if places is None else places
+    differing: dict[Any, dict[str, None]] = {values[key]: {} for values in settings}  # keys of a dict keep their order
+    for (one, here), (other, there) in itertools.combinations(zip(settings, belongs, strict=True), 2):
+        if here == there and one[key] == other[key]:
+            differing[one[key]] |= {name: None for name in one if one[name] != other.get(name)}
     return [
-        ", ".join([str(kind[head]), *(f"{name} {_short(kind[name])}" for name in apart[kind[head]])]) for kind in kinds
+        ", ".join([str(values[key]), *(f"{name} {_format_value(values[name])}" for name in differing[values[key]])])
+        for values in settings
     ]
 
 
-def _short(value: Any) -> str:
+def _format_value(value: Any) -> str:
     return "-".join(map(str, value)) if isinstance(value, tuple) else str(value).lower()
 
 
-def joined(runs: Sequence[History], x: str, y: str) -> list[Trace]:
-    """The seeds of the runs of a group.
+def join_traces(histories: Sequence[History], x: str, y: str) -> list[Trace]:
+    """Returns the traces of all seeds of a group's runs.
 
     Raises:
-      SettingError: one of them is there twice, which would count as evidence twice.
+      SettingError: two runs have the same seed, which would count as evidence twice.
     """
     owner: dict[int, Path] = {}
-    for run in runs:
-        for seed in run.run.run.seed_numbers():
+    for history in histories:
+        for seed in history.run.run.seed_numbers():
             if seed in owner:
-                where = f"{owner[seed]} and {run.run.folder}"
+                where = f"{owner[seed]} and {history.run.folder}"
                 raise SettingError(f"folders must hold a seed of a group once, and seed {seed} is in {where}.")
-            owner[seed] = run.run.folder
-    return [trace for run in runs for trace in traces(run, x, y)]
+            owner[seed] = history.run.folder
+    return [trace for history in histories for trace in traces(history, x, y)]
 
 
-def value_range(seeds: Sequence[Trace]) -> tuple[float, float]:
-    """The least and the greatest value of these seeds at any time; nan without one."""
-    values = np.concatenate([trace.y for trace in seeds])
+def value_range(traces: Sequence[Trace]) -> tuple[float, float]:
+    """Returns the least and the greatest value of these traces; nan if they have none."""
+    values = np.concatenate([trace.y for trace in traces])
     return (float(values.min()), float(values.max())) if len(values) else (np.nan, np.nan)
 
 
-def group(task: str, method: str, seeds: Sequence[Trace], worst: float) -> Group:
-    """Joins seeds on the steps that they share, or, where theirs differ, on all of them, interpolated linearly.
+def make_group(task: str, method: str, traces: Sequence[Trace], worst: float) -> Group:
+    """Joins seeds on the x that they share or, where theirs differ, on all of them, interpolated linearly.
 
     Args:
-      worst: what a dead seed counts with; not a number leaves it out.
+      task, method: their names.
+      traces: of the seeds.
+      worst: the value with which a seed that diverged counts; nan excludes it.
 
     Raises:
-      SettingError: there is no stretch that all seeds were measured over.
+      SettingError: there is no range of x over which all seeds were measured.
     """
-    alive = [trace for trace in seeds if trace.diverged_at is None and len(trace.x)]
-    begin = max((trace.x[0] for trace in seeds if len(trace.x)), default=-np.inf)
-    end = min(trace.x[-1] for trace in alive) if alive else max(trace.end for trace in seeds)
-    marks = [
-        mark
-        for trace in seeds
-        for mark in [*trace.x, *([] if trace.diverged_at is None else [trace.diverged_at, trace.end])]
-    ]
-    at = np.unique([mark for mark in marks if begin <= mark <= end])
-    values = np.array([_along(trace, at, worst) for trace in seeds]).reshape(len(seeds), len(at)).T
-    measured = np.isfinite(values)
-    at, values, measured = (array[measured.any(axis=1)] for array in (at, values, measured))
-    if not len(at):
-        raise SettingError(f"folders must share a stretch in which {method} on {task} was measured, and there is none.")
-    middle, low, high = np.full((3, len(at)), np.nan)
-    patterns, which = np.unique(measured, axis=0, return_inverse=True)
-    for number, pattern in enumerate(patterns):
-        here = np.flatnonzero(which.ravel() == number)
-        some = values[np.ix_(here, np.flatnonzero(pattern))]
-        middle[here], (low[here], high[here]) = iqm(some), iqm_bounds(some)
-    died = {trace.seed: trace.diverged_at for trace in seeds if trace.diverged_at is not None}
-    return Group(task, method, [trace.seed for trace in seeds], died, at, values, middle, low, high)
-
-
-def _along(trace: Trace, at: np.ndarray, worst: float) -> np.ndarray:
-    """[T] a seed's values: on a line between its own evaluations, and on to `worst` where it died."""
-    x, y = trace.x, trace.y
-    if trace.diverged_at is not None and np.isfinite(worst):
-        x, y = np.append(x, trace.diverged_at), np.append(y, worst)
+    x = _shared_x(traces)
+    values = np.array([_interpolate(trace, x, worst) for trace in traces]).reshape(len(traces), len(x)).T
+    measured = np.isfinite(values).any(axis=1)
+    x, values = x[measured], values[measured]
     if not len(x):
-        return np.full(len(at), np.nan)
-    gone = np.nan if trace.diverged_at is not None and not np.isfinite(worst) else y[-1]
-    return np.interp(at, x, y, right=gone)
+        raise SettingError(f"folders must share a stretch in which {method} on {task} was measured, and there is none.")
+    diverged = {trace.seed: trace.diverged_at for trace in traces if trace.diverged_at is not None}
+    return Group(task, method, [trace.seed for trace in traces], diverged, x, values, *_iqm_and_bounds(values))
+
+
+def _shared_x(traces: Sequence[Trace]) -> np.ndarray:
+    """Returns the x of all evaluations, within the range over which all seeds were measured."""
+    surviving = [trace for trace in traces if trace.diverged_at is None and len(trace.x)]
+    first = max((trace.x[0] for trace in traces if len(trace.x)), default=-np.inf)
+    last = min(trace.x[-1] for trace in surviving) if surviving else max(trace.end for trace in traces)
+    diverged = [[trace.diverged_at, trace.end] for trace in traces if trace.diverged_at is not None]
+    x = np.unique(np.concatenate([trace.x for trace in traces] + diverged))
+    return x[(first <= x) & (x <= last)]
+
+
+def _interpolate(trace: Trace, x: np.ndarray, worst: float) -> np.ndarray:
+    """Returns the values [T] of a seed at x: linear between its evaluations, and `worst` once it has diverged."""
+    known_x, known_y = trace.x, trace.y
+    excluded = trace.diverged_at is not None and not np.isfinite(worst)
+    if trace.diverged_at is not None and not excluded:
+        known_x, known_y = np.append(known_x, trace.diverged_at), np.append(known_y, worst)
+    if not len(known_x):
+        return np.full(len(x), np.nan)
+    return np.interp(x, known_x, known_y, right=np.nan if excluded else known_y[-1])
+
+
+def _iqm_and_bounds(values: np.ndarray) -> np.ndarray:
+    """Returns [3, T]: the interquartile mean over the finite ones of values [T, S], and its bounds."""
+    result = np.full((3, len(values)), np.nan)
+    patterns, pattern_of = np.unique(np.isfinite(values), axis=0, return_inverse=True)
+    for index, finite in enumerate(patterns):  # rows with the same seeds are resampled at once
+        rows = np.flatnonzero(pattern_of.ravel() == index)
+        included = values[np.ix_(rows, np.flatnonzero(finite))]
+        result[:, rows] = iqm(included), *iqm_bounds(included)
+    return result

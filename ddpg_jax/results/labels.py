@@ -50,37 +50,35 @@ def named(quantity: str) -> str:
     return NAMES.get(quantity, quantity.replace("/", " ").replace("_", " "))
 
 
-def labelled(comparison: Comparison, method: str) -> str:
-    """A line of the legend: the method, its seeds and how many of them diverged."""
+def legend_label(comparison: Comparison, method: str) -> str:
+    """Returns the legend's label of a method: its name, its number of seeds and how many of them diverged."""
     groups = [group for group in comparison.groups if group.method == method]
     counts = sorted({len(group.seeds) for group in groups})
-    dead = sum(len(group.diverged) for group in groups)
+    diverged = sum(len(group.diverged) for group in groups)
     total = sum(len(group.seeds) for group in groups)
-    if dead:
-        return f"{method} ({dead} of {total} seed{'s' * (total > 1)} diverged)"
-    many = f"{counts[0]} to {counts[-1]} seeds" if len(counts) > 1 else f"{counts[0]} seed{'s' * (counts[0] > 1)}"
-    return f"{method} ({many}{' each' * (len(groups) > 1)})"
+    if diverged:
+        return f"{method} ({diverged} of {total} seed{'s' * (total > 1)} diverged)"
+    seeds = f"{counts[0]} to {counts[-1]} seeds" if len(counts) > 1 else f"{counts[0]} seed{'s' * (counts[0] > 1)}"
+    return f"{method} ({seeds}{' each' * (len(groups) > 1)})"
 
 
 def caption(comparison: Comparison) -> str:
-    """What the lines, bands and crosses are, as far as they are there."""
+    """Returns the caption of a figure: what its lines, bands, crosses and lower panels show, as far as it has them."""
     groups = comparison.groups
-    several = any(len(group.seeds) > 1 for group in groups)
-    said = [
-        "Interquartile mean over seeds with its 95% bootstrap interval."
-        if several
-        else "A single seed" + " each" * (len(groups) > 1) + "."
-    ]
+    if any(len(group.seeds) > 1 for group in groups):
+        sentences = ["Lines are interquartile means over seeds, bands their 95% bootstrap intervals."]
+    else:
+        sentences = ["Each line is a single seed." if len(groups) > 1 else "The line is a single seed."]
     if any(group.diverged for group in groups):
-        fate = "counts with the worst return of any run on the task from then on"
-        fate = fate if comparison.scores else "is left out from then on"
-        said.append(f"×: a seed diverged; it {fate}.")
+        counted = "counts with the worst return of any run on the task" if comparison.scores else "is excluded"
+        sentences.append(f"× marks where a seed diverged; from there on, it {counted}.")
     if comparison.profiles:
-        ends = {f"{tick(end)} {comparison.x}" for end in comparison.ends.values()}
-        said.append(f"Below: scores at {ends.pop() if len(ends) == 1 else 'the last point that all methods have'}.")
-    left_out = len(comparison.methods) - len(comparison.profiles)
-    if comparison.profiles and left_out:
-        said.append(f"{left_out} of {len(comparison.methods)} methods did not run on every task and are not below.")
-    if comparison.varied:
-        said.append(f"Settings other from task to task: {', '.join(comparison.varied)}.")
-    return " ".join(said)
+        compared_at = {f"{tick(x)} {comparison.x}" for x in comparison.compared_at.values()}
+        where = compared_at.pop() if len(compared_at) == 1 else "the last evaluation that all methods share on a task"
+        sentences.append(f"The lower panels compare scores at {where}.")
+        if missing := len(comparison.methods) - len(comparison.profiles):
+            count = f"{missing} of {len(comparison.methods)} methods"
+            sentences.append(f"They leave out {count}, which did not run on every task.")
+    if comparison.varying_settings:
+        sentences.append(f"Settings that differ between tasks: {', '.join(comparison.varying_settings)}.")
+    return " ".join(sentences)

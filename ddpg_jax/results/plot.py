@@ -1,12 +1,53 @@
-"""`plot`: runs beside each other, from folders to a figure."""
+"""`plot`: the figure of a comparison of runs, ready for a paper: learning curves and, of several tasks, profiles.
 
+Figures are as wide as a column (3.4 inches) or a page (7), with text of 8 points; colors are those of Okabe and Ito,
+which color-blind readers can tell apart; text stays text in SVG and PDF.
+
+The file is longer than others so that all that makes one figure is in one place.
+"""
+
+import io
+import textwrap
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
+import numpy as np
+
+from ddpg_jax.core.settings import SettingError
 from ddpg_jax.results.compare import Comparison, compare
+from ddpg_jax.results.curves import Group
+from ddpg_jax.results.labels import X_AXIS_NAMES, caption, legend_label, named, tick
 from ddpg_jax.runs.files import atomic_write, new_output
 
-KINDS = (".png", ".svg", ".pdf")
+SUFFIXES = (".png", ".svg", ".pdf")
+COLORS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
+LINE_STYLES = ("-", (0, (4, 1.5)))
+GRAY, BAND_ALPHA = "0.35", 0.18
+RC_PARAMS: Any = {
+    "font.size": 8,
+    "axes.titlesize": 8,
+    "axes.labelsize": 8,
+    "legend.fontsize": 7.5,
+    "xtick.labelsize": 7,
+    "ytick.labelsize": 7,
+    "axes.linewidth": 0.6,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "axes.grid": True,
+    "axes.axisbelow": True,
+    "grid.color": "0.9",
+    "grid.linewidth": 0.5,
+    "xtick.major.width": 0.6,
+    "ytick.major.width": 0.6,
+    "lines.linewidth": 1.4,
+    "legend.frameon": False,
+    "legend.handlelength": 1.6,
+    "svg.fonttype": "none",
+    "svg.hashsalt": "ddpg_jax",
+    "pdf.fonttype": 42,
+    "savefig.dpi": 300,
+}
 
 
 def plot(
@@ -16,30 +57,146 @@ def plot(
     y: str = "eval_return",
     overwrite: bool = False,
 ) -> Comparison:
-    """Draws learning curves of runs, and of several tasks performance profiles and probabilities of improvement.
+    """Plots learning curves of runs, and of several tasks performance profiles and probabilities of improvement.
 
     Folders that differ in nothing but their seeds are joined into a group, drawn as the interquartile mean over seeds
-    with its 95% bootstrap interval (Agarwal et al. 2021). A seed that diverged counts with the worst return that any of
-    these runs had on the task, from then on; of a quantity that is no return it is left out. Where evaluations of a
-    group are at different steps, each seed is interpolated between its own, and never beyond them.
+    with its 95% bootstrap interval (Agarwal et al. 2021). From the step at which a seed diverged, it counts with the
+    worst return of any run on the task; of a quantity that is no return, it is excluded from averages. Where the
+    evaluations of a group are at different steps, each seed is interpolated between its own, and never beyond them.
 
     Args:
-      folders: run folders, or sweeps, whose settings count as runs.
-      out: the picture, .png, .svg or .pdf.
+      folders: run folders, or sweeps, each of whose settings counts as a run.
+      out: the figure, .png, .svg or .pdf.
       x: "steps" and "updates" are per seed, "seconds" of the whole run with all of its seeds.
       y: a quantity of metrics.jsonl.
-      overwrite: replace the picture.
+      overwrite: replace the figure.
 
     Returns:
-      the numbers that are drawn.
+      The numbers that are drawn.
 
     Raises:
-      SettingError: a folder holds no run, x or y is none, a seed of a group is there twice, or `out` cannot be written;
-        nothing is written then.
+      SettingError: a folder holds no run, x or y does not exist, two runs of a group have the same seed, or `out`
+        cannot be written; nothing is written then.
     """
-    from ddpg_jax.results.figures import drawn, saved
-
-    path = new_output(out, KINDS, overwrite)
+    path = new_output(out, SUFFIXES, overwrite)
     comparison = compare(folders, x, y)
-    atomic_write(path, saved(drawn(comparison), path.suffix.lower()))
+    atomic_write(path, encode_figure(draw_comparison(comparison), path.suffix.lower()))
     return comparison
+
+
+def draw_comparison(comparison: Comparison) -> Any:
+    """Draws the matplotlib `Figure` of a comparison.
+
+    Raises:
+      SettingError: there are more methods than can be told apart.
+    """
+    from matplotlib import rc_context
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
+
+    styles = _line_styles(comparison.methods)
+    columns = min(len(comparison.tasks), 3)
+    rows = -(-len(comparison.tasks) // columns)
+    width, row_height = (3.4, 2.3) if columns == 1 else (7.0, 2.0)
+    pairs = len(comparison.improvements)
+    bottom_height = max(2.1, 0.6 + 0.2 * pairs) if comparison.profiles else 0.0
+    height = row_height * rows + bottom_height + 0.08 * len(comparison.methods) + 0.3
+    with rc_context(RC_PARAMS):
+        figure = Figure(figsize=(width, height), layout="constrained")
+        FigureCanvasAgg(figure)
+        heights = [2.1 * rows, bottom_height] if bottom_height else [1]
+        grid = figure.add_gridspec(len(heights), 1, height_ratios=heights)
+        _draw_curves(figure, grid[0].subgridspec(rows, columns), comparison, styles)
+        if bottom_height:
+            bottom = grid[1].subgridspec(1, 2)
+            _draw_profiles(figure.add_subplot(bottom[0]), comparison, styles)
+            if pairs:
+                _draw_improvements(figure.add_subplot(bottom[1]), comparison)
+        _add_legend_and_caption(figure, comparison, styles, width, columns)
+    return figure
+
+
+def _line_styles(methods: Sequence[str]) -> dict[str, dict[str, Any]]:
+    """Returns the color and the line style of each method, as arguments of `Axes.plot`."""
+    most = len(COLORS) * len(LINE_STYLES)
+    if len(methods) > most:
+        raise SettingError(f"folders must be of at most {most} methods in a figure, not {len(methods)}.")
+    return {
+        method: {"color": COLORS[index % len(COLORS)], "linestyle": LINE_STYLES[index // len(COLORS)]}
+        for index, method in enumerate(methods)
+    }
+
+
+def encode_figure(figure: Any, suffix: str) -> bytes:
+    """Returns the figure as a file with this suffix, reproducibly: the same bytes whenever it is drawn."""
+    from matplotlib import rc_context
+
+    file = io.BytesIO()
+    no_date: dict[str, Any] = {".svg": {"Date": None}, ".pdf": {"CreationDate": None}}.get(suffix, {})
+    with rc_context(RC_PARAMS):
+        figure.savefig(file, format=suffix[1:], metadata=no_date)
+    return file.getvalue()
+
+
+def shorten_tick_labels(axis: Any) -> None:
+    """Formats the tick labels of an axis with `tick`."""
+    axis.set_major_formatter(lambda value, _: tick(value, float(np.abs(axis.get_view_interval()).max())))
+
+
+def draw_curve(axes: Any, group: Group, style: dict[str, Any]) -> None:
+    """Draws the interquartile mean of a group and its interval, with a cross where a seed diverged."""
+    axes.plot(group.x, group.iqm, marker="o" * (len(group.x) == 1), markersize=3, **style)
+    if len(group.seeds) > 1:
+        axes.fill_between(group.x, group.low, group.high, color=style["color"], alpha=BAND_ALPHA, linewidth=0)
+    cross: dict[str, Any] = {"color": style["color"], "markersize": 5, "markeredgewidth": 1.4, "clip_on": False}
+    for x in group.diverged.values():
+        if group.x[0] <= x <= group.x[-1]:
+            axes.plot(x, np.interp(x, group.x, group.iqm), "x", **cross)
+
+
+def _draw_curves(figure: Any, grid: Any, comparison: Comparison, styles: dict[str, Any]) -> None:
+    for index, task in enumerate(comparison.tasks):
+        axes = figure.add_subplot(grid[divmod(index, grid.ncols)])
+        for group in comparison.groups:
+            if group.task == task:
+                draw_curve(axes, group, styles[group.method])
+        shorten_tick_labels(axes.xaxis)
+        shorten_tick_labels(axes.yaxis)
+        axes.margins(x=0.01)
+        axes.set_title(task)
+        axes.set_xlabel(X_AXIS_NAMES[comparison.x] if index >= len(comparison.tasks) - grid.ncols else "")
+        axes.set_ylabel(named(comparison.y) if index % grid.ncols == 0 else "")
+
+
+def _draw_profiles(axes: Any, comparison: Comparison, styles: dict[str, Any]) -> None:
+    for profile in comparison.profiles:
+        style = styles[profile.method]
+        band = {"step": "post", "color": style["color"], "alpha": BAND_ALPHA, "linewidth": 0}
+        axes.step(profile.thresholds, profile.fraction, where="post", **style)
+        axes.fill_between(profile.thresholds, profile.low, profile.high, **band)
+    axes.set(xlim=(0, 1), ylim=(-0.02, 1.02), title="performance profiles", ylabel="fraction of runs above τ")
+    axes.set_xlabel("normalized score τ (0 to 1: range of all runs on a task)")
+
+
+def _draw_improvements(axes: Any, comparison: Comparison) -> None:
+    pairs = comparison.improvements[::-1]
+    for y, pair in enumerate(pairs):
+        axes.plot([pair.low, pair.high], [y, y], color=COLORS[0], alpha=0.35, linewidth=5, solid_capstyle="butt")
+        axes.plot(pair.probability, y, "o", color=COLORS[0], markersize=4)
+    axes.axvline(0.5, color=GRAY, linewidth=0.8, linestyle=":")
+    axes.set_yticks(range(len(pairs)), [f"{pair.method}\nover {pair.baseline}" for pair in pairs])
+    axes.set(xlim=(-0.02, 1.02), ylim=(-0.6, len(pairs) - 0.4), xlabel="probability of improvement")
+    axes.grid(visible=False, axis="y")
+    axes.set_title("improvement, mean over tasks")
+
+
+def _add_legend_and_caption(figure: Any, comparison: Comparison, styles: dict, width: float, columns: int) -> None:
+    from matplotlib.lines import Line2D
+
+    characters = round(width / columns**0.5 * 17)
+    labels = [textwrap.fill(legend_label(comparison, method), characters) for method in styles]
+    handles = [Line2D([], [], **style, label=label) for style, label in zip(styles.values(), labels, strict=True)]
+    legend_columns = min(len(labels), max(1, round(width * 13) // max(map(len, labels))))
+    figure.legend(handles=handles, loc="outside upper left", ncols=legend_columns, borderaxespad=0.2)
+    text = textwrap.fill(caption(comparison), round(width * 21.5))
+    figure.supxlabel(text, fontsize=6.5, color=GRAY, x=0.01, ha="left")

@@ -1,14 +1,13 @@
-"""`report`: one page about a run, whole in itself, from what its folder holds, finished or not."""
+"""`report`: one HTML page about a run, self-contained, from what its folder holds, whether it is finished or not."""
 
 import dataclasses
 import shlex
 from pathlib import Path
 from typing import Any
 
-from ddpg_jax.results.curves import group
-from ddpg_jax.results.film import episodes
+from ddpg_jax.results.curves import make_group
 from ddpg_jax.results.history import History, diverged_seeds, quantities, read_history, traces
-from ddpg_jax.results.html import document, section, small_figure, table, text
+from ddpg_jax.results.html import curve_figure, document, escape, paragraph, policy_animation, section, table
 from ddpg_jax.results.labels import cell, named
 from ddpg_jax.runs.checkpoint import DAMAGED, Damaged, checkpoints_folder, read_metadata, saved_steps
 from ddpg_jax.runs.evaluation import read_evaluation
@@ -17,32 +16,33 @@ from ddpg_jax.runs.statistics import interval
 
 
 def report(folder: str | Path, out: str | Path | None = None, pictures: bool = True, overwrite: bool = False) -> Path:
-    """Writes one self-contained HTML page: what was run, on what, what came of it.
+    """Writes a self-contained HTML page about a run: its settings, curves, final evaluation, checkpoints, an episode.
 
     Args:
-      folder: a run folder, also one whose run is going on or was cut off, or the `best/` of a sweep.
+      folder: a run folder, also one whose run is not finished or was interrupted, or the `best/` of a sweep.
       out: the page; by default report-NAME.html beside the folder.
-      pictures: film episodes, if the environment can be drawn.
+      pictures: render an episode, if the environment can be drawn.
       overwrite: replace the page.
 
     Returns:
-      where it is.
+      The path of the page.
 
     Raises:
       SettingError: the folder holds no run of ours, or `out` cannot be written; nothing is written then.
     """
-    place = Path(folder).resolve()
-    path = new_output(out or place.with_name(f"report-{place.name}.html"), (".html",), overwrite)
+    run_folder = Path(folder).resolve()
+    path = new_output(out or run_folder.with_name(f"report-{run_folder.name}.html"), (".html",), overwrite)
     history = read_history(folder)
+    sections = [_summary(history), _settings(history), _versions(history), _curves(history)]
+    sections += [_final_evaluation(history), _checkpoints(history)]
+    episode = policy_animation(history.run.folder) if pictures else paragraph("Rendering was turned off.")
     title = f"{history.run.algorithm} on {history.run.spec.name}"
-    parts = [_summary(history), _settings(history), _curves(history), _final(history), _checkpoints(history)]
-    parts.append(section("Episodes", episodes(history.run.folder, pictures)))
-    atomic_write(path, document(title, *parts).encode("utf-8"))
+    atomic_write(path, document(title, *sections, section("Episode", episode)).encode("utf-8"))
     return path
 
 
-def command(history: History) -> list[str]:
-    """The words of a command with the settings of config.json, which does not keep the one typed; no defaults."""
+def train_command(history: History) -> list[str]:
+    """Returns the words of a command line with the settings of config.json that are not defaults."""
     words = ["ddpg-jax", "train", history.run.algorithm]
     for name, value, default in settings_of(history):
         if value == default or name == "overwrite":
@@ -56,66 +56,74 @@ def command(history: History) -> list[str]:
 
 
 def settings_of(history: History) -> list[tuple[str, Any, Any]]:
-    """Every setting with its value and its default."""
+    """Returns the name, the value and the default of every setting."""
     return [
-        (field.name, getattr(kind, field.name), field.default)
-        for kind in (history.run.run, history.run.loop, history.run.config)
-        for field in dataclasses.fields(kind)
+        (field.name, getattr(config, field.name), field.default)
+        for config in (history.run.run, history.run.loop, history.run.config)
+        for field in dataclasses.fields(config)
     ]
 
 
 def _summary(history: History) -> str:
     rows, run = history.rows, history.run.run
-    dead = [f"seed {seed} diverged by {steps:,.0f} steps" for seed, steps in diverged_seeds(history).items()]
-    state = f"{rows[-1]['steps']:,.0f} of {run.steps:,} steps per seed" if rows else "no evaluation yet"
+    sentences = [f"Run folder: {history.run.folder}."]
+    if rows:
+        last = rows[-1]
+        sentences.append(f"It was trained for {last['steps']:,.0f} of {run.steps:,} steps per seed.")
+        updates = f"{last['updates']:,.0f} update{'s' * (last['updates'] != 1)}"
+        sentences.append(f"This took {last['seconds']:,.1f} seconds and {updates} per seed.")
+    else:
+        sentences.append("It has no evaluation yet.")
     if not (history.run.folder / "evaluation.json").exists():
-        state += "; unfinished: evaluation.json is missing, so the run is going on or was cut off"
-    updates = rows[-1]["updates"] if rows else 0
-    took = f"; {rows[-1]['seconds']:,.1f} seconds, {updates:,.0f} update{'s' * (updates != 1)} per seed" if rows else ""
-    fate = "; ".join(dead) if dead else "no seed diverged" if rows else ""
-    said = f"<p>{text(history.run.folder)}: {text(state + took)}.</p><p>{text(fate)}</p>"
-    words = f"<pre>{text(shlex.join(command(history)))}</pre>"
-    return f"{said}<p>A command with its settings, put together from config.json:</p>{words}"
+        sentences.append("It is not finished: evaluation.json is missing, so it is running or was interrupted.")
+    diverged = [f"Seed {seed} diverged by step {step:,.0f}." for seed, step in diverged_seeds(history).items()]
+    stability = " ".join(diverged) or ("No seed diverged." if rows else "")
+    command = f"<pre>{escape(shlex.join(train_command(history)))}</pre>"
+    return paragraph(" ".join(sentences)) + paragraph(stability) + paragraph("Its settings as a command:") + command
 
 
 def _settings(history: History) -> str:
-    every = settings_of(history)
-    changed = [one for one in every if one[1] != one[2]]
-    others = [(name, value) for name, value, default in every if value == default]
-    versions = [*history.run.versions.items(), ("device", history.run.device)]
-    return section(
-        "Settings",
-        table(("other than by default", "value", "default"), changed),
-        f"<details><summary>as by default</summary>{table(('setting', 'value'), others)}</details>",
-    ) + section("Versions and device", table(("", ""), versions))
+    settings = settings_of(history)
+    changed = [(name, value, default) for name, value, default in settings if value != default]
+    unchanged = [(name, value) for name, value, default in settings if value == default]
+    defaults = table(("setting", "value"), unchanged)
+    details = f"<details><summary>settings at their defaults</summary>{defaults}</details>"
+    return section("Settings", table(("changed setting", "value", "default"), changed), details)
+
+
+def _versions(history: History) -> str:
+    rows = [*history.run.versions.items(), ("device", history.run.device)]
+    return section("Versions and device", table(("component", "version"), rows))
 
 
 def _curves(history: History) -> str:
     if not history.rows:
-        return section("Curves", "<p>metrics.jsonl holds no whole line yet, so there is no curve.</p>")
+        return section("Curves", paragraph("metrics.jsonl has no complete line yet, so there is no curve."))
     figures = []
-    for place, quantity in enumerate(quantities(history.rows)):
+    for index, quantity in enumerate(quantities(history.rows)):
         seeds = traces(history, "steps", quantity)
         if any(len(seed.x) for seed in seeds):
-            one = group(history.run.spec.name, history.run.algorithm, seeds, float("nan"))
-            figures.append(small_figure(one, quantity, place))
-    note = "Thin: seeds. Thick: their interquartile mean in its 95% bootstrap interval. A seed that diverged ends at ×."
-    return section("Curves", f"<p>{note}</p>", f'<div class="grid">{"".join(figures)}</div>')
+            group = make_group(history.run.spec.name, history.run.algorithm, seeds, worst=float("nan"))
+            figures.append(curve_figure(group, quantity, f"f{index}-"))
+    lines = "Thin lines are seeds, the thick one is their interquartile mean and the band its 95% bootstrap interval."
+    crosses = "× marks where a seed diverged; from there on, it is excluded."
+    return section("Curves", paragraph(f"{lines} {crosses}"), f'<div class="grid">{"".join(figures)}</div>')
 
 
-def _final(history: History) -> str:
+def _final_evaluation(history: History) -> str:
     evaluation = read_evaluation(history.run)
     if evaluation is None:
-        return section("Final evaluation", "<p>evaluation.json is missing: the run has not ended.</p>")
-    rows, episodes = evaluation.rows, evaluation.episodes
-    heads, means = list(rows[0]), [row["mean"] for row in rows]
-    whole = "not finite, as a seed diverged"
+        return section("Final evaluation", paragraph("evaluation.json is missing: the run is not finished."))
+    rows = evaluation.rows
+    header, means = list(rows[0]), [row["mean"] for row in rows]
+    overall = "not finite, because a seed diverged"
     if means and None not in means:
-        middle = interval(means)
-        whole = f"{middle.iqm:,.2f} ({middle.low:,.2f} to {middle.high:,.2f})"
-    lines = [[_cell(name, row.get(name)) for name in heads] for row in rows]
-    words = f"{episodes} deterministic episodes per seed. Interquartile mean over seeds, 95% interval: {whole}."
-    return section("Final evaluation", table(heads, lines), f"<p>{text(words)}</p>")
+        mean = interval(means)
+        overall = f"{mean.iqm:,.2f} ({mean.low:,.2f} to {mean.high:,.2f})"
+    cells = [[_cell(name, row.get(name)) for name in header] for row in rows]
+    episodes = f"{evaluation.episodes} deterministic episodes per seed."
+    note = f"{episodes} Interquartile mean over seeds, with its 95% interval: {overall}."
+    return section("Final evaluation", table(header, cells), paragraph(note))
 
 
 def _cell(name: str, value: Any) -> str:
@@ -131,13 +139,12 @@ def _checkpoints(history: History) -> str:
         size = f"{sum(file.stat().st_size for file in files) / 2**20:,.1f} MiB"
         try:
             metadata = read_metadata(folder, vector_step)
-            state = ("kept" if metadata.replay else "left out", _cell("score", metadata.score))
+            state = ("saved" if metadata.replay else "not saved", _cell("score", metadata.score))
         except Damaged:
             state = ("damaged", "")
         rows.append((f"{vector_step * history.run.loop.num_envs:,}", size, *state))
-    damaged = len(list((folder / DAMAGED).glob("*")))
-    note = f"<p>{damaged} set aside as damaged.</p>" if damaged else ""
-    shown = (
-        table(("steps", "size", "replay", f"mean {named('eval_return')}"), rows) if rows else "<p>There is none.</p>"
-    )
-    return section("Checkpoints", shown, note)
+    header = ("steps", "size", "replay", f"mean {named('eval_return')}")
+    parts = [table(header, rows) if rows else paragraph("There are none.")]
+    if damaged := len(list((folder / DAMAGED).glob("*"))):
+        parts.append(paragraph(f"Damaged checkpoints that were set aside: {damaged}."))
+    return section("Checkpoints", *parts)
