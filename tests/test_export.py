@@ -1,4 +1,4 @@
-"""A policy taken away does what it did here: StableHLO, ONNX and plain arrays against `load_policy`."""
+"""Exported policies against `load_policy`: StableHLO, ONNX and plain arrays."""
 
 import functools
 import io
@@ -18,10 +18,10 @@ from trained import HIGH, LOW, PIXELS, SPEC, invented, make_run
 from ddpg_jax import SettingError, export, load_policy
 from ddpg_jax.cli.main import main
 from ddpg_jax.deploy.export import loader
-from ddpg_jax.deploy.export.archive import encode as archived
+from ddpg_jax.deploy.export.npz import encode as encode_npz
 from ddpg_jax.deploy.export.onnx_model import convert
-from ddpg_jax.deploy.export.onnx_model import encode as model_of
-from ddpg_jax.deploy.policy import Trained, one_learner
+from ddpg_jax.deploy.export.onnx_model import encode as encode_onnx
+from ddpg_jax.deploy.policy import TrainedSeed, load_seed
 from ddpg_jax.runs import run_folder
 from ddpg_jax.runs.files import temporary_name
 
@@ -40,7 +40,7 @@ FLOAT = jax.ShapeDtypeStruct((4,), np.float32)
 
 @pytest.fixture(scope="module")
 def runs(tmp_path_factory):
-    """A run of each of CASES, made when it is asked for."""
+    """A run of each of CASES, made when it is first used."""
     folder = tmp_path_factory.mktemp("runs")
 
     class Runs(dict):
@@ -58,7 +58,7 @@ def pixels(tmp_path_factory):
 
 @functools.cache
 def expected(folder):
-    """Observations, and what `load_policy` does with them."""
+    """Observations, and the actions of `load_policy` for them."""
     policy, rng = load_policy(folder), np.random.default_rng(1)
     shape = (1000, *policy.spec.obs_shape)
     noise = rng.integers(0, 256, (100, *shape[1:])) if policy.spec.image else rng.normal(size=shape, scale=2.0)
@@ -93,7 +93,7 @@ def test_every_format_is_the_policy(runs, name, format, tmp_path):
 
 
 @pytest.mark.parametrize("format", OPEN)
-def test_any_number_of_observations_will_do(runs, format, tmp_path):
+def test_the_batch_may_have_any_size(runs, format, tmp_path):
     there = OPEN[format](export(runs["td3"], format, tmp_path / "p.npz"))
     obs, action = expected(runs["td3"])
     for count in (1, 3):
@@ -101,14 +101,14 @@ def test_any_number_of_observations_will_do(runs, format, tmp_path):
 
 
 @pytest.mark.parametrize("format", ["jax", "onnx"])
-def test_a_policy_of_images_is_taken_away_with_its_encoder(pixels, format, tmp_path):
+def test_a_policy_of_images_is_exported_with_its_encoder(pixels, format, tmp_path):
     there = OPEN[format](export(pixels, format, tmp_path / "p"))
     obs, action = expected(pixels)
     assert action.std(axis=0).min() > 1e-3
     np.testing.assert_allclose(there(obs), action, atol=1e-5, rtol=0)
 
 
-def test_the_best_seed_is_taken_unless_one_is_named(runs, tmp_path):
+def test_the_best_seed_is_exported_unless_one_is_named(runs, tmp_path):
     obs, best = expected(runs["td3"])
     best_there, first, second = (
         OPEN["onnx"](export(runs["td3"], "onnx", tmp_path / f"{seed}", seed))(obs) for seed in (None, 3, 4)
@@ -129,7 +129,7 @@ def test_stablehlo_is_for_every_platform_at_the_precision_of_the_run(runs, tmp_p
 
 
 def alone(code, *arguments, without=("ddpg_jax", "flax")):
-    """What a process prints that has none of these libraries."""
+    """What a process prints that cannot import these libraries."""
     hide = f"import sys; sys.modules.update(dict.fromkeys({without!r})); "
     done = subprocess.run([sys.executable, "-c", hide + code, *arguments], capture_output=True, text=True, check=True)
     return np.array(json.loads(done.stdout))
@@ -162,8 +162,6 @@ def test_the_loader_needs_numpy_alone(runs, tmp_path):
 
 def test_readme_shows_the_loader_as_it_is():
     readme = (Path(__file__).parents[1] / "README.md").read_text(encoding="utf-8")
-    if "--format npz" not in readme:
-        pytest.skip("README does not speak of the archive yet")
     text = Path(loader.__file__).read_text().split('"""', 2)[2].strip()
     assert text in re.sub(r"(?m)^```$", "", readme)
 
@@ -171,28 +169,28 @@ def test_readme_shows_the_loader_as_it_is():
 def test_npz_refuses_what_is_no_perceptron(runs, pixels, tmp_path):
     with pytest.raises(SettingError, match=r"ddpg's policy for pixels/toy is none \(it sees images\)"):
         export(pixels, "npz", tmp_path / "p.npz")
-    trained = one_learner(runs["td3"])
+    trained = load_seed(runs["td3"])
     act = trained.agent.act
     more = trained._replace(agent=trained.agent._replace(act=lambda learner, obs: 0.9 * act(learner, obs)))
     with pytest.raises(SettingError, match="does more than its layers say"):
-        archived(more)
+        encode_npz(more)
     other = trained._replace(learner=trained.learner.replace(params={"policy": trained.learner.params["actor"]}))
     with pytest.raises(SettingError, match="built in another way"):
-        archived(other)
+        encode_npz(other)
     assert not list(tmp_path.iterdir())
 
 
-def test_an_algorithm_of_a_users_own_is_taken_away_too(monkeypatch):
-    """That of CONTRIBUTING.md, which this package does not know."""
+def test_the_algorithm_of_a_user_is_exported_too(monkeypatch):
+    """The one of CONTRIBUTING.md, which this package does not know."""
     text = (Path(__file__).parents[1] / "CONTRIBUTING.md").read_text(encoding="utf-8")
     monkeypatch.setitem(sys.modules, "gentle", gentle := types.ModuleType("gentle"))
     exec(re.search(r"```python\n(.*?)```", text, re.DOTALL)[1], vars(gentle))
     config = gentle.GentleConfig(hidden=(4,), norm="batch", optimizer="sgd")
     agent = gentle.gentle(config, SPEC)
     learner = invented(jax.eval_shape(agent.init, jax.random.key(0)))
-    trained = Trained(agent, learner, {"spec": SPEC, "config": config, "algorithm": "gentle"}, 0)
+    trained = TrainedSeed(agent, learner, types.SimpleNamespace(spec=SPEC, config=config, algorithm="gentle"), 0)
     obs = np.random.default_rng(3).normal(size=(50, 2, 2)).astype(np.float32)
-    for there in (session(model_of(trained)), loader.load(io.BytesIO(archived(trained)))):
+    for there in (session(encode_onnx(trained)), loader.load(io.BytesIO(encode_npz(trained)))):
         np.testing.assert_allclose(there(obs), trained.act(obs), atol=1e-5)
 
 
@@ -220,7 +218,7 @@ FUNCTIONS = {
     "inner": lambda x: (x * x).sum(-1) + jnp.einsum("bi,bi->b", x, x),
     "dtypes": lambda x: (x.astype(jnp.int32) + 1).astype(jnp.float32),
     "constant": lambda x: jnp.zeros(x.shape) + jnp.linalg.norm(jnp.arange(4.0)),
-    "remembered": jax.checkpoint(lambda x: jnp.tanh(x)),
+    "rematerialized": jax.checkpoint(lambda x: jnp.tanh(x)),
 }
 
 
@@ -238,7 +236,7 @@ def test_every_translation_computes_the_same(name):
 REFUSED = {
     "'sort'": lambda x: jnp.sort(x),
     "'cumsum'": lambda x: jnp.cumsum(x, -1),
-    "gather at places that depend on the observation": lambda x: jnp.arange(9.0)[(x > 0).astype(int)],
+    "gather at indices that depend on the observation": lambda x: jnp.arange(9.0)[(x > 0).astype(int)],
     "arrays of size 2*batch": lambda x: jnp.concatenate([x, x]).reshape(2 * x.shape[0], 2, 2),
 }
 
@@ -250,8 +248,8 @@ def test_what_has_no_translation_is_refused_by_name(what):
     assert str(refusal.value).count(".") == 1
 
 
-def test_an_onnx_model_says_where_it_comes_from_and_holds_no_more_than_its_policy(runs, tmp_path):
-    """SAC's spread, the critics and the optimizer stay behind; parameters keep their names."""
+def test_an_onnx_model_has_its_origin_and_nothing_but_its_policy(runs, tmp_path):
+    """SAC's standard deviation, the critics and the optimizer are left out; parameters keep their names."""
     model = onnx.load(export(runs["sac"], "onnx", tmp_path / "p.onnx"))
     assert {p.key: p.value for p in model.metadata_props} == {"algorithm": "sac", "environment": "toy", "seed": "4"}
     names = {array.name for array in model.graph.initializer}
@@ -261,7 +259,7 @@ def test_an_onnx_model_says_where_it_comes_from_and_holds_no_more_than_its_polic
     assert [d.dim_param or d.dim_value for d in model.graph.output[0].type.tensor_type.shape.dim] == ["batch", 2, 1]
 
 
-def test_nothing_is_overwritten_unasked(runs, tmp_path):
+def test_nothing_is_overwritten_by_default(runs, tmp_path):
     path = tmp_path / "deep" / "p.onnx"
     export(runs["td3"], "onnx", path, 3)
     before = path.read_bytes()
@@ -292,9 +290,9 @@ def test_the_command_line_exports_into_the_run_which_stays_a_run(tmp_path, capsy
     folder = make_run(tmp_path / "run", "ddpg")
     for format, suffix in (("jax", "stablehlo"), ("onnx", "onnx"), ("npz", "npz")):
         assert main(["export", str(folder), "--format", format]) == 0
-        said = capsys.readouterr().out
-        assert f"policy.{suffix}" in said
-        assert "obs [batch, 2, 2] float32 to action [batch, 2, 1] float32" in said
+        printed = capsys.readouterr().out
+        assert f"policy.{suffix}" in printed
+        assert "obs [batch, 2, 2] float32 to action [batch, 2, 1] float32" in printed
     assert main(["export", str(folder), "--format", "npz", "--seed", "3"]) == 2
     assert "already exists" in capsys.readouterr().err
     assert main(["export", str(folder), "--format", "npz", "--seed", "3", "--overwrite"]) == 0

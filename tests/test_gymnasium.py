@@ -23,7 +23,7 @@ PENDULUM = Spec(
 
 
 def echoing(length=5):
-    """Observes the action that it was given, in its own units; the reward is the step's key as a number."""
+    """An environment that observes its last action in native units; rewards are random numbers of the step's key."""
 
     def reset(key):
         return jax.random.uniform(key), jnp.zeros((2, 1))
@@ -40,15 +40,15 @@ def run(tmp_path_factory):
 
 
 @pytest.fixture
-def world():
-    world = gymnasium.make("Pendulum-v1")
-    yield world
-    world.close()
+def gym_env():
+    env = gymnasium.make("Pendulum-v1")
+    yield env
+    env.close()
 
 
-@pytest.mark.filterwarnings("ignore:.*WARN.*:UserWarning")  # of advice: symmetric and normalized spaces
+@pytest.mark.filterwarnings("ignore:.*WARN.*:UserWarning")  # advice about symmetric and normalized spaces
 @pytest.mark.parametrize("env", ["lqr", echoing(), toys.counting(toys.pixels)], ids=["lqr", "boxes", "bytes"])
-def test_ours_pass_gymnasiums_check(env):
+def test_our_environments_pass_gymnasiums_check(env):
     check_env(as_gymnasium(env))
 
 
@@ -64,7 +64,7 @@ def test_spaces_are_in_the_environments_own_units():
 
 
 @pytest.mark.parametrize("terminates", [True, False])
-def test_episodes_end_as_they_ended_here(terminates):
+def test_terminations_and_truncations_are_kept(terminates):
     ours = as_gymnasium(toys.counting(toys.clock(3), 3, terminates))
     for _ in range(2):
         ours.reset()
@@ -73,7 +73,7 @@ def test_episodes_end_as_they_ended_here(terminates):
 
 
 def test_randomness_comes_from_the_seed_of_reset():
-    """A seed begins anew, a reset without one goes on, and steps draw anew."""
+    """A seed restarts the generator, a reset without one continues it, and every step draws new numbers."""
 
     def episode(env, seed):
         env.reset(seed=seed)
@@ -88,7 +88,7 @@ def test_randomness_comes_from_the_seed_of_reset():
 
 
 @pytest.mark.filterwarnings("ignore:.*WARN.*:UserWarning")
-def test_a_picture_is_drawn_by_what_is_given():
+def test_render_calls_the_function_that_is_given():
     assert as_gymnasium("lqr").render_mode is None
     assert as_gymnasium("lqr").render() is None
     env = as_gymnasium(toys.counting(toys.clock()), render=lambda state: np.full((4, 4, 3), state.time, np.uint8))
@@ -101,47 +101,47 @@ def test_a_picture_is_drawn_by_what_is_given():
     check_env(env)
 
 
-def same_state(world, state):
-    """Puts Gymnasium's pendulum where ours is; returns its observation."""
-    world.reset()
-    world.unwrapped.state = np.array([state.inner.theta, state.inner.theta_dot], float)
-    return world.unwrapped._get_obs()
+def copy_state(gym_env, state):
+    """Sets the state of Gymnasium's pendulum to that of ours; returns its observation."""
+    gym_env.reset()
+    gym_env.unwrapped.state = np.array([state.inner.theta, state.inner.theta_dot], float)
+    return gym_env.unwrapped._get_obs()
 
 
-def test_our_pendulum_is_gymnasiums(world):
-    """Each of 200 steps from the same state: they differ by the rounding of float32, of speeds to 8 and costs to 16."""
+def test_our_pendulum_is_gymnasiums(gym_env):
+    """Each of 200 steps from the same state, up to the rounding of float32 of speeds to 8 and costs to 16."""
     env, rng = make_env("Pendulum-v1"), np.random.default_rng(0)
     step, state = jax.jit(env.step), env.reset(jax.random.key(3))
     speeds = []
     for _ in range(200):
-        np.testing.assert_allclose(state.obs, same_state(world, state), atol=1e-6)
+        np.testing.assert_allclose(state.obs, copy_state(gym_env, state), atol=1e-6)
         action = (np.sign(state.obs[2:]) * rng.uniform(0, 2, 1)).astype(np.float32)  # most of them swing it higher
         state, ours = step(jax.random.key(0), state, env.spec.from_native(action))
-        obs, reward, *_ = world.step(action)
+        obs, reward, *_ = gym_env.step(action)
         np.testing.assert_allclose(ours.next_obs, obs, atol=5e-6)
         np.testing.assert_allclose(ours.reward, reward, atol=2e-5)
         speeds.append(abs(obs[2]))
     assert max(speeds) > 4
 
 
-def test_a_policy_scores_the_same_in_both(world, run):
-    """From the same states, uncorrected on the way; the brake makes the pendulum forget what rounding did."""
+def test_a_policy_scores_the_same_in_both(gym_env, run):
+    """Whole episodes from the same initial states; the brake damps what rounding changes on the way."""
     env, policy = make_env("Pendulum-v1"), load_policy(run)
-    braking = Policy(env.spec, 0, lambda obs: np.clip(policy.greedy(obs) / 8 - obs[..., 2:] / 2, -1, 1))
+    braking = Policy(env.spec, 0, lambda obs: np.clip(policy.act(obs) / 8 - obs[..., 2:] / 2, -1, 1))
     step = jax.jit(env.step)
     for seed in range(3):
         state = env.reset(jax.random.key(seed))
-        seen, ours, theirs, truncated = same_state(world, state), 0.0, 0.0, False
+        obs, ours, theirs, truncated = copy_state(gym_env, state), 0.0, 0.0, False
         while not truncated:
             state, transition = step(jax.random.key(0), state, env.spec.from_native(braking(state.obs)))
-            seen, reward, _, truncated, _ = world.step(braking(seen))
+            obs, reward, _, truncated, _ = gym_env.step(braking(obs))
             ours, theirs = ours + float(transition.reward), theirs + reward
         assert transition.truncated
         assert theirs < -100
         np.testing.assert_allclose(ours, theirs, atol=0.01)
 
 
-def test_playing_there_counts_rewards_and_decisions():
+def test_playing_sums_rewards_and_counts_decisions():
     ours = as_gymnasium(toys.counting(toys.clock(5), 5, reward=lambda time: 1.0 + time))
     played = play_gymnasium(lambda obs: np.zeros(1), ours, episodes=3)
     assert played.returns.tolist() == [15.0] * 3
@@ -152,22 +152,22 @@ def test_playing_there_counts_rewards_and_decisions():
     assert played.lengths.tolist() == [3] * 2
 
 
-def test_the_seed_draws_the_episodes(run):
+def test_the_seed_determines_the_episodes(run):
     policy = load_policy(run)
     first, again, other = (play_gymnasium(policy, "Pendulum-v1", 2, seed).returns for seed in (1, 1, 2))
     np.testing.assert_array_equal(first, again)
     assert len({*first, *other}) == 4
 
 
-def test_an_environment_that_was_passed_stays_open(run, world):
+def test_an_environment_that_was_passed_stays_open(run, gym_env, monkeypatch):
     closed = []
-    world.unwrapped.close = lambda: closed.append(True)
-    play_gymnasium(load_policy(run), world, 1)
+    monkeypatch.setattr(gym_env.unwrapped, "close", lambda: closed.append(True))
+    play_gymnasium(load_policy(run), gym_env, 1)
     assert not closed
 
 
 @pytest.mark.parametrize(
-    ("env", "said"),
+    ("env", "message"),
     [
         ("CartPole-v1", r"CartPole-v1 must observe a Box and act in one, not .* and Discrete\(2\)"),
         ("MountainCarContinuous-v0", r"observations of shape \(3,\) and dtype float32, .* not \(2,\) and float32"),
@@ -177,8 +177,8 @@ def test_an_environment_that_was_passed_stays_open(run, world):
         (as_gymnasium(echoing()), r"echo must give observations of shape \(3,\)"),
     ],
 )
-def test_environments_that_do_not_fit_are_refused(run, env, said):
-    with pytest.raises(SettingError, match=said) as refusal:
+def test_environments_that_do_not_fit_are_refused(run, env, message):
+    with pytest.raises(SettingError, match=message) as refusal:
         play_gymnasium(load_policy(run), env, 1)
     assert ". " not in str(refusal.value)
 
@@ -199,16 +199,16 @@ def test_numbers_that_cannot_be_used_are_refused(run, numbers):
         play_gymnasium(load_policy(run), "Pendulum-v1", **numbers)
 
 
-def test_the_command_line_plays_every_seed_there(run, capsys):
+def test_the_command_line_plays_every_seed_in_gymnasium(run, capsys):
     command = ["evaluate", str(run), "--gymnasium", "Pendulum-v1", "--episodes", "2", "--seed", "1", "--json"]
     assert main(command) == 0
-    said = json.loads(capsys.readouterr().out)
-    assert (said["environment"], said["episodes"]) == ("Gymnasium's Pendulum-v1", 2)
-    assert [row["seed"] for row in said["seeds"]] == [3, 4]
-    for row in said["seeds"]:
+    result = json.loads(capsys.readouterr().out)
+    assert (result["environment"], result["episodes"]) == ("Gymnasium's Pendulum-v1", 2)
+    assert [row["seed"] for row in result["seeds"]] == [3, 4]
+    for row in result["seeds"]:
         returns = play_gymnasium(load_policy(run, row["seed"]), "Pendulum-v1", 2, 1).returns
         np.testing.assert_allclose(row["mean"], returns.mean(), rtol=1e-5)
         assert row["length"] == 200
-    assert said["seeds"][0]["mean"] != said["seeds"][1]["mean"]
+    assert result["seeds"][0]["mean"] != result["seeds"][1]["mean"]
     assert main(["evaluate", str(run), "--gymnasium", "CartPole-v1"]) == 2
     assert "error: CartPole-v1 must observe a Box" in capsys.readouterr().err

@@ -1,4 +1,4 @@
-"""What objects say of themselves in a notebook or at a prompt: names and sizes, no arrays and no addresses."""
+"""The reprs of objects in a notebook or at a prompt: names and sizes, no arrays and no addresses."""
 
 from pathlib import Path
 
@@ -14,36 +14,36 @@ ENV = make_env("Pendulum-v1")
 AGENT = ddpg(DDPGConfig(hidden=(4,)), ENV.spec)
 
 
-def test_an_environment_says_what_an_agent_meets():
+def test_the_repr_of_an_environment_is_what_an_agent_meets():
     assert repr(ENV) == "Env(Pendulum-v1, obs (3,) float32, actions (1,) in -2 to 2, 200 steps)"
 
 
-@pytest.mark.parametrize("what", [AGENT, AGENT.init(jax.random.key(0))])
-def test_agents_and_learners_say_their_roles(what):
-    assert "actor 21" in repr(what)
-    assert "critic 25" in repr(what)
+@pytest.mark.parametrize("shown", [AGENT, AGENT.init(jax.random.key(0))])
+def test_the_repr_of_agents_and_learners_names_their_roles(shown):
+    assert "actor 21" in repr(shown)
+    assert "critic 25" in repr(shown)
 
 
-def test_a_state_and_a_result_are_short():
+def test_the_reprs_of_states_and_results_are_short():
     loop = LoopConfig(batch_size=2, replay_capacity=10, warmup_steps=5)
     state = jax.eval_shape(trainer(ENV, AGENT, loop).init, jax.random.key(0))
     assert repr(state).endswith("memory 100)")  # 10 rows of 3 + 1 + 1 + 1 + 1 + 3
     table = [{"seed": 3, "mean": -1234.56}, {"seed": 4, "mean": None}]
-    said = repr(Result(Path("runs/x"), table, state, RunConfig(), 2000, "finished"))
-    assert said == "Result(finished, 2,000 steps, seeds 3: -1,234.6, 4: -, runs/x)"
+    text = repr(Result(Path("runs/x"), table, state, RunConfig(), 2000, "finished"))
+    assert text == "Result(finished, 2,000 steps, seeds 3: -1,234.6, 4: -, runs/x)"
 
 
 def test_a_live_plot_shows_every_row_so_far(monkeypatch):
-    shown = []
+    figures = []
 
-    class Below:
+    class DisplayHandle:
         def update(self, figure):
-            shown.append(figure)
+            figures.append(figure)
 
-    monkeypatch.setattr("IPython.display.display", lambda display_id: Below())
-    report = live_plot()
+    monkeypatch.setattr("IPython.display.display", lambda display_id: DisplayHandle())
+    on_chunk = live_plot()
     for steps in (10, 20):
-        report({"steps": steps, "eval_return": [1.0, steps]}, Plan([0, 50], 2, 1, 0, 0, 0))
-    axes = shown[-1].axes[0]
+        on_chunk({"steps": steps, "eval_return": [1.0, steps]}, Plan([0, 50], 2, 1, 0, 0, 0))
+    axes = figures[-1].axes[0]
     np.testing.assert_array_equal(axes.lines[1].get_ydata(), [10, 20])
     assert axes.get_title() == "20 of 100 steps"

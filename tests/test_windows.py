@@ -1,4 +1,4 @@
-"""replay.py: returns over several steps, images stored once, and the pairs of on-policy data, against a plain list."""
+"""core/replay.py: n-step returns, images that are stored once, on-policy transitions, against a plain list."""
 
 import functools
 
@@ -16,9 +16,9 @@ KEY, GAMMA, LIMIT, N, STEPS = jax.random.key(0), 0.9, 6, 3, 40
 
 
 def stream():
-    """STEPS vector steps of N environments as NumPy: every observation has a number of its own.
+    """STEPS vector steps of N environments as NumPy; every observation is a different number.
 
-    Episodes last LIMIT steps and are cut there, unless one terminates before.
+    Episodes are truncated after LIMIT steps, unless they terminate before.
     """
     rng = np.random.default_rng(0)
     age, number, obs = np.zeros(N, int), N, np.arange(N)
@@ -51,18 +51,18 @@ def toy(image):
 
 
 @functools.partial(jax.jit, static_argnums=(0, 1, 2, 3))
-def sample(image, capacity, n_step, batch_size, taken, discount):
-    """A minibatch after `taken` steps of the stream."""
+def sample(image, capacity, n_step, batch_size, num_steps, discount):
+    """A minibatch after `num_steps` steps of the stream."""
     memory, steps = uniform_replay(toy(image), N, capacity, batch_size, n_step, discount), transition(ROWS)
 
-    def add(clock, ring):
-        return memory.add(ring, clock, jax.tree.map(lambda leaf: leaf[clock], steps))
+    def add(vector_step, ring):
+        return memory.add(ring, vector_step, jax.tree.map(lambda leaf: leaf[vector_step], steps))
 
-    return memory.sample(jax.lax.fori_loop(0, taken, add, memory.init()), taken, KEY)
+    return memory.sample(jax.lax.fori_loop(0, num_steps, add, memory.init()), num_steps, KEY)
 
 
 def window(start, env, end, n_step):
-    """The return from a step on, written down: up to n steps, none after an end of the episode or after `end`."""
+    """The n-step return from a step on, by a loop: no step after the end of the episode or after `end`."""
     reward, t = 0.0, start
     for i in range(n_step):
         t = start + i
@@ -74,14 +74,14 @@ def window(start, env, end, n_step):
     return first["action"][env], reward, discount, last["truncated"][env], last["next_obs"][env]
 
 
-@pytest.mark.parametrize("taken", [2, 5, 13, 29, 40])
+@pytest.mark.parametrize("num_steps", [2, 5, 13, 29, 40])
 @pytest.mark.parametrize("n_step", [1, 2, 5])
 @pytest.mark.parametrize("image", [False, True], ids=["rows", "images"])
-def test_windows_are_those_of_the_list(image, n_step, taken):
-    """Every stored step is drawn, none else, each with its own return; capacity is 10 vector steps."""
-    batch = sample(image, 10 * N, n_step, 1024, taken, GAMMA)
-    end = taken - image
-    kept = range(max(0, taken - 10 - image), end)
+def test_n_step_transitions_are_those_of_the_list(image, n_step, num_steps):
+    """Every stored step is sampled, and no other, each with its own return; the capacity is 10 vector steps."""
+    batch = sample(image, 10 * N, n_step, 1024, num_steps, GAMMA)
+    end = num_steps - image
+    kept = range(max(0, num_steps - 10 - image), end)
     begun = {ROWS[t]["obs"][env]: (t, env) for t in kept for env in range(N)}
     assert set(np.asarray(batch.obs)[:, 0].tolist()) == set(begun)
     for i in range(300):
@@ -96,14 +96,14 @@ def test_windows_are_those_of_the_list(image, n_step, taken):
 
 
 def test_images_are_stored_once():
-    """The ring of a thousand images is a thousand images and a few last ones."""
+    """A replay of a thousand images holds a thousand, and the last ones of episodes."""
     memory = uniform_replay(toy(True), 1, 1000, 1)
     ring = jax.eval_shape(memory.init)
     assert ring.obs.shape[0] == 1001
     assert ring.next_obs.shape[0] == 1001 // LIMIT + 2
 
 
-def test_no_discount_keeps_the_first_reward_alone():
+def test_a_discount_of_zero_keeps_the_first_reward_alone():
     """γ = 0 is a value like any other: 0⁰ is 1."""
     batch = sample(False, 30, 3, 64, 20, 0.0)
     assert np.isfinite(batch.reward).all()
@@ -111,21 +111,21 @@ def test_no_discount_keeps_the_first_reward_alone():
     assert set(np.asarray(batch.reward)) <= rewards
 
 
-@pytest.mark.parametrize("taken", [2, 3, 12])
-def test_on_policy_data_are_the_step_before_the_newest_and_the_action_after_it(taken):
+@pytest.mark.parametrize("num_steps", [2, 3, 12])
+def test_on_policy_transitions_are_the_step_before_the_newest_with_the_next_action(num_steps):
     """(s, a, r, s', a') of all N environments, in their order."""
-    memory, ring = latest(toy(False), N, 1, 1), None
+    memory = latest(toy(False), N, 1, 1)
     ring = memory.init()
-    for clock in range(taken):
-        ring = memory.add(ring, clock, jax.tree.map(lambda leaf, t=clock: leaf[t], transition(ROWS)))
-    batch = memory.sample(ring, jnp.int32(taken), KEY)
-    before, newest = transition(ROWS[taken - 2 : taken - 1]), transition(ROWS[taken - 1 : taken])
+    for vector_step in range(num_steps):
+        ring = memory.add(ring, vector_step, jax.tree.map(lambda leaf, t=vector_step: leaf[t], transition(ROWS)))
+    batch = memory.sample(ring, jnp.int32(num_steps), KEY)
+    previous, newest = transition(ROWS[num_steps - 2 : num_steps - 1]), transition(ROWS[num_steps - 1 : num_steps])
     for name in ("obs", "action", "reward", "discount", "truncated", "next_obs"):
-        np.testing.assert_array_equal(getattr(batch, name), getattr(before, name)[0])
+        np.testing.assert_array_equal(getattr(batch, name), getattr(previous, name)[0])
     np.testing.assert_array_equal(batch.next_action, newest.action[0])
 
 
-def test_on_policy_data_have_one_step():
-    """Longer returns would need the actions in between."""
+def test_on_policy_transitions_have_one_step():
+    """n-step returns would need the actions in between."""
     with pytest.raises(SettingError, match="n_step must be 1 for an on-policy method, not 3"):
         latest(toy(False), N, 1, 1, 3)

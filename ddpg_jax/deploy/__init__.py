@@ -1,1 +1,1 @@
-"""What was trained, used: policies as functions, evaluation, and export to other runtimes."""
+"""Using what was trained: policies as functions, their evaluation, and their export to other runtimes."""

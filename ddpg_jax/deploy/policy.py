@@ -31,8 +31,8 @@ def load_learners(folder: str | Path) -> tuple[Agent, Learner, Run]:
     return agent, load_learner(run.folder, newest, jax.eval_shape(jax.vmap(agent.init), keys)), run
 
 
-class Trained(NamedTuple):
-    """One seed of a finished run, as it was trained."""
+class TrainedSeed(NamedTuple):
+    """One seed of a finished run: its agent, what it learned, and the settings of the run."""
 
     agent: Agent
     learner: Learner
@@ -41,11 +41,11 @@ class Trained(NamedTuple):
 
     @property
     def spec(self) -> Spec:
-        """Of the environment that it was trained in."""
+        """The spec of the environment that it was trained in."""
         return self.run.spec
 
     def act(self, obs: Any) -> Any:
-        """The policy μ as one traceable function: obs [..., *O] -> action in the environment's own shape and units."""
+        """Returns the action of the policy μ for obs [..., *O], in the environment's own shape and units; traceable."""
         return self.spec.to_native(self.agent.act(self.learner, obs))
 
 
@@ -57,15 +57,16 @@ class Policy(NamedTuple):
 
     spec: Spec
     seed: int
-    greedy: Callable[[Any], Any]  # obs -> action in [-1, 1]
+    act: Callable[[Any], Any]  # obs -> action in [-1, 1]
 
     def __call__(self, obs: Any) -> np.ndarray:
-        obs = _fit(obs, self.spec.obs_shape, "obs", self.spec)
-        return self.spec.to_native(np.asarray(self.greedy(obs)))
+        """Returns the action for one observation [*O] or a batch of them [B, *O]."""
+        obs = _check_shape(obs, self.spec.obs_shape, "obs", self.spec)
+        return self.spec.to_native(np.asarray(self.act(obs)))
 
 
 def load_policy(folder: str | Path, seed: int | None = None) -> Policy:
-    """The deterministic policy μ of a finished run.
+    """Loads the deterministic policy μ of a finished run.
 
     Args:
       folder: the run folder.
@@ -75,60 +76,62 @@ def load_policy(folder: str | Path, seed: int | None = None) -> Policy:
       policy(obs [*O] or [B, *O]) -> action, in the environment's own shape and units, within its bounds.
 
     Raises:
-      SettingError: the folder holds no run of ours, or the run has no such seed.
+      SettingError: the folder holds no run of ddpg_jax, or the run has no such seed.
     """
-    return _policy(one_learner(folder, seed))
+    return _policy(load_seed(folder, seed))
 
 
 def load_policies(folder: str | Path) -> list[Policy]:
-    """The policies of all seeds of a run, in their order; errors as for `load_policy`."""
+    """Loads the policies of all seeds of a run, in the order of the seeds; errors as for `load_policy`."""
     agent, learners, run = load_learners(folder)
-    return [_policy(Trained(agent, _at(learners, i), run, seed)) for i, seed in enumerate(run.run.seed_numbers())]
+    seeds = enumerate(run.run.seed_numbers())
+    return [_policy(TrainedSeed(agent, _at_index(learners, index), run, seed)) for index, seed in seeds]
 
 
-def _policy(trained: Trained) -> Policy:
+def _policy(trained: TrainedSeed) -> Policy:
     act = jax.jit(trained.agent.act)
     return Policy(trained.spec, trained.seed, lambda obs: act(trained.learner, obs))
 
 
 def load_critic(folder: str | Path, seed: int | None = None) -> Callable[[Any, Any], np.ndarray]:
-    """The critic Q of a finished run; arguments and errors as for `load_policy`.
+    """Loads the critic Q of a finished run; arguments and errors as for `load_policy`.
 
     Returns:
       critic(obs [*O] or [B, *O], action in the environment's own shape and units, one or B) -> Q [] or [B], of rewards
       times the run's `reward_scale`.
     """
-    agent, learner, run, _ = one_learner(folder, seed)
+    agent, learner, run, _ = load_seed(folder, seed)
     spec = run.spec
     value = jax.jit(agent.value)
 
     def critic(obs: Any, action: Any) -> np.ndarray:
-        obs = _fit(obs, spec.obs_shape, "obs", spec)
-        action = spec.from_native(_fit(action, spec.action_low.shape, "action", spec))
-        lead = np.broadcast_shapes(obs.shape[: obs.ndim - len(spec.obs_shape)], action.shape[:-1])
-        obs, action = np.broadcast_to(obs, lead + spec.obs_shape), np.broadcast_to(action, (*lead, spec.action_size))
+        obs = _check_shape(obs, spec.obs_shape, "obs", spec)
+        action = spec.from_native(_check_shape(action, spec.action_low.shape, "action", spec))
+        batch = np.broadcast_shapes(obs.shape[: obs.ndim - len(spec.obs_shape)], action.shape[:-1])
+        obs, action = np.broadcast_to(obs, batch + spec.obs_shape), np.broadcast_to(action, (*batch, spec.action_size))
         return np.asarray(value(learner, obs, action))
 
     return critic
 
 
-def one_learner(folder: str | Path, seed: int | None = None) -> Trained:
-    """One seed of a run, with all that it learned; arguments and errors as for `load_policy`."""
+def load_seed(folder: str | Path, seed: int | None = None) -> TrainedSeed:
+    """Loads one seed of a run with all that it learned; arguments and errors as for `load_policy`."""
     agent, learners, run = load_learners(folder)
     seeds = run.run.seed_numbers()
     if seed is None:
         seed = best_seed(run)
     if not isinstance(seed, int | np.integer) or seed not in seeds:
         raise SettingError(f"seed must be from {seeds[0]} to {seeds[-1]} in {folder}, not {seed!r}.")
-    return Trained(agent, _at(learners, seed - seeds[0]), run, int(seed))
+    return TrainedSeed(agent, _at_index(learners, seed - seeds[0]), run, int(seed))
 
 
-def _at(learners: Learner, place: int) -> Learner:
-    return jax.tree.map(lambda leaf: leaf[place], learners)
+def _at_index(learners: Learner, index: int) -> Learner:
+    return jax.tree.map(lambda leaf: leaf[index], learners)
 
 
-def _fit(value: Any, shape: tuple[int, ...], what: str, spec: Spec) -> np.ndarray:
-    array = np.asarray(value, spec.obs_dtype if what == "obs" else np.float32)
+def _check_shape(value: Any, shape: tuple[int, ...], name: str, spec: Spec) -> np.ndarray:
+    """Returns one or a batch of observations or actions as an array, or raises ValueError."""
+    array = np.asarray(value, spec.obs_dtype if name == "obs" else np.float32)
     if array.shape != shape and array.shape[1:] != shape:
-        raise ValueError(f"{what} must have shape {shape} or (batch, *{shape}) for {spec.name}, not {array.shape}.")
+        raise ValueError(f"{name} must have shape {shape} or (batch, *{shape}) for {spec.name}, not {array.shape}.")
     return array

@@ -9,7 +9,7 @@ import numpy as np
 from ddpg_jax.core.rollout import Trajectory, at, rollout, whole
 from ddpg_jax.core.settings import INT32, SettingError, count
 from ddpg_jax.core.types import EnvState
-from ddpg_jax.deploy.policy import one_learner
+from ddpg_jax.deploy.policy import load_seed
 from ddpg_jax.results.drawing import make_renderer
 from ddpg_jax.results.drawing.animation import check_output, save_animation, save_html
 from ddpg_jax.results.drawing.renderer import DEFAULT_DT, Renderer, to_rgb
@@ -71,7 +71,7 @@ def render(
     check_output(out, overwrite)
     _check_numbers(seed, start_seed, episodes, fps)
     log = log or (lambda line: None)
-    agent, learner, stored, seed = one_learner(folder, seed)
+    agent, learner, stored, seed = load_seed(folder, seed)
     run, env = stored.run, stored.make_env()
     renderer = make_renderer(run.env, size, **env_options(run)) if draw is None else Renderer(whole, draw, DEFAULT_DT)
     log(f"playing {episodes} episode(s) of {env.spec.name}")

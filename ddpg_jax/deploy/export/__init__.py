@@ -1,4 +1,4 @@
-"""A trained policy as one file that needs no ddpg_jax: StableHLO, ONNX or plain arrays.
+"""Export of a trained policy as one file that needs no ddpg_jax: StableHLO, ONNX or plain arrays.
 
 Every format holds the same function, obs [B, *O] -> action [B, *A] in the environment's own shape and units: the
 normalization of observations and the bounds of actions are inside.
@@ -9,22 +9,22 @@ from pathlib import Path
 from typing import NamedTuple
 
 from ddpg_jax.core.settings import SettingError
-from ddpg_jax.deploy.policy import one_learner
+from ddpg_jax.deploy.policy import load_seed
 from ddpg_jax.runs.files import atomic_write, new_output
 
 
 class Format(NamedTuple):
-    """A way to write a policy down: `module` has `encode(Trained) -> bytes` and is imported when it is asked for."""
+    """A file format; its module has `encode(TrainedSeed) -> bytes` and is imported when it is needed."""
 
     module: str
     suffix: str
-    needs: tuple[str, ...]  # libraries beyond those that training needs
+    libraries: tuple[str, ...]  # beyond those that training needs
 
 
 FORMATS = {
-    "jax": Format("ddpg_jax.deploy.export.program", "stablehlo", ("flatbuffers",)),
+    "jax": Format("ddpg_jax.deploy.export.stablehlo", "stablehlo", ("flatbuffers",)),
     "onnx": Format("ddpg_jax.deploy.export.onnx_model", "onnx", ("onnx",)),
-    "npz": Format("ddpg_jax.deploy.export.archive", "npz", ()),
+    "npz": Format("ddpg_jax.deploy.export.npz", "npz", ()),
 }
 
 
@@ -35,7 +35,7 @@ def export(
     seed: int | None = None,
     overwrite: bool = False,
 ) -> Path:
-    """Writes the deterministic policy of a finished run as one file and returns where it is.
+    """Writes the deterministic policy of a finished run to one file and returns its path.
 
     Args:
       folder: the run folder.
@@ -46,15 +46,15 @@ def export(
       overwrite: replace the file that `out` names.
 
     Raises:
-      SettingError: no such format or seed, a folder without a run, a file that exists or cannot be written, a library
-        that is not installed, or a policy that the format cannot express.
+      SettingError: there is no such format or seed, the folder holds no run, the file exists or cannot be written, a
+        library is not installed, or the format cannot express the policy.
     """
     if format not in FORMATS:
         raise SettingError(f"format must be one of {', '.join(FORMATS)}, not {format!r}.")
-    module, suffix, needs = FORMATS[format]
+    module, suffix, libraries = FORMATS[format]
     path = new_output(Path(folder, f"policy.{suffix}") if out is None else out, (), overwrite)
-    for library in needs:
+    for library in libraries:
         if importlib.util.find_spec(library) is None:
             raise SettingError(f"format {format} needs {library}; `pip install {library}` installs it.")
-    atomic_write(path, importlib.import_module(module).encode(one_learner(folder, seed)))
+    atomic_write(path, importlib.import_module(module).encode(load_seed(folder, seed)))
     return path

@@ -16,18 +16,18 @@ STEPS: dict = {
 
 
 def load(path):
-    """policy(obs [*O] or [B, *O]) -> action, in the environment's own shape and units."""
+    """Returns policy(obs [*O] or [B, *O]) -> action, in the environment's own shape and units."""
     with np.load(path) as file:
-        stored = dict(file)
-    shapes = [tuple(stored[name]) for name in ("obs_shape", "action_shape")]
-    arrays = [[stored[key] for key in sorted(stored) if key.startswith(f"{i}.")] for i in range(len(stored["steps"]))]
+        arrays = dict(file)
+    names, obs_shape, action_shape = (arrays.pop(name) for name in ("steps", "obs_shape", "action_shape"))
+    parameters = [[arrays[key] for key in sorted(arrays) if key.startswith(f"{i}.")] for i in range(len(names))]
 
     def policy(obs):
         obs = np.asarray(obs, np.float32)
-        lead = obs.shape[: obs.ndim - len(shapes[0])]
-        x = obs.reshape(*lead, np.prod(shapes[0], dtype=int))
-        for name, given in zip(stored["steps"], arrays, strict=True):
-            x = STEPS[name](x, *given)
-        return x.reshape(*lead, *shapes[1])
+        batch = obs.shape[: obs.ndim - len(obs_shape)]
+        x = obs.reshape(*batch, obs_shape.prod())
+        for name, values in zip(names, parameters, strict=True):
+            x = STEPS[name](x, *values)
+        return x.reshape(*batch, *action_shape)
 
     return policy

@@ -1,12 +1,12 @@
-"""The table of JAX's primitives in ONNX (opset 18); what is not in it is refused by onnx_model.py.
+"""The table of the JAX primitives that are translated to ONNX (opset 18); onnx_model.py refuses all others.
 
-ONNX stretches sizes of 1 as JAX does.
+Elementwise nodes of ONNX broadcast axes of size 1 as JAX does.
 """
 
-from ddpg_jax.deploy.export import rules
-from ddpg_jax.deploy.export.graph import element_type
+from ddpg_jax.deploy.export import onnx_rules as rules
+from ddpg_jax.deploy.export.onnx_graph import element_type
 
-# Primitives that call a program of their own, and where they keep it; it is written in their place.
+# Primitives that call an inner program, and the parameter that holds it; its nodes are written in their place.
 CALLS = {
     "jit": "jaxpr",
     "pjit": "jaxpr",

@@ -1,4 +1,4 @@
-"""An ONNX graph while it grows: nodes, arrays that come with it, and shapes of which one size is the batch's."""
+"""A builder of ONNX graphs: nodes, constant arrays, and shapes of which one size is that of the batch."""
 
 from typing import Any
 
@@ -6,27 +6,27 @@ import numpy as np
 
 from ddpg_jax.core.settings import SettingError
 
-Value = np.ndarray | str  # known beforehand, or the name of a tensor
+Value = np.ndarray | str  # a constant, or the name of a tensor
 
 OPSET, IR_VERSION = 18, 8  # of early 2023, so that older runtimes read it
 
 
 class Graph:
-    """Nodes in their order.
+    """A graph to which nodes are added in the order of their computation.
 
     Args:
-      batch: the symbolic size.
-      names: what to call arrays, by `id`; others are numbered.
+      batch: the symbolic size of the batch.
+      names: of constant arrays, by `id`; others are numbered.
     """
 
     def __init__(self, batch: Any, names: dict[int, str]):
         self._batch, self._names = batch, names
         self._nodes: list[Any] = []
-        self._arrays: dict[int, tuple[str, np.ndarray]] = {}  # by id; holding the array keeps its id its own
+        self._arrays: dict[int, tuple[str, np.ndarray]] = {}  # by id, which holding the array keeps unique
         self._shapes: dict[tuple[Any, ...], Value] = {}
 
     def add(self, op: str, *inputs: Value, name: str | None = None, **attributes: Any) -> str:
-        """A node with one output, whose name is returned."""
+        """Adds a node with one output and returns the output's name."""
         from onnx import helper
 
         output = name or f"{op.lower()}_{len(self._nodes)}"
@@ -35,25 +35,23 @@ class Graph:
         return output
 
     def reshape(self, x: Value, old: tuple[Any, ...], new: tuple[Any, ...]) -> Value:
-        """x of shape `old` as one of shape `new`."""
-        if old == new:
-            return x
-        return self.add("Reshape", x, self.shape(new))
+        """Reshapes x from shape `old` to `new`."""
+        return x if old == new else self.add("Reshape", x, self.shape(new))
 
     def expand(self, x: Value, old: tuple[Any, ...], new: tuple[Any, ...]) -> Value:
-        """x of shape `old` repeated to shape `new`, along sizes that were 1."""
+        """Broadcasts x from shape `old` to `new`, along axes of size 1."""
         return x if old == new else self.add("Expand", x, self.shape(new))
 
     def shape(self, sizes: tuple[Any, ...]) -> Value:
-        """A shape as a tensor of int64.
+        """Returns a shape as a tensor of int64.
 
         Raises:
-          SettingError: a size depends on the batch and is not the batch's own.
+          SettingError: a size depends on the batch and is not that of the batch.
         """
         if sizes not in self._shapes:
             parts = [self._size(size) for size in sizes]
-            known = all(isinstance(part, np.ndarray) for part in parts)
-            self._shapes[sizes] = np.array(sizes, np.int64) if known else self.add("Concat", *parts, axis=0)
+            constant = all(isinstance(part, np.ndarray) for part in parts)
+            self._shapes[sizes] = np.array(sizes, np.int64) if constant else self.add("Concat", *parts, axis=0)
         return self._shapes[sizes]
 
     def _size(self, size: Any) -> Value:
@@ -61,7 +59,7 @@ class Graph:
             return np.array([size], np.int64)
         if size == self._batch:
             return self.add("Shape", "obs", start=0, end=1)
-        raise untranslated(f"arrays of size {size}")
+        raise untranslatable(f"arrays of size {size}")
 
     def _tensor(self, value: Value) -> str:
         if isinstance(value, str):
@@ -71,24 +69,26 @@ class Graph:
             self._arrays[id(value)] = name, value
         return self._arrays[id(value)][0]
 
-    def model(self, source: tuple[str, tuple, Any], result: tuple[str, tuple, Any]) -> Any:
-        """The `onnx.ModelProto` from the input and the output: name, shape and dtype of each."""
+    def to_model(self, source: tuple[str, tuple, Any], result: tuple[str, tuple, Any]) -> Any:
+        """Returns the `onnx.ModelProto` of the nodes that `result` needs.
+
+        Args:
+          source, result: name, shape and dtype of the input and the output.
+        """
         from onnx import helper, numpy_helper
 
-        ends = [
-            helper.make_tensor_value_info(
-                name, element_type(dtype), [s if isinstance(s, int) else str(s) for s in sizes]
-            )
-            for name, sizes, dtype in (source, result)
-        ]
-        nodes, needed = self._reaching(result[0])
+        tensors = []
+        for name, shape, dtype in (source, result):
+            sizes = [size if isinstance(size, int) else str(size) for size in shape]
+            tensors.append(helper.make_tensor_value_info(name, element_type(dtype), sizes))
+        nodes, needed = self._needed_nodes(result[0])
         arrays = [numpy_helper.from_array(array, name) for name, array in self._arrays.values() if name in needed]
-        graph = helper.make_graph(nodes, "policy", ends[:1], ends[1:], arrays)
+        graph = helper.make_graph(nodes, "policy", tensors[:1], tensors[1:], arrays)
         opsets = [helper.make_opsetid("", OPSET)]
         return helper.make_model(graph, opset_imports=opsets, ir_version=IR_VERSION, producer_name="ddpg_jax")
 
-    def _reaching(self, result: str) -> tuple[list[Any], set[str]]:
-        """The nodes that `result` depends on, and the names of all that they read."""
+    def _needed_nodes(self, result: str) -> tuple[list[Any], set[str]]:
+        """Returns the nodes that `result` depends on, and the names of all tensors that they read."""
         nodes, needed = [], {result}
         for node in reversed(self._nodes):
             if needed.intersection(node.output):
@@ -98,12 +98,12 @@ class Graph:
 
 
 def element_type(dtype: Any) -> int:
-    """ONNX's number for a dtype."""
+    """Returns ONNX's number of a dtype."""
     from onnx import helper
 
     return int(helper.np_dtype_to_tensor_dtype(np.dtype(dtype)))
 
 
-def untranslated(what: str) -> SettingError:
-    """The refusal of what ONNX has no words for here, such as "JAX's primitive 'sort'"."""
+def untranslatable(what: str) -> SettingError:
+    """Returns the error about what cannot be translated to ONNX, such as "JAX's primitive 'sort'"."""
     return SettingError(f"format onnx has no translation of {what}, which this policy computes; format jax holds it.")

@@ -2,15 +2,16 @@
 
 import jax
 
-from ddpg_jax.deploy.policy import Trained
+from ddpg_jax.deploy.policy import TrainedSeed
 
 PLATFORMS = ("cpu", "cuda", "tpu")
 
 
-def encode(trained: Trained) -> bytes:
-    """`jax.export.deserialize(bytearray(bytes)).call(obs [B, *O])` is the action [B, *A], at the run's own precision.
+def encode(trained: TrainedSeed) -> bytes:
+    """Serializes a policy at the run's own matmul precision.
 
-    JAX reads what it wrote for at least six months, and older programs as long as StableHLO does.
+    `jax.export.deserialize(bytearray(data)).call(obs [B, *O])` returns the action [B, *A]. JAX reads what it wrote for
+    at least six months.
     """
     from jax import export
 
