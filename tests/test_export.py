@@ -191,7 +191,7 @@ def test_the_algorithm_of_a_user_is_exported_too(monkeypatch):
     trained = TrainedSeed(agent, learner, types.SimpleNamespace(spec=SPEC, config=config, algorithm="gentle"), 0)
     obs = np.random.default_rng(3).normal(size=(50, 2, 2)).astype(np.float32)
     for there in (session(encode_onnx(trained)), loader.load(io.BytesIO(encode_npz(trained)))):
-        np.testing.assert_allclose(there(obs), trained.act(obs), atol=1e-5)
+        np.testing.assert_allclose(there(obs), trained.policy(obs), atol=1e-5)
 
 
 FUNCTIONS = {

@@ -2,6 +2,7 @@
 
 import json
 import re
+import subprocess
 import sys
 from types import SimpleNamespace as State
 
@@ -175,7 +176,7 @@ def test_what_is_no_image_is_refused(image):
         frames(played, lambda state: image)
 
 
-def test_an_environment_that_cannot_be_drawn_is_told_what_it_lacks():
+def test_an_environment_that_cannot_be_drawn_is_refused_with_the_reason():
     for env in (State(), State(render=3), State(render=lambda state, params: 0)):
         with pytest.raises(SettingError, match="needs a `render` that takes a state"):
             make_renderer(env)
@@ -272,7 +273,7 @@ def test_a_gif_has_a_frame_for_each_state_and_the_returns_of_evaluation(run, cap
     assert f"episode 1: return {result.returns[0]:,.1f} in 7 steps" in printed
 
 
-def test_frames_are_left_out_for_the_frame_rate_asked_for(run):
+def test_frames_are_skipped_for_a_lower_frame_rate(run):
     out, lines = run.parent / "slow.gif", []
     result = render(run, out, size=80, fps=5.0, log=lines.append)
     assert result.frames == 5  # steps 0, 2, 4, 6 and the last, 7
@@ -410,6 +411,14 @@ def needs_opengl(ball):
         opengl.create_renderer(ball, 64).close()
     except SettingError as error:
         pytest.skip(str(error))
+
+
+@pytest.mark.slow
+def test_a_renderer_that_is_alive_at_exit_is_closed_without_a_word(needs_opengl):
+    code = f"import mujoco; from ddpg_jax.results.drawing import opengl; model = {BALL!r}\n"
+    code += "renderer = opengl.create_renderer(mujoco.MjModel.from_xml_string(model), 64)"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert not done.stderr
 
 
 def test_brax_is_drawn_at_its_joints(needs_opengl):

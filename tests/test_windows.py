@@ -81,11 +81,11 @@ def test_n_step_transitions_are_those_of_the_list(image, n_step, num_steps):
     """Every stored step is sampled, and no other, each with its own return; the capacity is 10 vector steps."""
     batch = sample(image, 10 * N, n_step, 1024, num_steps, GAMMA)
     end = num_steps - image
-    kept = range(max(0, num_steps - 10 - image), end)
-    begun = {ROWS[t]["obs"][env]: (t, env) for t in kept for env in range(N)}
-    assert set(np.asarray(batch.obs)[:, 0].tolist()) == set(begun)
+    stored = range(max(0, num_steps - 10 - image), end)
+    starts = {ROWS[t]["obs"][env]: (t, env) for t in stored for env in range(N)}
+    assert set(np.asarray(batch.obs)[:, 0].tolist()) == set(starts)
     for i in range(300):
-        t, env = begun[int(batch.obs[i, 0])]
+        t, env = starts[int(batch.obs[i, 0])]
         action, reward, discount, truncated, next_obs = window(t, env, end, n_step)
         np.testing.assert_allclose(batch.action[i], action, rtol=1e-6)
         np.testing.assert_allclose(batch.reward[i], reward, rtol=1e-5, atol=1e-6)

@@ -44,7 +44,7 @@ class TrainedSeed(NamedTuple):
         """The spec of the environment that it was trained in."""
         return self.run.spec
 
-    def act(self, obs: Any) -> Any:
+    def policy(self, obs: Any) -> Any:
         """Returns the action of the policy μ for obs [..., *O], in the environment's own shape and units; traceable."""
         return self.spec.to_native(self.agent.act(self.learner, obs))
 

@@ -2,10 +2,8 @@
 (Agarwal et al. 2021, "Deep reinforcement learning at the edge of the statistical precipice").
 
 A group has runs that differ in nothing but their seeds. A method is an algorithm with its settings, a task an
-environment with its options.
-
-A seed that diverged counts with the worst return of any run on the task, in curves, profiles and improvements alike;
-curves.py says why.
+environment with its options. A seed that diverged counts with the worst return of any run on the task, in curves,
+profiles and improvements alike; curves.py says why.
 """
 
 import itertools
@@ -101,9 +99,7 @@ def _varying_settings(settings: Sequence[dict[str, Any]], methods: Sequence[str]
     return list(dict.fromkeys(names))
 
 
-def _compare_traces(
-    x: str, y: str, traces: dict[tuple[str, str], list[Trace]], varying_settings: list[str]
-) -> Comparison:
+def _compare_traces(x: str, y: str, traces: dict[tuple[str, str], list[Trace]], varying: list[str]) -> Comparison:
     """Compares the seeds of each (task, method)."""
     tasks, methods = (list(dict.fromkeys(names)) for names in zip(*traces, strict=True))
     ranges = {task: value_range([one for key in traces if key[0] == task for one in traces[key]]) for task in tasks}
@@ -120,7 +116,7 @@ def _compare_traces(
     per_task = {method: [scores[task, method] for task in tasks] for method in on_every_task if len(tasks) > 1}
     profiles = [profile(method, per_task[method]) for method in per_task]
     improvements = [improvement(a, b, per_task[a], per_task[b]) for a, b in itertools.combinations(per_task, 2)]
-    return Comparison(x, y, tasks, methods, varying_settings, groups, compared_at, scores, profiles, improvements)
+    return Comparison(x, y, tasks, methods, varying, groups, compared_at, scores, profiles, improvements)
 
 
 def profile(method: str, scores: Sequence[np.ndarray], thresholds: np.ndarray | None = None) -> Profile:

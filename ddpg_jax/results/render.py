@@ -67,7 +67,8 @@ def render(
       SettingError: the folder holds no run of ours, a number cannot be used, the file may not be written, a library is
         missing, or there is no way to draw the environment.
     """
-    out = Path(out) if out is not None else _default_output(Path(folder).resolve())
+    run_folder = Path(folder).resolve()
+    out = Path(out) if out is not None else run_folder.with_name(f"{run_folder.name}.gif")
     check_output(out, overwrite)
     _check_numbers(seed, start_seed, episodes, fps)
     log = log or (lambda line: None)
@@ -90,10 +91,6 @@ def render(
         save_animation(out, frames(trajectory, renderer.draw, stride), durations, title)
     returns, lengths = trajectory.rewards.sum(axis=1, dtype=float).tolist(), trajectory.lengths.tolist()
     return RenderResult(out, seed, len(durations), sum(durations), returns, lengths, html is not None)
-
-
-def _default_output(folder: Path) -> Path:
-    return folder.with_name(f"{folder.name}.gif")
 
 
 def _check_numbers(seed: int | None, start_seed: int, episodes: int, fps: float | None) -> None:
@@ -146,8 +143,5 @@ def frame_indices(trajectory: Trajectory, stride: int) -> Iterator[tuple[int, in
 
 def frame_durations(trajectory: Trajectory, stride: int, dt: float) -> list[float]:
     """Returns the seconds for which each frame is shown, where a decision takes `dt` seconds."""
-    last = trajectory.lengths
-    return [
-        LAST_FRAME_DURATION if step == last[episode] else stride * dt
-        for episode, step in frame_indices(trajectory, stride)
-    ]
+    indices, last = frame_indices(trajectory, stride), trajectory.lengths
+    return [LAST_FRAME_DURATION if step == last[episode] else stride * dt for episode, step in indices]

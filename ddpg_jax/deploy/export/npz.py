@@ -95,7 +95,7 @@ def _check_against_policy(trained: TrainedSeed, file: io.BytesIO) -> None:
     """Raises SettingError where the steps compute something else than the policy, whose algorithm may do more."""
     spec = trained.spec
     obs = np.random.default_rng(0).normal(size=(CHECKED_OBSERVATIONS, *spec.obs_shape)).astype(spec.obs_dtype)
-    error = np.abs(load(file)(obs) - np.asarray(jax.jit(trained.act)(obs))) / (spec.action_high - spec.action_low)
+    error = np.abs(load(file)(obs) - np.asarray(jax.jit(trained.policy)(obs))) / (spec.action_high - spec.action_low)
     if not error.max() <= TOLERANCE:
         raise _refusal(trained, "its algorithm does more than its layers say")
 

@@ -19,7 +19,7 @@ def encode(trained: TrainedSeed) -> bytes:
       SettingError: the policy computes something that onnx_primitives.py does not translate.
     """
     model = convert(
-        lambda learner, obs: trained._replace(learner=learner).act(obs),
+        lambda learner, obs: trained._replace(learner=learner).policy(obs),
         jax.device_get(trained.learner),
         jax.ShapeDtypeStruct(trained.spec.obs_shape, trained.spec.obs_dtype),
     )

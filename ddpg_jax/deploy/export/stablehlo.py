@@ -17,4 +17,4 @@ def encode(trained: TrainedSeed) -> bytes:
 
     (batch,) = export.symbolic_shape("batch")
     obs = jax.ShapeDtypeStruct((batch, *trained.spec.obs_shape), trained.spec.obs_dtype)
-    return bytes(export.export(jax.jit(trained.act), platforms=PLATFORMS)(obs).serialize())
+    return bytes(export.export(jax.jit(trained.policy), platforms=PLATFORMS)(obs).serialize())

@@ -16,7 +16,7 @@ def recolor(model: Any) -> None:
     headlight = model.vis.headlight
     headlight.ambient[:], headlight.diffuse[:], headlight.specular[:] = 0.4, 0.35, 0.1
     model.light_diffuse[:], model.light_specular[:] = 0.45, 0.1
-    model.light_castshadow[:] = False  # they would be cut off where the light's view ends
+    model.light_castshadow[:] = False  # they would end where the light's view ends
     model.mat_reflectance[:] *= 0.4
     model.mat_specular[:] *= 0.2
     brown = np.isclose(model.geom_rgba[:, None, :3], np.array(BROWN), atol=1e-3).all(-1).any(-1)

@@ -6,10 +6,12 @@ variable would come too late; and none of MuJoCo's libraries is installed everyw
 renderer is created, by trying those that can work.
 """
 
+import atexit
 import importlib
 import os
 import sys
 import warnings
+import weakref
 from typing import Any
 
 from ddpg_jax.core.settings import SettingError
@@ -35,7 +37,9 @@ def create_renderer(model: Any, size: int) -> Any:
                 warnings.simplefilter("error", UserWarning)  # GLFW only warns where it cannot open a window
                 if backend is not None:
                     _use(backend)
-                return mujoco.Renderer(model, size, size)
+                renderer = mujoco.Renderer(model, size, size)
+            atexit.register(_close, weakref.ref(renderer))
+            return renderer
         except Exception as error:  # each driver reports a missing library in its own way
             reasons.append(f"{backend}: {(str(error).splitlines() or [type(error).__name__])[0][:120]}")
     raise SettingError(
@@ -52,6 +56,13 @@ def _backends() -> tuple[str | None, ...]:
         return (None,)
     display = os.environ.get("DISPLAY") or os.environ.get("WAYLAND_DISPLAY")
     return ("glfw", *HEADLESS) if display else HEADLESS
+
+
+def _close(reference: weakref.ref) -> None:
+    """Closes a renderer that is alive when Python exits, whose `__del__` would fail after its modules are gone."""
+    renderer = reference()
+    if renderer is not None:
+        renderer.close()
 
 
 def _use(backend: str) -> None:
