@@ -41,12 +41,11 @@ def plot(
 
     if not folders:
         raise SettingError("plot needs a run folder, or several to compare, as in `ddpg-jax plot runs/a runs/b`.")
-    groups = figures.plot(folders, out, x, y, overwrite).groups
+    rows = []
+    for group in figures.plot(folders, out, x, y, overwrite).groups:
+        ends = (float(values[-1]) for values in (group.iqm, group.low, group.high))
+        rows.append((group.task, group.method, len(group.seeds), len(group.diverged), round(float(group.x[-1])), *ends))
     heads = ("task", "method", "seeds", "diverged", x, "iqm", "low", "high")
-    rows = [
-        (one.task, one.method, len(one.seeds), len(one.diverged), one.x[-1], one.iqm[-1], one.low[-1], one.high[-1])
-        for one in groups
-    ]
     console().print(table(f"{y}, interquartile mean, 95% interval", heads, rows))
     print_line(out)
 
