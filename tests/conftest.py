@@ -7,6 +7,8 @@ import tempfile
 from importlib.metadata import version
 from pathlib import Path
 
+import pytest
+
 # Tests compile far more than they compute. One thread per product: at these sizes a second one costs more than it
 # brings. Level 0 takes a third of the compile time of the default; what computes for longer asks for another level.
 FLAGS = ["--xla_cpu_multi_thread_eigen=false", "--xla_backend_optimization_level=0"]
@@ -29,6 +31,25 @@ os.environ["JAX_COMPILATION_CACHE_DIR"] = str(PROGRAMS)
 os.environ["JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS"] = "0"
 os.environ["JAX_PERSISTENT_CACHE_MIN_ENTRY_SIZE_BYTES"] = "-1"
 
+# Files that take longest, so that no worker begins one of them when the other has nothing left to do.
+FIRST = (
+    "test_faults",
+    "test_hosts",
+    "test_notebooks",
+    "test_resume",
+    "test_sweep",
+    "test_algorithms",
+    "test_health",
+    "test_bench",
+    "test_parallel",
+    "test_envs",
+    "test_learning",
+    "test_contributing",
+    "test_experiment",
+    "test_recipe",
+    "test_export",
+)
+
 
 def pytest_configure(config):
     """Empties a cache that has grown too large, once per run and before workers start."""
@@ -36,3 +57,37 @@ def pytest_configure(config):
         return
     if sum(path.stat().st_size for path in PROGRAMS.iterdir()) > PROGRAMS_BYTES:
         shutil.rmtree(PROGRAMS)
+
+
+def pytest_collection_modifyitems(items):
+    """Puts the files of `FIRST` first; `--dist loadfile --no-loadscope-reorder` hands files out in this order."""
+    order = {name: place for place, name in enumerate(FIRST)}
+    items.sort(key=lambda item: order.get(item.path.stem, len(FIRST)))
+
+
+def _remembered(function):
+    """The function, whose result for equal arguments is one and the same object; an `Env` is equal to itself alone."""
+    known = {}
+
+    def call(*args, **options):
+        key = tuple(id(arg) if hasattr(arg, "reset") else arg for arg in (*args, *sorted(options.items())))
+        if key not in known:
+            known[key] = function(*args, **options), args  # which are kept, as their ids are
+        return known[key][0]
+
+    return call
+
+
+@pytest.fixture(scope="module")
+def same_programs():
+    """Within a module, runs of equal shapes are given the same jitted functions: tracing them takes two seconds."""
+    from ddpg_jax.runs import plan
+    from ddpg_jax.sweeps import sweep, training
+
+    with pytest.MonkeyPatch.context() as patch:
+        make_env, make_programs = _remembered(plan.make_env), _remembered(plan.make_programs)
+        for module in (plan, sweep, training):
+            patch.setattr(module, "make_programs", make_programs)
+        for module in (plan, sweep):
+            patch.setattr(module, "make_env", make_env)
+        yield

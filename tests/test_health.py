@@ -21,6 +21,7 @@ from ddpg_jax.runs.experiment import run_experiment
 from ddpg_jax.runs.programs import make_programs
 from ddpg_jax.runs.resume import resume_experiment
 
+pytestmark = pytest.mark.usefixtures("same_programs")
 CONFIG = DDPGConfig(hidden=(4,))
 LOOP = LoopConfig(num_envs=2, batch_size=8, replay_capacity=400, warmup_steps=20, pool_size=2)
 LONG = 60  # steps of an episode

@@ -19,6 +19,7 @@ from ddpg_jax.runs.programs import choose_layout, make_programs, seed_keys
 from ddpg_jax.runs.registry import OWN
 from ddpg_jax.runs.resume import resume_experiment
 
+pytestmark = pytest.mark.usefixtures("same_programs")
 LOOP = LoopConfig(num_envs=4, batch_size=8, replay_capacity=200, warmup_steps=40, pool_size=2)
 RUN = RunConfig(env="lqr", episode_length=7, steps=160, seeds=2, evaluations=6, eval_episodes=2, checkpoint_seconds=0.0)
 CASES = {

@@ -18,6 +18,7 @@ from ddpg_jax.runs.config import RunConfig
 from ddpg_jax.runs.experiment import run_experiment
 from ddpg_jax.runs.stored_run import read_run
 
+pytestmark = pytest.mark.usefixtures("same_programs")
 CONFIG = DDPGConfig(hidden=(8,))
 LOOP = LoopConfig(batch_size=8, replay_capacity=200, warmup_steps=40, pool_size=2)
 RUN = RunConfig(env="lqr", episode_length=10, steps=120, seeds=2, seed=5, evaluations=4, eval_episodes=2)
