@@ -6,9 +6,8 @@ from ddpg_jax.algorithms.ddpg import DDPGConfig, ddpg
 from ddpg_jax.algorithms.dpg import DPGConfig, dpg_off_policy, dpg_on_policy
 from ddpg_jax.algorithms.sac import SACConfig, sac
 from ddpg_jax.algorithms.td3 import TD3Config, td3
-from ddpg_jax.core.episodes import Evaluation, evaluate
+from ddpg_jax.core.episodes import Evaluation, evaluate, rollout
 from ddpg_jax.core.loop import LoopConfig, train, trainer
-from ddpg_jax.core.rollout import rollout
 from ddpg_jax.core.settings import SettingError
 from ddpg_jax.core.types import Agent, Env, Learner, Spec, TrainState, Transition
 from ddpg_jax.deploy.evaluate import play_gymnasium

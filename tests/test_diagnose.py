@@ -10,7 +10,7 @@ from toys import spec
 from ddpg_jax import COPDACConfig, DDPGConfig, SACConfig, copdac_gq, ddpg, sac
 from ddpg_jax.core.diagnostics import diagnostics
 from ddpg_jax.core.environment import env_from_functions
-from ddpg_jax.core.episodes import evaluate, play
+from ddpg_jax.core.episodes import evaluate, play_episodes
 
 LENGTH, DISCOUNT = 5, 0.9
 FOREVER = 1 / (1 - DISCOUNT)  # the value of one reward of 1 after the other
@@ -32,34 +32,34 @@ def knowing(env, value=FOREVER, scale=1.0):
     return agent._replace(act=act, value=lambda learner, obs, action: jnp.full(len(obs), value * scale))
 
 
-def looked_at(env, agent, **more):
+def diagnosed(env, agent, **more):
     learner = agent.init(jax.random.key(0))
-    played = play(jax.random.key(1), env, lambda obs: agent.act(learner, obs), 3, agent.discount)
+    played = play_episodes(jax.random.key(1), env, lambda obs: agent.act(learner, obs), 3, agent.discount)
     return diagnostics(agent, learner, played, more.pop("vector_step", 0), more.pop("num_envs", 1), **more)
 
 
 @pytest.mark.parametrize("scale", [1.0, 10.0])
 def test_a_critic_that_knows_is_not_found_to_overestimate(scale):
     """Beyond the time limit rewards go on: both sides are 1 / (1 - γ), in the environment's own rewards."""
-    found = looked_at(ones(), knowing(ones(), scale=scale), reward_scale=scale)
+    found = diagnosed(ones(), knowing(ones(), scale=scale), reward_scale=scale)
     assert found["eval_q"] == pytest.approx(FOREVER)
     assert found["eval_discounted"] == pytest.approx(FOREVER)
 
 
 def test_nothing_lies_beyond_a_death():
-    found = looked_at(ones(dies_at=3), knowing(ones(dies_at=3)))
+    found = diagnosed(ones(dies_at=3), knowing(ones(dies_at=3)))
     assert found["eval_discounted"] == pytest.approx(1 + 0.9 + 0.81)
     assert found["eval_q"] == pytest.approx(FOREVER)
 
 
 def test_saturated_decisions_are_counted_while_the_episode_lasts():
-    assert looked_at(ones(), knowing(ones()))["eval_saturation"] == pytest.approx(4 / 5)
-    assert looked_at(ones(dies_at=2), knowing(ones(dies_at=2)))["eval_saturation"] == pytest.approx(1 / 2)
+    assert diagnosed(ones(), knowing(ones()))["eval_saturation"] == pytest.approx(4 / 5)
+    assert diagnosed(ones(dies_at=2), knowing(ones(dies_at=2)))["eval_saturation"] == pytest.approx(1 / 2)
 
 
 @pytest.mark.parametrize(("clock", "sigma"), [(0, 0.1), (50, 0.075), (1000, 0.05)])
 def test_the_scale_of_the_noise_is_that_of_the_clock(clock, sigma):
-    assert looked_at(ones(), knowing(ones()), vector_step=clock)["noise_scale"] == pytest.approx(sigma)
+    assert diagnosed(ones(), knowing(ones()), vector_step=clock)["noise_scale"] == pytest.approx(sigma)
 
 
 def test_norms_against_numpy():
@@ -76,7 +76,7 @@ def test_norms_against_numpy():
 
     state = jax.lax.fori_loop(0, 4000, step, adam.init(params))
     learner = learner.replace(opt_state=learner.opt_state | {"critic": state})
-    played = play(jax.random.key(1), env, lambda obs: agent.act(learner, obs), 1)
+    played = play_episodes(jax.random.key(1), env, lambda obs: agent.act(learner, obs), 1)
     found = diagnostics(agent, learner, played, 0, 1)
     assert found["critic/grad_norm"] == pytest.approx(np.sqrt((9 + 16) / 2), rel=1e-3)
     flat = np.concatenate([np.asarray(leaf).ravel() for leaf in jax.tree.leaves(learner.params["actor"])])
@@ -91,8 +91,8 @@ def test_norms_against_numpy():
         (ddpg, DDPGConfig(hidden=(4,), optimizer="sgd"), "noise_scale"),
     ],
 )
-def test_every_kind_of_agent_can_be_looked_at(make, config, present):
-    found = looked_at(ones(), make(config, ones().spec))
+def test_every_kind_of_agent_can_be_diagnosed(make, config, present):
+    found = diagnosed(ones(), make(config, ones().spec))
     assert present in found
     assert all(np.isfinite(value) and np.shape(value) == () for value in found.values())
     assert ("critic/grad_norm" in found) == (config.optimizer == "adam")

@@ -12,7 +12,6 @@ from toys import counting
 
 from ddpg_jax import make_env
 from ddpg_jax.core.environment import vectorize
-from ddpg_jax.core.episodes import evaluate
 from ddpg_jax.core.exploration import uniform
 
 N, POOL, STEPS = 6, 4, 60
@@ -352,47 +351,3 @@ def test_a_reward_that_is_not_a_number_spoils_one_episode_alone():
         state, _, metrics = step(KEY, state, jnp.zeros((2, 1)))
         assert jnp.isnan(metrics["episode_return"][0]) == (clock == 1)
     assert state.episode_return.tolist() == [1, 1]
-
-
-# Evaluation
-
-
-def test_evaluation_plays_whole_episodes_and_stops_after_the_longest():
-    calls = []
-
-    def policy(obs):
-        jax.debug.callback(lambda: calls.append(1))
-        return jnp.zeros((16, 1))
-
-    result = jax.jit(lambda key: evaluate(key, make_env(FarWalk()), policy, 16))(KEY)
-    jax.effects_barrier()
-    lengths = np.asarray(result.lengths)
-    assert set(lengths) == {2, 3, 4, 5, 6}
-    np.testing.assert_array_equal(result.returns, lengths * (lengths + 1) / 2)  # a step past the end would be NaN
-    assert len(calls) == 6
-
-
-def test_evaluation_truncates_and_counts_decisions():
-    result = evaluate(KEY, make_env(Metronome(), episode_length=5, action_repeat=2), lambda obs: obs, 3)
-    assert result.lengths.tolist() == [3, 3, 3]
-    assert result.returns.tolist() == [5, 5, 5]
-
-
-def test_evaluation_episodes_start_apart_and_repeat_with_the_key():
-    @jax.jit
-    def play(key):
-        return evaluate(key, make_env("lqr", episode_length=2), lambda obs: obs[:, :1] * 0, 32).returns
-
-    first, again, other = (np.asarray(play(jax.random.key(seed))) for seed in (0, 0, 1))
-    np.testing.assert_array_equal(first, again)
-    assert len({*first, *other}) == 64
-
-
-def test_evaluation_gives_each_episode_and_step_its_own_key():
-    class Dice(Echo):
-        def step_env(self, key, state, action, params):
-            u = jax.random.uniform(key)
-            return action, state + 1, jnp.where(state == 0, u, -u), False, {}
-
-    returns = evaluate(KEY, make_env(Dice(-1, 1, (1,)), episode_length=2), lambda obs: obs, 32).returns
-    assert len({*returns.tolist(), 0.0}) == 33

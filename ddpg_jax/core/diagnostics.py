@@ -9,14 +9,14 @@ import jax
 import jax.numpy as jnp
 import optax
 
-from ddpg_jax.core.episodes import Episodes
+from ddpg_jax.core.episodes import EpisodeSummary
 from ddpg_jax.core.types import Agent, Array, Learner
 
 ADAM_B2 = 0.999  # optax's default, which all our tables use
 
 
 def diagnostics(
-    agent: Agent, learner: Learner, played: Episodes, vector_step: Any, num_envs: int, reward_scale: Any = 1.0
+    agent: Agent, learner: Learner, played: EpisodeSummary, vector_step: Any, num_envs: int, reward_scale: Any = 1.0
 ) -> dict[str, Array]:
     """Numbers [] about a learner.
 
@@ -41,7 +41,7 @@ def diagnostics(
     beyond = jnp.where(played.terminated, 0.0, agent.discount**played.lengths * value(played.last_obs))
     found = {
         "eval_q": value(played.first_obs).mean(),
-        "eval_discounted": (played.discounted + beyond).mean(),
+        "eval_discounted": (played.discounted_returns + beyond).mean(),
         "eval_saturation": played.saturated.sum() / played.lengths.sum(),
     }
     for role, variables in learner.params.items():

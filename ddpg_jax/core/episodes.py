@@ -1,83 +1,182 @@
-"""Deterministic evaluation: whole episodes from fresh initial states, on the device."""
+"""Whole episodes of a policy, all of them on the device at once: summed up, or kept state by state.
 
+`evaluate` and `play_episodes` add up what happened and stop when the last episode has ended. `rollout` keeps every
+state. All three take the same masked step, so that the same key gives the same episodes.
+"""
+
+import functools
 from collections.abc import Callable
 from dataclasses import replace
+from typing import Any
 
 import jax
 import jax.numpy as jnp
 from flax import struct
 
 from ddpg_jax.core.environment import tree_where
-from ddpg_jax.core.settings import SettingError
-from ddpg_jax.core.types import Array, Env, Key
+from ddpg_jax.core.settings import count
+from ddpg_jax.core.types import Array, Env, EnvState, Key, Transition
 
-SATURATED = 0.99  # of half a range: an action as good as at its bound, where tanh has hardly a slope
+SATURATED = 0.99  # an action beyond this is as good as at its bound, where tanh is almost flat
+
+Policy = Callable[[Array], Array]  # obs [E, *O] -> action [E, A] in [-1, 1]
 
 
 @struct.dataclass
 class Evaluation:
-    """What happened in each of the episodes [E]."""
+    """The outcome of E whole episodes."""
 
-    returns: Array  # sum of rewards
-    lengths: Array  # int32, decisions
+    returns: Array  # [E] sum of rewards
+    lengths: Array  # [E] int32, number of actions
 
 
 @struct.dataclass
-class Episodes:
-    """What is known of each of the whole episodes [E] that were played."""
+class EpisodeSummary:
+    """The outcome of E whole episodes, and what diagnostics need beside it."""
 
-    returns: Array  # sum of rewards
-    lengths: Array  # int32, decisions
-    discounted: Array  # sum of γᵗ rᵗ
-    saturated: Array  # int32, decisions of which some action lay beyond `SATURATED`
-    terminated: Array  # bool: not ended by a time limit
-    first_obs: Array  # [E, *O]
-    last_obs: Array  # [E, *O] after the last decision
+    returns: Array  # [E] sum of rewards
+    lengths: Array  # [E] int32, number of actions
+    discounted_returns: Array  # [E] sum of γᵗ rₜ
+    saturated: Array  # [E] int32, number of actions with a component beyond `SATURATED`
+    terminated: Array  # [E] bool: ended by termination, not by a time limit
+    first_obs: Array  # [E, *O] the observation after the reset
+    last_obs: Array  # [E, *O] the observation after the last action
 
 
-def evaluate(key: Key, env: Env, policy: Callable[[Array], Array], episodes: int = 32) -> Evaluation:
-    """Plays `episodes` whole episodes side by side and stops when the last one has ended.
+@struct.dataclass
+class Trajectory:
+    """E episodes from the first state to the last, padded to T steps by repeating the last state with reward 0."""
+
+    states: Any  # [E, T + 1, ...] what `select` returned for each state
+    rewards: Any  # [E, T]
+    lengths: Any  # [E] int32, number of actions
+
+    def state_at(self, episode: int, step: int) -> Any:
+        """Returns what was kept of one state."""
+        return jax.tree.map(lambda leaf: leaf[episode, step], self.states)
+
+
+def evaluate(key: Key, env: Env, policy: Policy, episodes: int = 32) -> Evaluation:
+    """Plays `episodes` whole episodes in parallel and stops when the last one has ended.
 
     Args:
       key: draws the initial states and the environment's own randomness.
-      policy: obs [E, *O] -> action [E, A] in [-1, 1], for an agent `lambda obs: agent.act(learner, obs)`.
+      env: the environment.
+      policy: obs [E, *O] -> action [E, A] in [-1, 1]; for an agent, `lambda obs: agent.act(learner, obs)`.
+      episodes: E.
 
     Raises:
       SettingError: `episodes` is not a whole number of at least 1.
     """
-    played = play(key, env, policy, episodes)
-    return Evaluation(played.returns, played.lengths)
+    summary = play_episodes(key, env, policy, episodes)
+    return Evaluation(summary.returns, summary.lengths)
 
 
-def play(
-    key: Key, env: Env, policy: Callable[[Array], Array], episodes: int = 32, discount: Array | float = 1.0
-) -> Episodes:
-    """The episodes that `evaluate` plays, with all that is known of them; `discount` is γ per decision."""
-    if not isinstance(episodes, int) or episodes < 1:
-        raise SettingError(f"episodes must be a whole number of at least 1, not {episodes!r}.")
-    reset_key, step_key = jax.random.split(key)
-    first = jax.vmap(env.reset)(jax.random.split(reset_key, episodes))
+def play_episodes(
+    key: Key, env: Env, policy: Policy, episodes: int = 32, discount: Array | float = 1.0
+) -> EpisodeSummary:
+    """Plays the episodes that `evaluate` plays and returns more about them.
 
-    def going(carry):
+    Args:
+      key, env, policy, episodes: as for `evaluate`.
+      discount: γ per action, for `discounted_returns`.
+
+    Raises:
+      SettingError: `episodes` is not a whole number of at least 1.
+    """
+    count("episodes", episodes)
+    first, step_key = _begin(key, env, episodes)
+
+    def running(carry):
         return ~carry[1].all()
 
     def step(carry):
-        states, ended, result, vector_step = carry
-        keys = jax.random.split(jax.random.fold_in(step_key, vector_step), episodes)
-        new, transition = jax.vmap(env.step)(keys, states, policy(states.obs))
-        reward = jnp.where(ended, 0, transition.reward)
-        result = replace(
-            result,
-            returns=result.returns + reward,
-            lengths=result.lengths + ~ended,
-            discounted=result.discounted + discount**vector_step * reward,
-            saturated=result.saturated + (~ended & (jnp.abs(transition.action) > SATURATED).any(axis=-1)),
-            terminated=result.terminated | (~ended & transition.terminated),
+        states, ended, summary, vector_step = carry
+        new, now_ended, transition = _masked_step(env, policy, step_key, vector_step, states, ended)
+        summary = replace(
+            summary,
+            returns=summary.returns + transition.reward,
+            lengths=summary.lengths + ~ended,
+            discounted_returns=summary.discounted_returns + discount**vector_step * transition.reward,
+            saturated=summary.saturated + (~ended & (jnp.abs(transition.action) > SATURATED).any(axis=-1)),
+            terminated=summary.terminated | (~ended & transition.terminated),
         )
-        states = jax.vmap(tree_where)(ended, states, new)
-        return states, ended | transition.ended, result, vector_step + 1
+        return new, now_ended, summary, vector_step + 1
 
-    zeros, none, no = jnp.zeros(episodes), jnp.zeros(episodes, jnp.int32), jnp.zeros(episodes, bool)
-    nothing = Episodes(zeros, none, zeros, none, no, first.obs, first.obs)
-    states, _, result, _ = jax.lax.while_loop(going, step, (first, no, nothing, jnp.zeros((), jnp.int32)))
-    return replace(result, last_obs=states.obs)
+    zeros, no_steps, no = jnp.zeros(episodes), jnp.zeros(episodes, jnp.int32), jnp.zeros(episodes, bool)
+    nothing = EpisodeSummary(zeros, no_steps, zeros, no_steps, no, first.obs, first.obs)
+    states, _, summary, _ = jax.lax.while_loop(running, step, (first, no, nothing, jnp.zeros((), jnp.int32)))
+    return replace(summary, last_obs=states.obs)
+
+
+def whole_state(state: EnvState) -> EnvState:
+    """Returns its argument: the `select` of `rollout` that keeps all of a state."""
+    return state
+
+
+def rollout(
+    key: Key,
+    env: Env,
+    policy: Policy,
+    episodes: int = 1,
+    max_steps: int | None = None,
+    select: Callable[[EnvState], Any] = whole_state,
+) -> Trajectory:
+    """Plays the episodes that `evaluate` plays with the same arguments, and keeps their states.
+
+    Args:
+      key, env, policy, episodes: as for `evaluate`.
+      max_steps: number of actions after which to stop; by default those of the longest possible episode.
+      select: state -> what to keep of it; by default all of it.
+
+    Returns:
+      The trajectory as NumPy arrays, as long as its longest episode.
+
+    Raises:
+      SettingError: `episodes` or `max_steps` is not a whole number of at least 1.
+    """
+    count("episodes", episodes)
+    count("max_steps", 1 if max_steps is None else max_steps)
+    steps = min(max_steps or env.spec.max_decisions, env.spec.max_decisions)
+    record = jax.jit(functools.partial(_record, env, policy, episodes, steps, select))
+    trajectory = jax.device_get(record(key))
+    longest = int(trajectory.lengths.max())
+    states = jax.tree.map(lambda leaf: leaf[:, : longest + 1], trajectory.states)
+    return Trajectory(states, trajectory.rewards[:, :longest], trajectory.lengths)
+
+
+def _record(
+    env: Env, policy: Policy, episodes: int, steps: int, select: Callable[[EnvState], Any], key: Key
+) -> Trajectory:
+    """Returns the trajectory of exactly `steps` steps."""
+    first, step_key = _begin(key, env, episodes)
+
+    def step(carry, vector_step):
+        states, ended = carry
+        new, now_ended, transition = _masked_step(env, policy, step_key, vector_step, states, ended)
+        return (new, now_ended), (jax.vmap(select)(new), transition.reward, ~ended)
+
+    _, (later, rewards, running) = jax.lax.scan(step, (first, jnp.zeros(episodes, bool)), jnp.arange(steps))
+    states = jax.tree.map(lambda one, more: jnp.concatenate([one[None], more]), jax.vmap(select)(first), later)
+    states, rewards = jax.tree.map(lambda leaf: jnp.swapaxes(leaf, 0, 1), (states, rewards))
+    return Trajectory(states, rewards, running.sum(axis=0, dtype=jnp.int32))
+
+
+def _begin(key: Key, env: Env, episodes: int) -> tuple[EnvState, Key]:
+    """Returns the first states [E, ...] and the key from which every step derives its own."""
+    reset_key, step_key = jax.random.split(key)
+    return jax.vmap(env.reset)(jax.random.split(reset_key, episodes)), step_key
+
+
+def _masked_step(
+    env: Env, policy: Policy, step_key: Key, vector_step: Array, states: EnvState, ended: Array
+) -> tuple[EnvState, Array, Transition]:
+    """Steps the episodes that have not ended; those that have keep their last state and earn nothing.
+
+    Returns:
+      The states [E, ...], which episodes have ended by now [E], and the transitions [E, ...] with rewards masked.
+    """
+    keys = jax.random.split(jax.random.fold_in(step_key, vector_step), len(ended))
+    new, transition = jax.vmap(env.step)(keys, states, policy(states.obs))
+    reward = jnp.where(ended, 0, transition.reward)
+    return jax.vmap(tree_where)(ended, states, new), ended | transition.ended, replace(transition, reward=reward)

@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from ddpg_jax.core.rollout import Trajectory, at, rollout, whole
+from ddpg_jax.core.episodes import Trajectory, rollout, whole_state
 from ddpg_jax.core.settings import INT32, SettingError, count
 from ddpg_jax.core.types import EnvState
 from ddpg_jax.deploy.policy import load_seed
@@ -74,7 +74,9 @@ def render(
     log = log or (lambda line: None)
     agent, learner, stored, seed = load_seed(folder, seed)
     run, env = stored.run, stored.make_env()
-    renderer = make_renderer(run.env, size, **env_options(run)) if draw is None else Renderer(whole, draw, DEFAULT_DT)
+    renderer = (
+        make_renderer(run.env, size, **env_options(run)) if draw is None else Renderer(whole_state, draw, DEFAULT_DT)
+    )
     log(f"playing {episodes} episode(s) of {env.spec.name}")
     key = episode_keys(start_seed, run.seeds)[seed - run.seed]
     trajectory = rollout(key, env, lambda obs: agent.act(learner, obs), episodes, max_steps, renderer.select)
@@ -84,7 +86,7 @@ def render(
     log(f"drawing {len(durations):,} frames")
     html = renderer.html if out.suffix.lower() == ".html" else None
     if html is not None:
-        parts = [at(trajectory, *index) for index in frame_indices(trajectory, stride)]
+        parts = [trajectory.state_at(*index) for index in frame_indices(trajectory, stride)]
         save_html(out, html(parts, stride * dt))
     else:
         title = f"{stored.algorithm} on {env.spec.name}, seed {seed}"
@@ -126,7 +128,7 @@ def frames(trajectory: Trajectory, draw: Callable[[Any], Any], stride: int = 1) 
     returns = np.pad(np.cumsum(trajectory.rewards, axis=1, dtype=float), ((0, 0), (1, 0)))
     images = []
     for episode, step in frame_indices(trajectory, stride):
-        image = to_rgb(draw(at(trajectory, episode, step)), "the drawing")
+        image = to_rgb(draw(trajectory.state_at(episode, step)), "the drawing")
         title = f"step {step}   return {returns[episode, step]:,.1f}"
         titles = [title, f"{step}: {returns[episode, step]:,.4g}"]
         if len(trajectory.lengths) > 1:
