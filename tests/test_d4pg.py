@@ -9,7 +9,7 @@ from test_ddpg import TOY, B, assert_close, random_batch
 
 from ddpg_jax import SettingError
 from ddpg_jax.algorithms.d4pg import D4PGConfig, d4pg
-from ddpg_jax.core.losses import cross_entropy, projected
+from ddpg_jax.core.losses import categorical_projection, cross_entropy
 
 K = 5
 CONFIG = D4PGConfig(
@@ -110,7 +110,7 @@ def test_the_projection_is_that_of_the_paper(monkeypatch, form):
     atoms, probability = rng.uniform(-4, 4, (20, K)), softmax(rng.normal(size=(20, K)))
     atoms[:5] = SUPPORT
     atoms[5:10] = np.clip(atoms[5:10], -1.5, 2.5)
-    found = projected(jnp.array(atoms), jnp.array(probability), jnp.array(SUPPORT))
+    found = categorical_projection(jnp.array(atoms), jnp.array(probability), jnp.array(SUPPORT))
     np.testing.assert_allclose(found, project(atoms, probability, SUPPORT), atol=1e-6)
     np.testing.assert_allclose(found.sum(1), 1, atol=1e-6)
     np.testing.assert_allclose((found @ SUPPORT)[:10], (atoms * probability).sum(1)[:10], atol=1e-5)

@@ -1,7 +1,8 @@
-"""DDPG whose critic predicts the distribution of the return (Barth-Maron et al. 2018, "Distributed distributional
-deterministic policy gradients"), with a categorical one (Bellemare et al. 2017) and uniform replay.
+"""D4PG: DDPG with a distributional critic (Barth-Maron et al. 2018, "Distributed distributional deterministic policy
+gradients").
 
-Its returns over several steps are `LoopConfig.n_step`, its many actors `LoopConfig.num_envs`.
+The critic is categorical (Bellemare et al. 2017, "A distributional perspective on reinforcement learning") and the
+replay is uniform. The paper's n-step returns are `LoopConfig.n_step`, its parallel actors `LoopConfig.num_envs`.
 """
 
 import jax
@@ -12,41 +13,40 @@ from ddpg_jax.core.agent import (
     TargetConfig,
     actor_role,
     critic_role,
-    examples,
+    greedy_policy,
     make_agent,
     target_update,
 )
 from ddpg_jax.core.exploration import NoiseConfig, explorer
-from ddpg_jax.core.losses import cross_entropy, projected, td_target
-from ddpg_jax.core.networks import Actor, Critic, NetworkConfig, network, shape
+from ddpg_jax.core.losses import categorical_projection, cross_entropy, td_target
+from ddpg_jax.core.networks import NetworkConfig, default_actor, default_critic
 from ddpg_jax.core.settings import SettingError, check, configclass, setting
 from ddpg_jax.core.types import Agent, Network, Spec
 
 
 @configclass
 class D4PGConfig(NoiseConfig, NetworkConfig, TargetConfig, LearningConfig):
-    """Settings of D4PG; floats are pytree leaves, the rest shapes the program."""
+    """Settings of D4PG. Floats are pytree leaves, which may be traced; all other settings are static."""
 
-    atoms: int = setting(default=51, help="returns that the critic gives a probability each", low=2)
-    value_low: float = setting(default=-100.0, help="the least of them, of the scaled and discounted reward")
-    value_high: float = setting(default=100.0, help="the greatest of them")
+    atoms: int = setting(default=51, help="number of atoms of the critic's categorical distribution", low=2)
+    value_low: float = setting(default=-100.0, help="lowest atom: the lowest discounted return of scaled rewards")
+    value_high: float = setting(default=100.0, help="highest atom: the highest discounted return of scaled rewards")
 
 
 def d4pg(config: D4PGConfig, spec: Spec, actor: Network | None = None, critic: Network | None = None) -> Agent:
-    """D4PG for environments of this `spec` (Barth-Maron et al. 2018, Algorithm 1, without priorities).
+    """Returns a D4PG agent (Barth-Maron et al. 2018, Algorithm 1, without prioritized replay).
 
     Args:
-      critic: (obs [..., *O], action [..., A]) -> logits [..., K] of K = `config.atoms` returns.
       config, spec, actor: as for `ddpg`.
+      critic: (obs [..., *O], action [..., A]) -> logits [..., K] of K = `config.atoms` returns; by default an MLP.
 
     Raises:
       SettingError: a setting has a value that cannot be used.
     """
     check(config)
     _check_order(config)
-    actor = actor or network(Actor(spec.action_size, shape(config, spec)))
-    critic = critic or network(Critic(shape(config, spec), config.atoms))
-    obs, action = examples(spec)
+    actor, critic = actor or default_actor(config, spec), critic or default_critic(config, spec, config.atoms)
+    target, policy = target_update(config), greedy_policy(actor)
     support = jnp.linspace(config.value_low, config.value_high, config.atoms)  # [K]
 
     def mean(logits):
@@ -55,30 +55,28 @@ def d4pg(config: D4PGConfig, spec: Spec, actor: Network | None = None, critic: N
     def critic_loss(params, learner, batch, key):
         next_action, _ = actor.apply_train(learner.target_params["actor"], batch.next_obs)  # [B, A]
         next_logits, _ = critic.apply_train(learner.target_params["critic"], batch.next_obs, next_action)  # [B, K]
-        landed = jax.vmap(lambda atom: td_target(batch, atom, config.discount), out_axes=1)(support)  # [B, K]
-        target = projected(landed, jax.nn.softmax(next_logits), support)
+        next_atoms = jax.vmap(lambda atom: td_target(batch, atom, config.discount), out_axes=1)(support)  # [B, K]
+        next_probability = categorical_projection(next_atoms, jax.nn.softmax(next_logits), support)  # [B, K]
         logits, mutated = critic.apply_train(params, batch.obs, batch.action)  # [B, K]
-        return cross_entropy(logits, target), (mutated, {"q": mean(logits).mean()})
+        return cross_entropy(logits, next_probability), (mutated, {"q": mean(logits).mean()})
 
     def actor_loss(params, learner, batch, key):
         action, mutated = actor.apply_train(params, batch.obs)  # [B, A]
         logits, _ = critic.apply_train(learner.params["critic"], batch.obs, action)  # [B, K]
         return -mean(logits).mean(), (mutated, {})
 
-    def policy(learner, obs):
-        return actor.apply(learner.params["actor"], obs)
-
     def value(learner, obs, action):
         return mean(critic.apply(learner.params["critic"], obs, action))
 
     roles = {
-        "critic": critic_role(config, critic, obs, action, critic_loss, target=target_update(config)),
-        "actor": actor_role(config, actor, obs, actor_loss, target=target_update(config)),
+        "critic": critic_role(config, spec, critic, critic_loss, target=target),
+        "actor": actor_role(config, spec, actor, actor_loss, target=target),
     }
     return make_agent(config, spec, roles, policy, value, explorer(config, policy, spec.action_size))
 
 
 def _check_order(config: D4PGConfig) -> None:
+    """Passes a configuration whose lowest atom is below its highest, or whose atoms are traced."""
     low, high = config.value_low, config.value_high
     if not any(isinstance(bound, jax.core.Tracer) for bound in (low, high)) and not jnp.all(jnp.less(low, high)):
         raise SettingError(f"value_low must be below value_high ({high}), not {low}.")

@@ -7,14 +7,13 @@ from ddpg_jax.core.agent import (
     TargetConfig,
     actor_role,
     critic_role,
-    examples,
     make_agent,
     optimizer,
     target_update,
 )
 from ddpg_jax.core.exploration import stochastic
 from ddpg_jax.core.losses import squash, td_loss, td_target
-from ddpg_jax.core.networks import Critic, GaussianActor, NetworkConfig, ensemble, network, shape
+from ddpg_jax.core.networks import GaussianActor, NetworkConfig, default_critic, ensemble, network, network_shape
 from ddpg_jax.core.roles import Role
 from ddpg_jax.core.settings import check, configclass, setting
 from ddpg_jax.core.types import Agent, Network, Spec
@@ -22,28 +21,28 @@ from ddpg_jax.core.types import Agent, Network, Spec
 
 @configclass
 class SACConfig(NetworkConfig, TargetConfig, LearningConfig):
-    """Settings of SAC; floats are pytree leaves, the rest shapes the program."""
+    """Settings of SAC. Floats are pytree leaves, which may be traced; all other settings are static."""
 
-    actor_lr: float = setting(default=3e-4, help="step size of the actor", low=0)
-    temperature_lr: float = setting(default=3e-4, help="step size of the temperature; 0 keeps it fixed", low=0)
-    temperature: float = setting(default=1.0, help="entropy coefficient α to begin with", low=0)
-    target_entropy: float = setting(default=-1.0, help="entropy to reach, per action dimension, in nats")
+    actor_lr: float = setting(default=3e-4, help="learning rate of the actor", low=0)
+    temperature_lr: float = setting(default=3e-4, help="learning rate of the temperature α; 0: α stays fixed", low=0)
+    temperature: float = setting(default=1.0, help="initial temperature α, the weight of the entropy", low=0)
+    target_entropy: float = setting(default=-1.0, help="target entropy of the policy per action dimension, in nats")
 
 
 def sac(config: SACConfig, spec: Spec, actor: Network | None = None, critic: Network | None = None) -> Agent:
-    """SAC for environments of this `spec` (Haarnoja et al. 2018, Algorithm 1).
+    """Returns a SAC agent (Haarnoja et al. 2018, Algorithm 1).
 
     Args:
-      actor: obs [..., *O] -> (mean, log of the standard deviation) [..., A] each, before the tanh.
-      config, spec, critic: as for `ddpg`; `critic` is one of the two.
+      config, spec: as for `ddpg`.
+      actor: obs [..., *O] -> (mean, log of the standard deviation) [..., A] each, before the tanh; by default an MLP.
+      critic: as for `ddpg`; two independent copies of it are learned.
 
     Raises:
       SettingError: a setting has a value that cannot be used.
     """
     check(config)
-    actor = actor or network(GaussianActor(spec.action_size, shape(config, spec)))
-    twins = ensemble(critic or network(Critic(shape(config, spec))), 2)
-    obs, action = examples(spec)
+    actor = actor or network(GaussianActor(spec.action_size, network_shape(config, spec)))
+    twins = ensemble(critic or default_critic(config, spec), 2)
     target_entropy = config.target_entropy * spec.action_size
 
     def sample(learner, obs, key):
@@ -56,7 +55,7 @@ def sac(config: SACConfig, spec: Spec, actor: Network | None = None, critic: Net
         distribution, _ = actor.apply_train(learner.params["actor"], batch.next_obs)
         next_action, next_log_prob = squash(key, *distribution)  # [B, A], [B]
         next_q, _ = twins.apply_train(learner.target_params["critic"], batch.next_obs, next_action)  # [2, B]
-        next_value = next_q.min(axis=0) - alpha(learner) * next_log_prob
+        next_value = next_q.min(axis=0) - alpha(learner) * next_log_prob  # [B]
         q, mutated = twins.apply_train(params, batch.obs, batch.action)  # [2, B]
         return td_loss(q, td_target(batch, next_value, config.discount)), (mutated, {"q": q.mean()})
 
@@ -68,7 +67,7 @@ def sac(config: SACConfig, spec: Spec, actor: Network | None = None, critic: Net
 
     def temperature_loss(params, learner, batch, key):
         distribution, _ = actor.apply_train(learner.params["actor"], batch.obs)
-        _, log_prob = squash(key, *distribution)
+        _, log_prob = squash(key, *distribution)  # [B]
         temperature = jnp.exp(params["params"])
         return -temperature * (log_prob + target_entropy).mean(), ({}, {"alpha": temperature})
 
@@ -79,8 +78,8 @@ def sac(config: SACConfig, spec: Spec, actor: Network | None = None, critic: Net
         return twins.apply(learner.params["critic"], obs, action).min(axis=0)
 
     roles = {
-        "critic": critic_role(config, twins, obs, action, critic_loss, target=target_update(config)),
-        "actor": actor_role(config, actor, obs, actor_loss),
+        "critic": critic_role(config, spec, twins, critic_loss, target=target_update(config)),
+        "actor": actor_role(config, spec, actor, actor_loss),
         "temperature": Role(
             init=lambda key: {"params": jnp.log(jnp.asarray(config.temperature, jnp.float32))},
             loss=temperature_loss,

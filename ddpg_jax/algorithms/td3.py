@@ -8,45 +8,43 @@ from ddpg_jax.core.agent import (
     TargetConfig,
     actor_role,
     critic_role,
-    examples,
+    greedy_policy,
     make_agent,
     target_update,
 )
 from ddpg_jax.core.exploration import NoiseConfig, explorer
 from ddpg_jax.core.losses import td_loss, td_target
-from ddpg_jax.core.networks import Actor, Critic, NetworkConfig, ensemble, network, shape
+from ddpg_jax.core.networks import NetworkConfig, default_actor, default_critic, ensemble
 from ddpg_jax.core.settings import check, configclass, setting
 from ddpg_jax.core.types import Agent, Network, Spec
 
 
 @configclass
 class TD3Config(NoiseConfig, NetworkConfig, TargetConfig, LearningConfig):
-    """Settings of TD3; floats are pytree leaves, the rest shapes the program."""
+    """Settings of TD3. Floats are pytree leaves, which may be traced; all other settings are static."""
 
-    target_noise: float = setting(default=0.2, help="σ of the noise on the target action, in half-ranges", low=0)
-    target_noise_clip: float = setting(default=0.5, help="bound c of the noise on the target action", low=0)
-    policy_delay: int = setting(default=2, help="critic updates per update of the actor and the targets", low=1)
+    target_noise: float = setting(
+        default=0.2, help="σ of the noise on the target action, relative to the action range [-1, 1]", low=0
+    )
+    target_noise_clip: float = setting(
+        default=0.5, help="bound on the noise on the target action, relative to the action range [-1, 1]", low=0
+    )
+    policy_delay: int = setting(default=2, help="critic updates per update of the actor and of the targets", low=1)
 
 
 def td3(config: TD3Config, spec: Spec, actor: Network | None = None, critic: Network | None = None) -> Agent:
-    """TD3 for environments of this `spec` (Fujimoto et al. 2018, Algorithm 1).
+    """Returns a TD3 agent (Fujimoto et al. 2018, Algorithm 1).
 
-    Args: as for `ddpg`; `critic` is one of the two.
+    Args:
+      config, spec, actor: as for `ddpg`.
+      critic: as for `ddpg`; two independent copies of it are learned.
 
     Raises:
       SettingError: a setting has a value that cannot be used.
     """
     check(config)
-    actor = actor or network(Actor(spec.action_size, shape(config, spec)))
-    critic = critic or network(Critic(shape(config, spec)))
-    twins = ensemble(critic, 2)
-    obs, action = examples(spec)
-
-    def first(learner):
-        return jax.tree.map(lambda leaf: leaf[0], learner.params["critic"])
-
-    def value(learner, obs, action):
-        return critic.apply(first(learner), obs, action)
+    actor, critic = actor or default_actor(config, spec), critic or default_critic(config, spec)
+    twins, target, policy = ensemble(critic, 2), target_update(config), greedy_policy(actor)
 
     def critic_loss(params, learner, batch, key):
         noise = config.target_noise * jax.random.normal(key, batch.action.shape)
@@ -57,16 +55,19 @@ def td3(config: TD3Config, spec: Spec, actor: Network | None = None, critic: Net
         q, mutated = twins.apply_train(params, batch.obs, batch.action)  # [2, B]
         return td_loss(q, td_target(batch, next_q.min(axis=0), config.discount)), (mutated, {"q": q.mean()})
 
+    def first_critic(learner):
+        return jax.tree.map(lambda leaf: leaf[0], learner.params["critic"])
+
     def actor_loss(params, learner, batch, key):
         action, mutated = actor.apply_train(params, batch.obs)  # [B, A]
-        q, _ = critic.apply_train(first(learner), batch.obs, action)  # [B]
+        q, _ = critic.apply_train(first_critic(learner), batch.obs, action)  # [B]
         return -q.mean(), (mutated, {})
 
-    def policy(learner, obs):
-        return actor.apply(learner.params["actor"], obs)
+    def value(learner, obs, action):
+        return critic.apply(first_critic(learner), obs, action)
 
     roles = {
-        "critic": critic_role(config, twins, obs, action, critic_loss, target=target_update(config)),
-        "actor": actor_role(config, actor, obs, actor_loss, every=config.policy_delay, target=target_update(config)),
+        "critic": critic_role(config, spec, twins, critic_loss, target=target),
+        "actor": actor_role(config, spec, actor, actor_loss, every=config.policy_delay, target=target),
     }
     return make_agent(config, spec, roles, policy, value, explorer(config, policy, spec.action_size))

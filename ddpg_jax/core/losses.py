@@ -33,7 +33,7 @@ def td_loss(q: Array, target: Array) -> Array:
     return jnp.square(q - target).mean(axis=-1).sum()
 
 
-def projected(atoms: Array, probability: Array, support: Array) -> Array:
+def categorical_projection(atoms: Array, probability: Array, support: Array) -> Array:
     """Φ: a distribution on any atoms as one on those of `support` (Bellemare et al. 2017, equation 7).
 
     An atom gives its probability to its two neighbors in the support, the nearer one having the greater share; beyond

@@ -45,8 +45,8 @@ class Shape(NamedTuple):
     image: bool = False
 
 
-def shape(config: NetworkConfig, spec: Spec) -> Shape:
-    """The shape that `config` gives networks for environments of this `spec`.
+def network_shape(config: NetworkConfig, spec: Spec) -> Shape:
+    """Returns the shape of the networks that `config` asks for, for environments with this `spec`.
 
     Raises:
       SettingError: the action would enter after the output, or images are too small for three convolutions.
@@ -152,3 +152,19 @@ class Critic(nn.Module):
         x = torso(self.shape, obs, action)
         x = Dense(self.atoms or 1, self.shape.final_scale)(x)
         return x if self.atoms else x.squeeze(-1)
+
+
+def default_actor(config: NetworkConfig, spec: Spec) -> Network:
+    """Returns μ(s) as `config` asks for it: an MLP, for images behind three convolutions."""
+    return network(Actor(spec.action_size, network_shape(config, spec)))
+
+
+def default_critic(config: NetworkConfig, spec: Spec, atoms: int | None = None) -> Network:
+    """Returns Q(s, a) as `config` asks for it: an MLP, for images behind three convolutions.
+
+    Args:
+      config: widths, activation, normalization.
+      spec: of the environment.
+      atoms: K, where the critic gives the logits of a categorical distribution.
+    """
+    return network(Critic(network_shape(config, spec), atoms))
