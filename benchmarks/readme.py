@@ -18,8 +18,8 @@ from typing import Any, get_type_hints
 import scipy.stats
 
 from ddpg_jax import LoopConfig
-from ddpg_jax.core.agent import LearningConfig, TargetConfig
 from ddpg_jax.core.exploration import NoiseConfig
+from ddpg_jax.core.learning import LearningConfig, TargetConfig
 from ddpg_jax.core.networks import NetworkConfig
 from ddpg_jax.runs.config import RunConfig
 from ddpg_jax.runs.presets import PRESETS, tuned_settings

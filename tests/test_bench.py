@@ -18,8 +18,8 @@ from scaling import launches
 
 from ddpg_jax import make_env
 from ddpg_jax.cli.main import main
-from ddpg_jax.core.environment import vectorize
 from ddpg_jax.core.types import Env, EnvState, Transition
+from ddpg_jax.core.vector_env import vectorize
 from ddpg_jax.devices.backend import cores
 from ddpg_jax.devices.layout import Layout
 from ddpg_jax.runs import bench, matmul_limit

@@ -11,8 +11,8 @@ from probes import FAR, Bandit, Echo, FarWalk, Metronome, OldFarWalk, Steps, Wal
 from toys import counting
 
 from ddpg_jax import make_env
-from ddpg_jax.core.environment import vectorize
 from ddpg_jax.core.exploration import uniform
+from ddpg_jax.core.vector_env import vectorize
 
 N, POOL, STEPS = 6, 4, 60
 KEY = jax.random.key(0)

@@ -10,9 +10,9 @@ import numpy as np
 import pytest
 from toys import spec
 
-from ddpg_jax import DDPGConfig, LoopConfig, RunConfig, SettingError, ddpg, load_policy
+from ddpg_jax import DDPGConfig, LoopConfig, RunConfig, SettingError, ddpg, load_policy, make_env
 from ddpg_jax.cli.main import main
-from ddpg_jax.core.divergence import NEVER, all_finite, diverged_seeds, monitored
+from ddpg_jax.core.divergence import NEVER, diverged_seeds, initial_nonfinite_at, monitored
 from ddpg_jax.core.environment import env_from_functions
 from ddpg_jax.core.loop import trainer
 from ddpg_jax.devices.layout import Layout
@@ -94,8 +94,8 @@ def test_parameters_alone_are_looked_at_too():
 
 def test_nothing_is_bad_to_begin_with():
     learner = ddpg(CONFIG, treacherous("nothing").spec).init(jax.random.key(0))
-    assert (all_finite(learner) == NEVER).all()
-    assert diverged_seeds(learner, np.asarray(all_finite(learner))[None]) == {}
+    assert (initial_nonfinite_at(learner) == NEVER).all()
+    assert diverged_seeds(learner, np.asarray(initial_nonfinite_at(learner))[None]) == {}
 
 
 @pytest.mark.parametrize("length", [40, 60])
@@ -120,8 +120,12 @@ def test_devices_that_share_an_agent_die_together(length):
 def half_dead(tmp_path_factory):
     """A run of four seeds of which some die at clock 49, 98 environment steps; with its folder and what was said."""
     patch = pytest.MonkeyPatch()
-    patch.setattr(sys.modules["ddpg_jax.runs.plan"], "make_env", lambda name, **_: treacherous("reward"))
-    run = RunConfig(steps=120, seeds=4, evaluations=5, eval_episodes=1, checkpoint_seconds=0.0)
+
+    def make(name, **options):
+        return treacherous("reward") if name == "toy" else make_env(name, **options)
+
+    patch.setattr(sys.modules["ddpg_jax.runs.plan"], "make_env", make)
+    run = RunConfig(env="toy", steps=120, seeds=4, evaluations=5, eval_episodes=1, checkpoint_seconds=0.0)
     folder, said = tmp_path_factory.mktemp("runs") / "run", []
     result = run_experiment(
         "ddpg", CONFIG, LOOP, dataclasses.replace(run, out=folder), log=said.append, should_stop=lambda: False
@@ -199,7 +203,7 @@ def test_where_all_are_dead_the_run_ends(tmp_path, capsys):
     assert "not finite" in printed
     rows = (tmp_path / "run" / "metrics.jsonl").read_text().splitlines()
     assert json.loads(rows[-1])["steps"] == 130
-    with pytest.raises(SettingError, match="name a seed"):
+    with pytest.raises(SettingError, match="pass a seed"):
         load_policy(tmp_path / "run")
 
 

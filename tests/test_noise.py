@@ -11,8 +11,8 @@ from ddpg_jax.core.exploration import (
     epsilon_uniform,
     explorer,
     gaussian,
+    noise_schedule,
     ornstein_uhlenbeck,
-    scales,
     tanh_gaussian,
     uniform,
 )
@@ -136,16 +136,16 @@ def test_noise_before_the_squashing_bears_a_saturated_policy():
 
 def test_scales_are_spread_over_the_environments_and_fall_in_time():
     """Evenly from the first to the last, and linearly to the share that is left, then no further."""
-    spread = scales(DDPGConfig(noise_scale=0.1, noise_scale_max=0.5))
+    spread = noise_schedule(DDPGConfig(noise_scale=0.1, noise_scale_max=0.5))
     np.testing.assert_allclose(spread(0, 5)[:, 0], [0.1, 0.2, 0.3, 0.4, 0.5], rtol=1e-6)
-    falling = scales(DDPGConfig(noise_scale=0.4, noise_final=0.25, noise_steps=1000))
+    falling = noise_schedule(DDPGConfig(noise_scale=0.4, noise_final=0.25, noise_steps=1000))
     for clock, expected in ((0, 0.4), (50, 0.25), (100, 0.1), (5000, 0.1)):
         np.testing.assert_allclose(falling(jnp.int32(clock), 10), expected, rtol=1e-6)
-    late = scales(DDPGConfig(noise_scale=0.4, noise_final=0.25))
+    late = noise_schedule(DDPGConfig(noise_scale=0.4, noise_final=0.25))
     np.testing.assert_allclose(late(jnp.int32(2_000_000), 4096), 0.1, rtol=1e-6)  # 8e9 environment steps
-    both = scales(DDPGConfig(noise_scale=0.0, noise_scale_max=1.0, noise_final=0.0, noise_steps=100))
+    both = noise_schedule(DDPGConfig(noise_scale=0.0, noise_scale_max=1.0, noise_final=0.0, noise_steps=100))
     np.testing.assert_allclose(both(25, 2)[:, 0], [0.0, 0.5], rtol=1e-6)
-    assert scales(DDPGConfig(noise_scale=0.3))(7, 5) == 0.3
+    assert noise_schedule(DDPGConfig(noise_scale=0.3))(7, 5) == 0.3
 
 
 @pytest.mark.parametrize("kind", ["gaussian", "tanh-gaussian", "ou", "epsilon-uniform"])

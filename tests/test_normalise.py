@@ -8,7 +8,7 @@ from toys import spec, wandering
 
 from ddpg_jax import DDPGConfig, LoopConfig, ddpg, sac, train
 from ddpg_jax.algorithms.sac import SACConfig
-from ddpg_jax.core.normalization import Statistics, normalize, observe, statistics
+from ddpg_jax.core.normalization import Statistics, init_statistics, normalize, update_statistics
 from ddpg_jax.core.types import Transition
 
 KEY = jax.random.key(0)
@@ -18,9 +18,9 @@ KEY = jax.random.key(0)
 def test_statistics_are_those_of_all_the_data(sizes):
     """Mean and variance of the whole stream, whatever batches it came in, far from 0 too."""
     data = np.random.default_rng(0).normal([100.0, -3.0], [0.1, 20.0], (sum(sizes), 2))
-    seen = statistics(spec((2,)))
+    seen = init_statistics(spec((2,)))
     for batch in np.split(data, np.cumsum(sizes)[:-1]):
-        seen = observe(seen, jnp.asarray(batch, jnp.float32))
+        seen = update_statistics(seen, jnp.asarray(batch, jnp.float32))
     assert seen.count == len(data)
     np.testing.assert_allclose(seen.mean, data.mean(0), rtol=1e-5)
     np.testing.assert_allclose(seen.variance, data.var(0), rtol=2e-3)

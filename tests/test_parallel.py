@@ -13,7 +13,7 @@ from toys import slow_but_for, spec, wandering
 from ddpg_jax import DDPGConfig, LoopConfig, load_policy, make_env
 from ddpg_jax.cli.main import main
 from ddpg_jax.core.collectives import DATA
-from ddpg_jax.core.exploration import scales
+from ddpg_jax.core.exploration import noise_schedule
 from ddpg_jax.core.types import Transition
 from ddpg_jax.devices.data_parallel import per_device_loop
 from ddpg_jax.devices.layout import Layout
@@ -131,7 +131,7 @@ def test_schedules_count_the_environments_of_all_devices():
 
 def test_noise_is_spread_over_the_environments_of_all_devices():
     """One environment on each: σ grows from device to device as it would from environment to environment."""
-    scale = scales(DDPGConfig(noise_scale=0.1, noise_scale_max=0.8))
+    scale = noise_schedule(DDPGConfig(noise_scale=0.1, noise_scale_max=0.8))
     got = on_devices(lambda clock: scale(clock, 1), False)(jnp.int32(0))
     np.testing.assert_allclose(got[:, 0], 0.1 * np.arange(1, D + 1), rtol=1e-5)
 

@@ -11,7 +11,7 @@ from probes import FAR, Echo, FarWalk, WalkParams
 
 from ddpg_jax import make_env, pixels
 from ddpg_jax.cli.main import main
-from ddpg_jax.core.environment import vectorize
+from ddpg_jax.core.vector_env import vectorize
 from ddpg_jax.envs.make import ids
 from ddpg_jax.envs.pixels import RENDERERS
 

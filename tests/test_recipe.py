@@ -8,7 +8,8 @@ import pytest
 from toys import spec
 
 from ddpg_jax import DDPGConfig, SACConfig, TD3Config, ddpg, sac, td3
-from ddpg_jax.core.agent import LearningConfig, TargetConfig, optimizer, target_or_online, target_update
+from ddpg_jax.core.agent import target_or_online
+from ddpg_jax.core.learning import LearningConfig, TargetConfig, optimizer, target_update
 from ddpg_jax.core.types import Learner, Transition
 
 KEY = jax.random.key(0)

@@ -13,7 +13,8 @@ from toys import counting, pixels, spec, wandering
 
 from ddpg_jax import DDPGConfig, LoopConfig, ddpg, train, trainer
 from ddpg_jax.core.environment import env_from_functions
-from ddpg_jax.core.loop import chunk_bounds, means
+from ddpg_jax.core.loop import chunk_bounds
+from ddpg_jax.core.metrics import means
 from ddpg_jax.core.replay import uniform_replay
 from ddpg_jax.core.types import Agent, Explorer, Learner
 

@@ -11,8 +11,9 @@ from typing import Literal, NamedTuple
 import jax
 import jax.numpy as jnp
 
-from ddpg_jax.core.agent import LearningConfig, actor_role, example_inputs, greedy_policy, make_agent, optimizer
+from ddpg_jax.core.agent import actor_role, example_inputs, greedy_policy, make_agent
 from ddpg_jax.core.exploration import NoiseConfig, explorer
+from ddpg_jax.core.learning import LearningConfig, optimizer
 from ddpg_jax.core.losses import td_loss, td_target
 from ddpg_jax.core.networks import NetworkConfig, default_actor, default_critic
 from ddpg_jax.core.roles import Role

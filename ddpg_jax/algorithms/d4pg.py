@@ -8,16 +8,9 @@ replay is uniform. The paper's n-step returns are `LoopConfig.n_step`, its paral
 import jax
 import jax.numpy as jnp
 
-from ddpg_jax.core.agent import (
-    LearningConfig,
-    TargetConfig,
-    actor_role,
-    critic_role,
-    greedy_policy,
-    make_agent,
-    target_update,
-)
+from ddpg_jax.core.agent import actor_role, critic_role, greedy_policy, make_agent
 from ddpg_jax.core.exploration import NoiseConfig, explorer
+from ddpg_jax.core.learning import LearningConfig, TargetConfig, target_update
 from ddpg_jax.core.losses import categorical_projection, cross_entropy, td_target
 from ddpg_jax.core.networks import NetworkConfig, default_actor, default_critic
 from ddpg_jax.core.settings import SettingError, check, configclass, setting

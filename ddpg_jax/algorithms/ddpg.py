@@ -1,8 +1,6 @@
 """Deep deterministic policy gradient (Lillicrap et al. 2016, "Continuous control with deep reinforcement learning")."""
 
 from ddpg_jax.core.agent import (
-    LearningConfig,
-    TargetConfig,
     actor_role,
     critic_role,
     deterministic_actor_loss,
@@ -10,9 +8,9 @@ from ddpg_jax.core.agent import (
     make_agent,
     q_value,
     target_or_online,
-    target_update,
 )
 from ddpg_jax.core.exploration import NoiseConfig, explorer
+from ddpg_jax.core.learning import LearningConfig, TargetConfig, target_update
 from ddpg_jax.core.losses import td_loss, td_target
 from ddpg_jax.core.networks import NetworkConfig, default_actor, default_critic
 from ddpg_jax.core.settings import check, configclass, setting

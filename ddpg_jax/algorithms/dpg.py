@@ -7,16 +7,9 @@ from collections.abc import Callable
 
 import jax.numpy as jnp
 
-from ddpg_jax.core.agent import (
-    LearningConfig,
-    actor_role,
-    critic_role,
-    deterministic_actor_loss,
-    greedy_policy,
-    make_agent,
-    q_value,
-)
+from ddpg_jax.core.agent import actor_role, critic_role, deterministic_actor_loss, greedy_policy, make_agent, q_value
 from ddpg_jax.core.exploration import NoiseConfig, explorer
+from ddpg_jax.core.learning import LearningConfig
 from ddpg_jax.core.losses import td_loss, td_target
 from ddpg_jax.core.networks import NetworkConfig, default_actor, default_critic
 from ddpg_jax.core.replay import latest, uniform_replay

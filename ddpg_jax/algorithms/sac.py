@@ -2,16 +2,9 @@
 
 import jax.numpy as jnp
 
-from ddpg_jax.core.agent import (
-    LearningConfig,
-    TargetConfig,
-    actor_role,
-    critic_role,
-    make_agent,
-    optimizer,
-    target_update,
-)
+from ddpg_jax.core.agent import actor_role, critic_role, make_agent
 from ddpg_jax.core.exploration import stochastic
+from ddpg_jax.core.learning import LearningConfig, TargetConfig, optimizer, target_update
 from ddpg_jax.core.losses import squash, td_loss, td_target
 from ddpg_jax.core.networks import GaussianActor, NetworkConfig, default_critic, ensemble, network, network_shape
 from ddpg_jax.core.roles import Role
@@ -31,6 +24,8 @@ class SACConfig(NetworkConfig, TargetConfig, LearningConfig):
 
 def sac(config: SACConfig, spec: Spec, actor: Network | None = None, critic: Network | None = None) -> Agent:
     """Returns a SAC agent (Haarnoja et al. 2018, Algorithm 1).
+
+    It has three losses, so this function is longer than those of the other algorithms.
 
     Args:
       config, spec: as for `ddpg`.

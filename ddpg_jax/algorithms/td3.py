@@ -3,20 +3,13 @@
 import jax
 import jax.numpy as jnp
 
-from ddpg_jax.core.agent import (
-    LearningConfig,
-    TargetConfig,
-    actor_role,
-    critic_role,
-    greedy_policy,
-    make_agent,
-    target_update,
-)
+from ddpg_jax.core.agent import actor_role, critic_role, greedy_policy, make_agent
 from ddpg_jax.core.exploration import NoiseConfig, explorer
+from ddpg_jax.core.learning import LearningConfig, TargetConfig, target_update
 from ddpg_jax.core.losses import td_loss, td_target
 from ddpg_jax.core.networks import NetworkConfig, default_actor, default_critic, ensemble
 from ddpg_jax.core.settings import check, configclass, setting
-from ddpg_jax.core.types import Agent, Network, Spec
+from ddpg_jax.core.types import Agent, Network, Spec, Variables
 
 
 @configclass
@@ -55,19 +48,21 @@ def td3(config: TD3Config, spec: Spec, actor: Network | None = None, critic: Net
         q, mutated = twins.apply_train(params, batch.obs, batch.action)  # [2, B]
         return td_loss(q, td_target(batch, next_q.min(axis=0), config.discount)), (mutated, {"q": q.mean()})
 
-    def first_critic(learner):
-        return jax.tree.map(lambda leaf: leaf[0], learner.params["critic"])
-
     def actor_loss(params, learner, batch, key):
         action, mutated = actor.apply_train(params, batch.obs)  # [B, A]
-        q, _ = critic.apply_train(first_critic(learner), batch.obs, action)  # [B]
+        q, _ = critic.apply_train(_first(learner.params["critic"]), batch.obs, action)  # [B]
         return -q.mean(), (mutated, {})
 
     def value(learner, obs, action):
-        return critic.apply(first_critic(learner), obs, action)
+        return critic.apply(_first(learner.params["critic"]), obs, action)
 
     roles = {
         "critic": critic_role(config, spec, twins, critic_loss, target=target),
         "actor": actor_role(config, spec, actor, actor_loss, every=config.policy_delay, target=target),
     }
     return make_agent(config, spec, roles, policy, value, explorer(config, policy, spec.action_size))
+
+
+def _first(twin_params: Variables) -> Variables:
+    """Returns the parameters of the first critic."""
+    return jax.tree.map(lambda leaf: leaf[0], twin_params)

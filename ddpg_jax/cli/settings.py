@@ -9,8 +9,8 @@ import tyro
 from typing_extensions import Doc
 
 from ddpg_jax.cli.parse import parse
-from ddpg_jax.core.agent import LearningConfig, TargetConfig
 from ddpg_jax.core.exploration import NoiseConfig
+from ddpg_jax.core.learning import LearningConfig, TargetConfig
 from ddpg_jax.core.loop import LoopConfig
 from ddpg_jax.core.networks import NetworkConfig
 from ddpg_jax.core.settings import SettingError

@@ -1,89 +1,25 @@
-"""What the algorithms share: settings of learning, rows of the table of roles, and the finished agent.
+"""What algorithms share: rows of the table of roles, the functions of a deterministic actor, and the finished agent.
 
-An algorithm of its own file has its losses and its table. Everything here is used by several of them.
+The file of an algorithm has its losses and its table. Everything here is used by several of them.
 """
 
 from collections.abc import Callable
 from dataclasses import replace
-from typing import Any, Literal
+from typing import Any
 
-import jax
 import jax.numpy as jnp
-import optax
 
+from ddpg_jax.core.learning import LearningConfig, optimizer
 from ddpg_jax.core.normalization import normalized
 from ddpg_jax.core.replay import uniform_replay
-from ddpg_jax.core.roles import Loss, Role, Target, actor_critic, periodic, polyak
-from ddpg_jax.core.settings import SettingError, configclass, setting
+from ddpg_jax.core.roles import Loss, Role, actor_critic
+from ddpg_jax.core.settings import SettingError
 from ddpg_jax.core.types import Agent, Array, Explorer, Learner, Memory, Network, Spec, Variables
-
-
-@configclass
-class LearningConfig:
-    """How the roles of every algorithm learn."""
-
-    actor_lr: float = setting(default=1e-3, help="learning rate of the actor", low=0)
-    critic_lr: float = setting(default=1e-3, help="learning rate of the critic", low=0)
-    optimizer: Literal["adam", "sgd"] = setting(default="adam", help="optimizer of all networks")
-    weight_decay: float | None = setting(
-        default=None,
-        help="L2 penalty on the critic's kernels, added before Adam; none: no penalty",
-        low=0,
-    )
-    clip_norm: float | None = setting(
-        default=None, help="largest global norm of a network's gradient; none: no clipping", low=0
-    )
-    discount: float = setting(default=0.99, help="discount factor γ per action", low=0, high=1)
-    reward_scale: float = setting(default=1.0, help="factor on the rewards that the critic learns from")
-    normalize_obs: bool = setting(
-        default=False, help="normalize observations to mean 0 and variance 1 by running statistics"
-    )
-
-
-@configclass
-class TargetConfig:
-    """How target networks follow the online networks."""
-
-    tau: float = setting(
-        default=0.005, help="Polyak rate τ of the target networks: θ' <- τ θ + (1 - τ) θ'", low=0, high=1
-    )
-    target_update: Literal["polyak", "periodic"] = setting(
-        default="polyak", help="polyak: targets follow by tau; periodic: targets are copied every target_period updates"
-    )
-    target_period: int = setting(
-        default=200, help="updates between two copies under periodic (of the actor, where it is delayed)", low=1
-    )
-
-
-def target_update(config: TargetConfig) -> Target:
-    """Returns the rule that `config.target_update` names."""
-    return {"polyak": polyak(config.tau), "periodic": periodic(config.target_period)}[config.target_update]
 
 
 def target_or_online(learner: Learner, name: str) -> Variables:
     """Returns the target parameters of a role, or its online parameters where it has no target."""
     return learner.target_params.get(name, learner.params[name])
-
-
-def optimizer(config: LearningConfig, lr: Array | float, weight_decay: Any = None) -> optax.GradientTransformation:
-    """Returns Adam (Kingma and Ba 2015) or SGD, after clipping by global norm and an L2 penalty on the kernels.
-
-    Args:
-      config: names the optimizer and the clipping.
-      lr: learning rate; may be traced.
-      weight_decay: factor of the L2 penalty; None: no penalty.
-    """
-    steps = []
-    if config.clip_norm is not None:
-        steps.append(optax.clip_by_global_norm(config.clip_norm))
-    if weight_decay is not None:
-        steps.append(optax.add_decayed_weights(weight_decay, mask=_kernels))
-    descent = {"adam": optax.adam, "sgd": optax.sgd}[config.optimizer](lr)
-    return optax.chain(*steps, descent) if steps else descent
-
-
-def _kernels(params: Variables) -> Any:
-    return jax.tree_util.tree_map_with_path(lambda path, leaf: getattr(path[-1], "key", None) == "kernel", params)
 
 
 def example_inputs(spec: Spec) -> tuple[Array, Array]:

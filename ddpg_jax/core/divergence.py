@@ -23,7 +23,7 @@ def monitored(learner: Learner) -> tuple[str, ...]:
     return (*FRESH, *(f"{name}/loss" for name in roles), "parameters")
 
 
-def all_finite(learner: Learner) -> Array:
+def initial_nonfinite_at(learner: Learner) -> Array:
     """Returns [Q] the vector step at which each quantity was first not finite: never so far."""
     return jnp.full(len(monitored(learner)), NEVER, jnp.int32)
 

@@ -1,7 +1,8 @@
 """Whole episodes of a policy, all of them on the device at once: summed up, or kept state by state.
 
 `evaluate` and `play_episodes` add up what happened and stop when the last episode has ended. `rollout` keeps every
-state. All three take the same masked step, so that the same key gives the same episodes.
+state. All three take the same masked step, so that the same key gives the same episodes; that is why they share one
+file, longer than most.
 """
 
 import functools

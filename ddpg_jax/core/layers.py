@@ -1,8 +1,7 @@
-"""The layers that networks are made of: linear, convolution, norm, initialized as the paper does but for the biases of
-convolutions."""
+"""Layers of the networks: linear, convolution, normalization, and the stack of them below a network's output."""
 
 import math
-from typing import Any
+from typing import Any, NamedTuple
 
 import flax.linen as nn
 import jax
@@ -14,25 +13,40 @@ from ddpg_jax.core.types import Array
 ACTIVATIONS = {"relu": nn.relu, "leaky-relu": nn.leaky_relu, "elu": nn.elu, "swish": nn.swish, "tanh": nn.tanh}
 
 
+class Shape(NamedTuple):
+    """The layers of a network: the fields of `NetworkConfig`, and what is known of the observations."""
+
+    obs_ndim: int = 1
+    hidden: tuple[int, ...] = (256, 256)
+    activation: str = "relu"
+    norm: str = "none"
+    action_layer: int = 1
+    final_scale: Any = None
+    image: bool = False
+
+
 class Dense(nn.Module):
-    """A linear layer, weights and biases from U(-scale, scale); None: 1/√inputs (Lillicrap et al. 2016, section 7)."""
+    """A linear layer whose weights and biases start in U(-scale, scale).
+
+    The default scale is 1/√inputs (Lillicrap et al. 2016, section 7).
+    """
 
     features: int
     scale: Any = None
 
     @nn.compact
     def __call__(self, x: Array) -> Array:
-        draw = _uniform(x.shape[-1] ** -0.5 if self.scale is None else self.scale)
-        return nn.Dense(self.features, kernel_init=draw, bias_init=draw)(x)
+        init = _uniform(x.shape[-1] ** -0.5 if self.scale is None else self.scale)
+        return nn.Dense(self.features, kernel_init=init, bias_init=init)(x)
 
 
 class Conv(nn.Module):
-    """A convolution 3 x 3 with stride 2 and no padding: [..., H, W, C] -> [..., H', W', F].
+    """A 3 x 3 convolution with stride 2 and no padding: [..., H, W, C] -> [..., H', W', F].
 
-    Its kernel begins as that of `Dense` does, its bias at 0: a dark background then says nothing, and what moves in
-    front of it is all that the next layer sees.
+    The kernel starts as that of `Dense`, the bias at 0: then a dark background contributes nothing, and the next layer
+    sees only what is in front of it.
 
-    Written as one matrix product of the nine shifted images: under `vmap` over seeds XLA's own convolution becomes a
+    It is one matrix product of the nine shifted images: under `vmap` over seeds XLA turns its own convolution into a
     grouped one, which is slow on CPU.
     """
 
@@ -42,12 +56,15 @@ class Conv(nn.Module):
     def __call__(self, x: Array) -> Array:
         height, width = ((size - 3) // 2 + 1 for size in x.shape[-3:-1])
         shifted = [x[..., i : i + 2 * height - 1 : 2, j : j + 2 * width - 1 : 2, :] for i in range(3) for j in range(3)]
-        draw = _uniform((9 * x.shape[-1]) ** -0.5)
-        return nn.Dense(self.features, kernel_init=draw)(jnp.concatenate(shifted, axis=-1))
+        init = _uniform((9 * x.shape[-1]) ** -0.5)
+        return nn.Dense(self.features, kernel_init=init)(jnp.concatenate(shifted, axis=-1))
 
 
 class Norm(nn.Module):
-    """Batch norm (over all but the last dimension, and the devices that share an agent), layer norm or nothing."""
+    """Batch norm, layer norm or nothing.
+
+    The statistics of batch norm are over all dimensions but the last, and over the devices that share an agent.
+    """
 
     kind: str
 
@@ -59,11 +76,35 @@ class Norm(nn.Module):
         return nn.LayerNorm()(x) if self.kind == "layer" else x
 
 
+def hidden_layers(shape: Shape, obs: Array, action: Array | None = None) -> Array:
+    """Applies all layers but the last, inside a compact module: [..., *O] (and [..., A]) -> [..., features]."""
+    activate = ACTIVATIONS[shape.activation]
+    batch = shape.norm if shape.norm == "batch" else "none"  # layer norm is for the layers after the convolutions
+    if shape.image:
+        x = Norm(batch)(obs.astype(jnp.float32) / 255)
+        for _ in range(3):
+            x = activate(Norm(batch)(Conv(32)(x)))
+        x = flatten(x, 3)
+    else:
+        x = Norm(batch)(flatten(obs, shape.obs_ndim))
+    for layer, width in enumerate((*shape.hidden, None), 1):
+        if action is not None and layer == shape.action_layer:
+            x = jnp.concatenate([x, action], axis=-1)
+        if width is not None:
+            x = Dense(width)(x)
+            after_action = action is not None and layer >= shape.action_layer
+            x = activate(Norm("none" if after_action and shape.norm == "batch" else shape.norm)(x))
+    return x
+
+
 def flatten(obs: Array, ndim: int) -> Array:
-    """[..., *O] -> [..., features] in float32."""
+    """Flattens the last `ndim` dimensions: [..., *O] -> [..., features] in float32."""
     lead = obs.shape[: obs.ndim - ndim]
     return obs.reshape(*lead, math.prod(obs.shape[obs.ndim - ndim :])).astype(jnp.float32)
 
 
 def _uniform(scale: Any) -> Any:
-    return lambda key, shape, dtype=jnp.float32: jax.random.uniform(key, shape, dtype, -scale, scale)
+    def init(key, shape, dtype=jnp.float32):
+        return jax.random.uniform(key, shape, dtype, -scale, scale)
+
+    return init

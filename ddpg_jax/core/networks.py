@@ -1,52 +1,45 @@
 """Actors and critics as flax modules, and `network`, which turns a module into three pure functions.
 
-Batch norm: `apply_train` uses the minibatch and updates the running statistics, `apply` uses the running ones. Within
-an update every network, the targets included, normalizes by the minibatch that it is given; acting and evaluation use
-the running statistics. With targets by running statistics, DDPG as published did not solve Pendulum.
+Batch norm: `apply_train` uses the statistics of the minibatch and updates the running statistics; `apply` uses the
+running statistics. Within an update every network, the targets too, is called by `apply_train`; acting and evaluation
+call `apply`. With targets that used running statistics, DDPG as published did not solve Pendulum.
 """
 
-from typing import Any, Literal, NamedTuple
+from typing import Literal
 
 import flax.linen as nn
 import jax
-import jax.numpy as jnp
 
-from ddpg_jax.core.layers import ACTIVATIONS, Conv, Dense, Norm, flatten
+from ddpg_jax.core.layers import Dense, Shape, hidden_layers
 from ddpg_jax.core.settings import SettingError, configclass, setting
 from ddpg_jax.core.types import Array, Network, Spec
 
 
 @configclass
 class NetworkConfig:
-    """The networks of actor and critic; images go through three convolutions of 32 filters first."""
+    """The networks of actor and critic; for images, three convolutions of 32 filters come first."""
 
     hidden: tuple[int, ...] = setting(default=(256, 256), help="widths of the hidden layers of all networks", low=1)
     activation: Literal["relu", "leaky-relu", "elu", "swish", "tanh"] = setting(
-        default="relu", help="what follows each hidden layer"
+        default="relu", help="activation function of the hidden layers"
     )
     norm: Literal["none", "layer", "batch"] = setting(
-        default="none", help="layer: in each hidden layer; batch: of the state and each layer before the action"
+        default="none",
+        help="normalization: layer norm in every hidden layer, or batch norm of the observation and of the layers "
+        "before the action enters",
     )
-    action_layer: int = setting(default=1, help="layer of the critic at which the action enters", low=1)
+    action_layer: int = setting(
+        default=1, help="layer of the critic whose input includes the action, counted from 1", low=1
+    )
     final_scale: float | None = setting(
-        default=None, help="bound of the last layers' initial weights; none: as the other layers", low=0
+        default=None,
+        help="bound of the initial weights of the last layer, U(-bound, bound); none: 1/√inputs as in the other layers",
+        low=0,
     )
-
-
-class Shape(NamedTuple):
-    """What a network's layers are made of: `NetworkConfig`, and the observation's dimensions."""
-
-    obs_ndim: int = 1
-    hidden: tuple[int, ...] = (256, 256)
-    activation: str = "relu"
-    norm: str = "none"
-    action_layer: int = 1
-    final_scale: Any = None
-    image: bool = False
 
 
 def network_shape(config: NetworkConfig, spec: Spec) -> Shape:
-    """Returns the shape of the networks that `config` asks for, for environments with this `spec`.
+    """Returns the layers of the networks that `config` asks for, for environments with this `spec`.
 
     Raises:
       SettingError: the action would enter after the output, or images are too small for three convolutions.
@@ -60,11 +53,53 @@ def network_shape(config: NetworkConfig, spec: Spec) -> Shape:
     return Shape(len(spec.obs_shape), *layers, spec.image)
 
 
-def network(module: nn.Module) -> Network:
-    """The module as pure functions of its variables.
+class Actor(nn.Module):
+    """μ(s) = tanh(MLP(s)): [..., *O] -> [..., A] in [-1, 1]."""
 
-    `apply` uses the running statistics of batch norm; `apply_train` uses those of the minibatch and returns both the
-    output and the updated running statistics.
+    action_size: int
+    shape: Shape = Shape()
+
+    @nn.compact
+    def __call__(self, obs: Array) -> Array:
+        x = hidden_layers(self.shape, obs)
+        return nn.tanh(Dense(self.action_size, self.shape.final_scale)(x))
+
+
+class GaussianActor(nn.Module):
+    """Mean and log standard deviation of a Gaussian before the tanh: [..., *O] -> [..., A], [..., A].
+
+    The log standard deviation is -1.5 + 3.5 tanh(x), between -5 and 2; unlike clipping, that keeps a gradient at both
+    ends.
+    """
+
+    action_size: int
+    shape: Shape = Shape()
+
+    @nn.compact
+    def __call__(self, obs: Array) -> tuple[Array, Array]:
+        x = hidden_layers(self.shape, obs)
+        mean, log_std = (Dense(self.action_size, self.shape.final_scale)(x) for _ in range(2))
+        return mean, -1.5 + 3.5 * nn.tanh(log_std)
+
+
+class Critic(nn.Module):
+    """Q(s, a) = MLP(s, a): [..., *O], [..., A] -> [...]; without an action V(s); with K atoms, logits [..., K]."""
+
+    shape: Shape = Shape()
+    atoms: int | None = None
+
+    @nn.compact
+    def __call__(self, obs: Array, action: Array | None = None) -> Array:
+        x = hidden_layers(self.shape, obs, action)
+        x = Dense(self.atoms or 1, self.shape.final_scale)(x)
+        return x if self.atoms else x.squeeze(-1)
+
+
+def network(module: nn.Module) -> Network:
+    """Returns the module as pure functions of its variables.
+
+    `apply` uses the running statistics of batch norm; `apply_train` uses those of the minibatch, and returns the output
+    and the updated running statistics.
     """
 
     def init(key, *x):
@@ -80,91 +115,25 @@ def network(module: nn.Module) -> Network:
 
 
 def ensemble(member: Network, size: int) -> Network:
-    """`size` independent copies as one batched network; every variable and every output leads with [E]."""
-
-    def over_members(call):
-        return lambda variables, *x: jax.vmap(call, in_axes=(0, *(None for _ in x)))(variables, *x)
+    """Returns `size` independent copies as one network; every variable and every output has a leading dimension [E]."""
 
     def init(key, *x):
-        return jax.vmap(lambda key: member.init(key, *x))(jax.random.split(key, size))
+        return jax.vmap(member.init, in_axes=(0, *(None for _ in x)))(jax.random.split(key, size), *x)
 
-    return Network(init, over_members(member.apply), over_members(member.apply_train))
+    def apply(variables, *x):
+        return jax.vmap(member.apply, in_axes=(0, *(None for _ in x)))(variables, *x)
 
+    def apply_train(variables, *x):
+        return jax.vmap(member.apply_train, in_axes=(0, *(None for _ in x)))(variables, *x)
 
-def torso(shape: Shape, obs: Array, action: Array | None = None) -> Array:
-    """The layers below the output, inside a compact module: [..., *O] (and [..., A]) -> [..., features]."""
-    activate = ACTIVATIONS[shape.activation]
-    batch = shape.norm if shape.norm == "batch" else "none"  # layer norm is for the layers after the convolutions
-    if shape.image:
-        x = Norm(batch)(obs.astype(jnp.float32) / 255)
-        for _ in range(3):
-            x = activate(Norm(batch)(Conv(32)(x)))
-        x = flatten(x, 3)
-    else:
-        x = Norm(batch)(flatten(obs, shape.obs_ndim))
-    for layer, width in enumerate((*shape.hidden, None), 1):
-        if action is not None and layer == shape.action_layer:
-            x = jnp.concatenate([x, action], axis=-1)
-        if width is not None:
-            x = Dense(width)(x)
-            mixed = action is not None and layer >= shape.action_layer
-            x = activate(Norm("none" if mixed and shape.norm == "batch" else shape.norm)(x))
-    return x
-
-
-class Actor(nn.Module):
-    """μ(s) = tanh(MLP(s)): [..., *O] -> [..., A] in [-1, 1]."""
-
-    action_size: int
-    shape: Shape = Shape()
-
-    @nn.compact
-    def __call__(self, obs: Array) -> Array:
-        x = torso(self.shape, obs)
-        return nn.tanh(Dense(self.action_size, self.shape.final_scale)(x))
-
-
-class GaussianActor(nn.Module):
-    """Mean and log standard deviation of a Gaussian before the tanh: [..., *O] -> [..., A], [..., A].
-
-    The log standard deviation is squashed into [-5, 2], so that neither a collapse nor an explosion is out of reach
-    of its gradient.
-    """
-
-    action_size: int
-    shape: Shape = Shape()
-
-    @nn.compact
-    def __call__(self, obs: Array) -> tuple[Array, Array]:
-        x = torso(self.shape, obs)
-        mean, spread = (Dense(self.action_size, self.shape.final_scale)(x) for _ in range(2))
-        return mean, -1.5 + 3.5 * nn.tanh(spread)
-
-
-class Critic(nn.Module):
-    """Q(s, a) = MLP(s, a): [..., *O], [..., A] -> [...]; without an action V(s); with atoms K, logits [..., K]."""
-
-    shape: Shape = Shape()
-    atoms: int | None = None
-
-    @nn.compact
-    def __call__(self, obs: Array, action: Array | None = None) -> Array:
-        x = torso(self.shape, obs, action)
-        x = Dense(self.atoms or 1, self.shape.final_scale)(x)
-        return x if self.atoms else x.squeeze(-1)
+    return Network(init, apply, apply_train)
 
 
 def default_actor(config: NetworkConfig, spec: Spec) -> Network:
-    """Returns μ(s) as `config` asks for it: an MLP, for images behind three convolutions."""
+    """Returns μ(s) with the layers that `config` asks for."""
     return network(Actor(spec.action_size, network_shape(config, spec)))
 
 
 def default_critic(config: NetworkConfig, spec: Spec, atoms: int | None = None) -> Network:
-    """Returns Q(s, a) as `config` asks for it: an MLP, for images behind three convolutions.
-
-    Args:
-      config: widths, activation, normalization.
-      spec: of the environment.
-      atoms: K, where the critic gives the logits of a categorical distribution.
-    """
+    """Returns Q(s, a) with the layers that `config` asks for; with K `atoms`, the logits of a categorical Q."""
     return network(Critic(network_shape(config, spec), atoms))

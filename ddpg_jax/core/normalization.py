@@ -1,6 +1,7 @@
-"""Observations brought to mean 0 and variance 1, by statistics of fresh data alone.
+"""Observations normalized to mean 0 and variance 1 by running statistics of fresh data.
 
-What is stored stays raw: the newest statistics are applied whenever a network looks, so old data never go stale.
+The replay stores raw observations. They are normalized by the newest statistics whenever a network sees them, so that
+old data are never normalized by outdated statistics.
 """
 
 from collections.abc import Callable
@@ -11,7 +12,7 @@ import jax.numpy as jnp
 from flax import struct
 
 from ddpg_jax.core.collectives import num_shards, pmean
-from ddpg_jax.core.types import Agent, Array, Explorer, Learner, Spec, Transition
+from ddpg_jax.core.types import Agent, Array, Explorer, Key, Learner, Metrics, Spec, Transition
 
 EPSILON, BOUND = 1e-6, 10.0
 
@@ -25,51 +26,64 @@ class Statistics:
     variance: Array  # [*O] float32
 
 
-def statistics(spec: Spec) -> Statistics:
-    """Before anything has been seen."""
+def init_statistics(spec: Spec) -> Statistics:
+    """Returns the statistics of no data: mean 0 and variance 1."""
     return Statistics(jnp.zeros(()), jnp.zeros(spec.obs_shape), jnp.ones(spec.obs_shape))
 
 
-def observe(seen: Statistics, obs: Array) -> Statistics:
-    """The statistics with the batch obs [N, *O] added (Chan et al. 1979, "Updating formulae", eq. 2.1).
+def update_statistics(statistics: Statistics, obs: Array) -> Statistics:
+    """Returns the statistics with the batch obs [N, *O] added (Chan et al. 1979, "Updating formulae", eq. 2.1).
 
-    The batches of devices that share an agent are added as one.
+    The batches of all devices that share an agent are added as one.
     """
     obs = obs.astype(jnp.float32)
     added = len(obs) * num_shards()
-    count = seen.count + added
-    share = added / count
-    middle = pmean(obs.mean(axis=0))
-    spread = pmean(jnp.square(obs - middle).mean(axis=0))
-    gap = middle - seen.mean
-    variance = (1 - share) * seen.variance + share * spread + share * (1 - share) * jnp.square(gap)
-    return Statistics(count, seen.mean + share * gap, variance)
+    count = statistics.count + added
+    fraction = added / count
+    batch_mean = pmean(obs.mean(axis=0))
+    batch_variance = pmean(jnp.square(obs - batch_mean).mean(axis=0))
+    shift = batch_mean - statistics.mean
+    between = fraction * (1 - fraction) * jnp.square(shift)
+    variance = (1 - fraction) * statistics.variance + fraction * batch_variance + between
+    return Statistics(count, statistics.mean + fraction * shift, variance)
 
 
-def normalize(seen: Statistics, obs: Array) -> Array:
-    """(obs [..., *O] - mean) / standard deviation in float32, within ±10."""
-    scaled = (obs.astype(jnp.float32) - seen.mean) / jnp.sqrt(seen.variance + EPSILON)
+def normalize(statistics: Statistics, obs: Array) -> Array:
+    """Returns (obs [..., *O] - mean) / standard deviation in float32, clipped to ±10."""
+    scaled = (obs.astype(jnp.float32) - statistics.mean) / jnp.sqrt(statistics.variance + EPSILON)
     return jnp.clip(scaled, -BOUND, BOUND)
 
 
 def normalized(agent: Agent, spec: Spec) -> Agent:
-    """The agent, all of whose networks see normalized observations; the statistics travel in its learner."""
+    """Returns the agent with all of its networks behind `normalize`; the statistics are part of its learner."""
 
-    def through(call: Callable[..., Any]) -> Callable[..., Any]:
-        return lambda learner, obs, *rest: call(learner, normalize(learner.normalizer, obs), *rest)
+    def init(key: Key) -> Learner:
+        return replace(agent.init(key), normalizer=init_statistics(spec))
 
-    def explore(learner, carry, obs, *rest):
+    def explore(learner: Learner, carry: Any, obs: Array, *rest: Any) -> tuple[Array, Any]:
         return agent.explorer.act(learner, carry, normalize(learner.normalizer, obs), *rest)
 
-    def update(learner: Learner, batch: Transition, *rest: Any) -> Any:
+    def update(learner: Learner, batch: Transition, *rest: Any) -> tuple[Learner, Metrics]:
         obs, next_obs = (normalize(learner.normalizer, x) for x in (batch.obs, batch.next_obs))
         return agent.update(learner, replace(batch, obs=obs, next_obs=next_obs), *rest)
 
+    def observe(learner: Learner, transitions: Transition) -> Learner:
+        return replace(learner, normalizer=update_statistics(learner.normalizer, transitions.obs))
+
     return agent._replace(
-        init=lambda key: replace(agent.init(key), normalizer=statistics(spec)),
-        act=through(agent.act),
-        value=through(agent.value),
+        init=init,
+        act=_of_raw_obs(agent.act),
+        value=_of_raw_obs(agent.value),
         explorer=Explorer(agent.explorer.init, explore),
         update=update,
-        observe=lambda learner, step: replace(learner, normalizer=observe(learner.normalizer, step.obs)),
+        observe=observe,
     )
+
+
+def _of_raw_obs(function: Callable[..., Array]) -> Callable[..., Array]:
+    """Returns function(learner, obs, ...) as a function of observations that are not normalized."""
+
+    def call(learner, obs, *rest):
+        return function(learner, normalize(learner.normalizer, obs), *rest)
+
+    return call

@@ -1,8 +1,12 @@
-"""Memories that never leave the device: rings of vector steps, written in place, sampled in O(batch)."""
+"""Replay memories that stay on the device: rings of vector steps, written in place and sampled in O(batch).
+
+A file longer than most: the two layouts of the ring, and what is sampled from them, are read together.
+"""
 
 from collections.abc import Callable
-from dataclasses import replace as change
-from typing import Any
+from dataclasses import replace
+from functools import partial
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -15,81 +19,55 @@ from ddpg_jax.core.types import Array, Memory, Spec, Transition
 def uniform_replay(
     spec: Spec, num_envs: int, capacity: int, batch_size: int, n_step: int = 1, discount: Array | float = 1.0
 ) -> Memory:
-    """Uniform experience replay (Lillicrap et al. 2016, Algorithm 1), a row of N transitions per vector step.
+    """Returns a uniform experience replay (Lillicrap et al. 2016, Algorithm 1), with a row of N transitions per step.
 
-    The ring has as many rows as hold at least `capacity` transitions; a new row replaces the oldest one.
-    Which row is next and how many are filled follow from the vector step, so nothing is stored beside the data.
-    Images are stored once: a step's successor is read from the row after it (and so the newest row waits for the next
-    step), or, where a time limit cut the episode, from a small ring of last images. Where an episode terminated, an
-    image's `next_obs` is the next episode's first, which a discount of 0 hides.
+    The ring has as many rows as hold at least `capacity` transitions, and a new row replaces the oldest one. Which row
+    comes next and how many are filled follow from the number of steps, so nothing is stored beside the data.
 
     Args:
-      spec: gives the shapes and the observation dtype, which is kept as it is.
+      spec: gives the shapes and the dtype of the observations, which are stored as they are.
       num_envs: N.
       capacity: transitions to hold at least.
       batch_size: B.
-      n_step: n, the rewards that a sample adds up: up to n, fewer where the episode ended or the newest row came first.
+      n_step: n, the largest number of rewards in a sample; fewer where the episode ended or the data end.
       discount: γ between those rewards.
 
     Returns:
-      init() -> ring [rows * N, ...]; add(ring, vector_step, step [N, ...]) -> ring;
-      sample(ring, num_added, key) -> [B, ...] after `num_added` vector steps, at least one (two for images), each
-      starting at a step drawn uniformly with replacement from those stored. A sample's `reward` is the sum of γⁱ rᵢ
-      over its k steps, `next_obs` and `truncated` are its last step's, and `discount` is γᵏ⁻¹ times its last step's, so
-      that one more γ makes the n-step target of Sutton 1988.
+      A `Memory`. `sample` needs at least one added step (two for images) and draws the first step of each sample
+      uniformly with replacement. A sample of k steps has as `reward` the sum of γⁱ rᵢ, as `next_obs` and `truncated`
+      those of its last step, and as `discount` γᵏ⁻¹ times that of its last step: with one more factor γ, `td_target`
+      is the n-step return (Sutton 1988).
     """
-    rows = -(-capacity // num_envs) + spec.image
-    # Two truncations of one environment are at least a time limit apart: `vector_step // limit` tells them apart.
-    limit = spec.max_decisions
-    finals = rows // limit + 2
+    ring = _image_ring(spec, num_envs, capacity) if spec.image else _plain_ring(spec, num_envs, capacity)
 
-    def at(vector_step, env):
-        return vector_step % rows * num_envs + env
-
-    def init():
-        ring = _empty(spec, rows * num_envs)
-        return change(ring, next_obs=_empty(spec, finals * num_envs).next_obs) if spec.image else ring
-
-    def add(ring, vector_step, step):
-        if not spec.image:
-            return _write(ring, at(vector_step, 0), step)
-        slot = vector_step // limit % finals * num_envs
-        cut = step.truncated.reshape(num_envs, *(1 for _ in spec.obs_shape))
-        final = jnp.where(cut, step.next_obs, _read(ring.next_obs, slot, num_envs))
-        return _write(change(ring, next_obs=None), at(vector_step, 0), change(step, next_obs=None)).replace(
-            next_obs=_write(ring.next_obs, slot, final)
-        )
-
-    def successor(ring, last, env):
-        if not spec.image:
-            return ring.next_obs[at(last, env)]
-        cut = ring.truncated[at(last, env)].reshape(-1, *(1 for _ in spec.obs_shape))
-        final = ring.next_obs[last // limit % finals * num_envs + env]
-        return jnp.where(cut, final, ring.obs[at(last + 1, env)])
-
-    def sample(ring, num_added, key):
-        stored = jnp.minimum(num_added, rows)
-        end = num_added - spec.image  # the vector step after the newest step that can be drawn
-        index = randint(key, (batch_size,), (stored - spec.image) * num_envs)
-        first, env = num_added - stored + index // num_envs, index % num_envs  # [B], a vector step
-        reward, steps = _returns(ring, first, lambda vector_step: at(vector_step, env[:, None]), end, n_step, discount)
+    def sample(data, num_added, key):
+        stored = jnp.minimum(num_added, ring.rows)
+        drawable = stored - ring.incomplete
+        index = randint(key, (batch_size,), drawable * num_envs)
+        first, env = num_added - stored + index // num_envs, index % num_envs  # [B], `first` as a vector step
+        end = num_added - ring.incomplete  # the first vector step that cannot be drawn
+        reward, steps = _n_step_return(data, ring, first, env, end, n_step, discount)
         last = first + steps - 1
+        at_first, at_last = ring.position(first, env), ring.position(last, env)
         return Transition(
-            obs=ring.obs[at(first, env)],
-            action=ring.action[at(first, env)],
+            obs=data.obs[at_first],
+            action=data.action[at_first],
             reward=reward,
-            discount=discount ** (steps - 1) * ring.discount[at(last, env)],
-            truncated=ring.truncated[at(last, env)],
-            next_obs=successor(ring, last, env),
+            discount=discount ** (steps - 1) * data.discount[at_last],
+            truncated=data.truncated[at_last],
+            next_obs=ring.next_obs(data, last, env),
         )
 
-    return Memory(init, add, sample)
+    return Memory(ring.init, ring.add, sample)
 
 
 def latest(spec: Spec, num_envs: int, capacity: int, batch_size: int, n_step: int = 1, discount: Any = 1.0) -> Memory:
-    """The step before the newest [N, ...], with the `next_action` that was really taken after it: on-policy data.
+    """Returns an on-policy memory: its sample is the vector step before the newest [N, ...], with `next_action`.
 
-    Args: as for `uniform_replay`; `capacity` and `batch_size` do not matter.
+    Args:
+      spec, num_envs, discount: as for `uniform_replay`.
+      capacity, batch_size: have no effect.
+      n_step: must be 1.
 
     Raises:
       SettingError: `n_step` is not 1.
@@ -97,33 +75,108 @@ def latest(spec: Spec, num_envs: int, capacity: int, batch_size: int, n_step: in
     if n_step != 1:
         raise SettingError(f"n_step must be 1 for an on-policy method, not {n_step}.")
 
-    def add(ring, vector_step, step):
-        return _write(ring, vector_step % 2 * num_envs, step)
+    def init():
+        return _empty(spec, 2 * num_envs)
 
-    def sample(ring, num_added, key):
-        before = jax.tree.map(lambda leaf: _read(leaf, num_added % 2 * num_envs, num_envs), ring)
-        return change(before, next_action=_read(ring.action, (num_added - 1) % 2 * num_envs, num_envs))
+    def add(data, num_added, transitions):
+        return _write(data, num_added % 2 * num_envs, transitions)
 
-    return Memory(lambda: _empty(spec, 2 * num_envs), add, sample)
+    def sample(data, num_added, key):
+        before = jax.tree.map(partial(_read, start=num_added % 2 * num_envs, size=num_envs), data)
+        return replace(before, next_action=_read(data.action, (num_added - 1) % 2 * num_envs, num_envs))
+
+    return Memory(init, add, sample)
 
 
-def _returns(
-    ring: Transition, first: Array, at: Callable[[Array], Array], end: Array, n_step: int, discount: Any
+class _Ring(NamedTuple):
+    """How transitions are laid out in a ring of `rows` rows."""
+
+    rows: int
+    incomplete: int  # newest rows that cannot be sampled yet
+    position: Callable[[Array, Array], Array]  # (vector step, environment) -> index into the data
+    init: Callable[[], Transition]
+    add: Callable[[Transition, Array, Transition], Transition]  # (data, vector step, transitions [N, ...]) -> data
+    next_obs: Callable[[Transition, Array, Array], Array]  # (data, vector step [B], environment [B]) -> [B, *O]
+
+
+def _plain_ring(spec: Spec, num_envs: int, capacity: int) -> _Ring:
+    """Returns the layout that stores `obs` and `next_obs` of every transition."""
+    rows = -(-capacity // num_envs)
+
+    def position(vector_step, env):
+        return vector_step % rows * num_envs + env
+
+    def init():
+        return _empty(spec, rows * num_envs)
+
+    def add(data, vector_step, transitions):
+        return _write(data, position(vector_step, 0), transitions)
+
+    def next_obs(data, vector_step, env):
+        return data.next_obs[position(vector_step, env)]
+
+    return _Ring(rows, 0, position, init, add, next_obs)
+
+
+def _image_ring(spec: Spec, num_envs: int, capacity: int) -> _Ring:
+    """Returns the layout that stores each image once.
+
+    The successor of a step is read from the row after it, so the newest row cannot be sampled until the next step.
+    Where a time limit cut the episode, the successor is in a small ring of last images. Where an episode terminated,
+    it is the first image of the next episode, which has no effect since the discount is 0.
+    """
+    rows = -(-capacity // num_envs) + 1
+    # Two truncations of one environment are at least a time limit apart, so `vector_step // limit` tells them apart.
+    limit = spec.max_decisions
+    slots = rows // limit + 2
+
+    def position(vector_step, env):
+        return vector_step % rows * num_envs + env
+
+    def last_image(vector_step):
+        return vector_step // limit % slots * num_envs
+
+    def init():
+        return replace(_empty(spec, rows * num_envs), next_obs=_empty(spec, slots * num_envs).next_obs)
+
+    def add(data, vector_step, transitions):
+        slot = last_image(vector_step)
+        last = _select(transitions.truncated, transitions.next_obs, _read(data.next_obs, slot, num_envs))
+        new = _write(replace(data, next_obs=None), position(vector_step, 0), replace(transitions, next_obs=None))
+        return replace(new, next_obs=_write(data.next_obs, slot, last))
+
+    def next_obs(data, vector_step, env):
+        last = data.next_obs[last_image(vector_step) + env]
+        return _select(data.truncated[position(vector_step, env)], last, data.obs[position(vector_step + 1, env)])
+
+    return _Ring(rows, 1, position, init, add, next_obs)
+
+
+def _n_step_return(
+    data: Transition, ring: _Ring, first: Array, env: Array, end: Array, n_step: int, discount: Any
 ) -> tuple[Array, Array]:
-    """The discounted sum of rewards [B] and the number of steps k [B] from each first step: up to an end, or `end`."""
+    """Returns the sum of discounted rewards [B] and the number of steps [B], up to the end of the episode or `end`."""
     ahead = jnp.arange(n_step)
     vector_steps = first[:, None] + ahead  # [B, n]
-    where = at(vector_steps)
-    ended = ring.truncated[where] | (ring.discount[where] == 0)
+    index = ring.position(vector_steps, env[:, None])
+    ended = data.truncated[index] | (data.discount[index] == 0)
     inside = (jnp.cumsum(ended, axis=1) == ended) & (vector_steps < end)  # no end before it
-    return jnp.where(inside, discount**ahead * ring.reward[where], 0).sum(axis=1), inside.sum(axis=1)
+    return jnp.where(inside, discount**ahead * data.reward[index], 0).sum(axis=1), inside.sum(axis=1)
 
 
 def _empty(spec: Spec, size: int) -> Transition:
-    """A ring of `size` transitions. Without a dimension of environments, of which there may be one: with it XLA lays
-    the whole ring out anew at both ends of every chunk."""
+    """Returns zeros [size, ...].
+
+    There is no dimension of environments: where N is 1, XLA would copy the whole ring into another memory layout at
+    both ends of every chunk.
+    """
     obs, number = jnp.zeros((size, *spec.obs_shape), spec.obs_dtype), jnp.zeros(size)
     return Transition(obs, jnp.zeros((size, spec.action_size)), number, number, jnp.zeros(size, bool), obs)
+
+
+def _select(condition: Array, true: Array, false: Array) -> Array:
+    """Returns `true` [K, *O] where `condition` [K] holds, else `false`."""
+    return jnp.where(condition.reshape(-1, *(1 for _ in true.shape[1:])), true, false)
 
 
 def _read(leaf: Array, start: Array, size: int) -> Array:

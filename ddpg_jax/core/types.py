@@ -1,8 +1,8 @@
-"""The plain data and the records of functions that everything else is made of.
+"""The types that everything else is made of.
 
 What holds arrays is a `flax.struct` dataclass; what holds functions is a `NamedTuple`. Nothing is both.
-Shape letters used throughout: N environments, B minibatch, U updates per step, E ensemble, S seeds,
-*O one observation, A action dimensions.
+Letters for shapes: N environments, B minibatch, E ensemble, S seeds, *O one observation, A action dimensions.
+All types are in this one file, longer than most, so that a reader finds any of them without searching.
 """
 
 from collections.abc import Callable
@@ -14,29 +14,29 @@ from flax import struct
 
 Array = jax.Array
 Key = jax.Array
-Variables = Any  # a flax variable dict: {"params": ...} and, where a module keeps them, running statistics
-Metrics = dict[str, tuple[Array, Array]]  # name -> (sum, count): adds up over steps, seeds and devices
+Variables = Any  # a flax variable dict: {"params": ...} and, where a module has them, running statistics
+Metrics = dict[str, tuple[Array, Array]]  # name -> (sum, count), which add up over steps, seeds and devices
 
 
 @struct.dataclass
 class Transition:
-    """One step of an environment; the replay holds the same fields behind one leading dimension.
+    """One step of an environment; a minibatch or a replay has the same fields with a leading dimension.
 
-    `next_obs` is the true successor, before any restart. `discount` is 0 where the episode `terminated` and
-    1 elsewhere, a time limit included, so that a truncated episode bootstraps.
+    `next_obs` is the true successor of `obs`, before any reset. `discount` is 0 where the episode terminated and 1
+    elsewhere, at a time limit too, so that the value of a truncated episode is bootstrapped.
     """
 
-    obs: Array  # [..., *O] raw, in the environment's dtype
+    obs: Array  # [..., *O] not normalized, in the environment's dtype
     action: Array  # [..., A] in [-1, 1]
     reward: Array  # [...] float32
     discount: Array  # [...] float32
-    truncated: Array  # [...] bool: ended by a time limit alone
+    truncated: Array  # [...] bool: ended by a time limit, without termination
     next_obs: Array  # [..., *O]
-    next_action: Array | None = None  # [..., A] really num_added in next_obs; only a memory of the last steps knows it
+    next_action: Array | None = None  # [..., A] executed in next_obs; known to on-policy memories only
 
     @property
     def terminated(self) -> Array:
-        """[...] bool: the episode came to an end of its own."""
+        """[...] bool: the episode ended, and not by a time limit."""
         return self.discount == 0
 
     @property
@@ -45,18 +45,18 @@ class Transition:
         return self.terminated | self.truncated
 
 
-def shown(what: Any, *parts: str) -> str:
-    """A repr that says what is in an object, where printing its arrays and functions would say nothing."""
-    return f"{type(what).__name__}({', '.join(parts)})"
+def short_repr(instance: Any, *parts: str) -> str:
+    """Returns "Name(part, part)", a repr for objects whose arrays and functions would fill the screen."""
+    return f"{type(instance).__name__}({', '.join(parts)})"
 
 
-def entries(tree: Any) -> str:
-    """Returns how many numbers a tree holds."""
+def _num_entries(tree: Any) -> str:
+    """Returns how many numbers a tree holds, with thousands separators."""
     return f"{sum(np.size(leaf) for leaf in jax.tree.leaves(tree)):,}"
 
 
 class Spec(NamedTuple):
-    """What an agent has to know of an environment. Bounds are in the environment's own units and shape."""
+    """What an agent needs to know about an environment; bounds are in the environment's own units and shape."""
 
     name: str
     obs_shape: tuple[int, ...]
@@ -64,29 +64,29 @@ class Spec(NamedTuple):
     action_low: np.ndarray
     action_high: np.ndarray
     episode_length: int  # time limit in the environment's own steps
-    action_repeat: int = 1
-    # Observations are images [H, W, C] of bytes. Episodes end only by a time limit or by termination, and `next_obs` is
-    # the next `obs` until they do, so a replay may keep each image once.
+    action_repeat: int = 1  # the environment's own steps per action of the agent
+    # Observations are images [H, W, C] of bytes, of which the replay stores each once. That needs a `next_obs` that is
+    # the next step's `obs` within an episode, and truncations at least a time limit apart.
     image: bool = False
 
     @property
     def action_size(self) -> int:
-        """Number of action dimensions A: the bounds, flattened."""
+        """Number of action dimensions A."""
         return self.action_low.size
 
     @property
     def max_decisions(self) -> int:
-        """The most actions an agent takes in one episode."""
+        """Largest number of actions in one episode."""
         return -(-self.episode_length // self.action_repeat)
 
     def to_native(self, action: Any) -> Any:
-        """[..., A] in [-1, 1] -> [..., *shape of the bounds] in the environment's own units, never outside them."""
-        share = (action.reshape(*action.shape[:-1], *self.action_low.shape) + 1) / 2
-        native = self.action_low * (1 - share) + self.action_high * share  # exact at both bounds
+        """Maps [..., A] in [-1, 1] to [..., *shape of the bounds] in the environment's own units, within its bounds."""
+        fraction = (action.reshape(*action.shape[:-1], *self.action_low.shape) + 1) / 2
+        native = self.action_low * (1 - fraction) + self.action_high * fraction  # exact at both bounds
         return native.clip(self.action_low, self.action_high)
 
     def from_native(self, action: Any) -> Any:
-        """The inverse of `to_native`."""
+        """Maps an action in the environment's own units to [..., A] in [-1, 1]: the inverse of `to_native`."""
         scaled = (action - self.action_low) / (self.action_high - self.action_low) * 2 - 1
         return scaled.reshape(*action.shape[: action.ndim - self.action_low.ndim], self.action_size)
 
@@ -101,121 +101,124 @@ class EnvState:
 
 
 class Env(NamedTuple):
-    """One environment, pure. It does not restart by itself: `vectorize` in envs/door.py does that."""
+    """One environment as pure functions. It does not reset automatically; `vectorize` adds that."""
 
     reset: Callable[[Key], EnvState]
-    step: Callable[[Key, EnvState, Array], tuple[EnvState, Transition]]
+    step: Callable[[Key, EnvState, Array], tuple[EnvState, Transition]]  # (key, state, action [A] in [-1, 1])
     spec: Spec
 
     def __repr__(self) -> str:
         spec = self.spec
-        bounds = f"{np.min(spec.action_low):g} to {np.max(spec.action_high):g}"
-        actions = f"actions {spec.action_low.shape} in {bounds}"
-        return shown(self, spec.name, f"obs {spec.obs_shape} {spec.obs_dtype}", actions, f"{spec.episode_length} steps")
+        actions = f"actions {spec.action_low.shape} in {np.min(spec.action_low):g} to {np.max(spec.action_high):g}"
+        obs = f"obs {spec.obs_shape} {spec.obs_dtype}"
+        return short_repr(self, spec.name, obs, actions, f"{spec.episode_length} steps")
 
 
 @struct.dataclass
 class VecEnvState:
-    """N environments, the states they may restart from, and their running episodes so far."""
+    """N environments between two steps."""
 
     env: EnvState  # [N, ...]
-    pool: EnvState | None  # [P, ...]; None where every restart is computed
-    episode_return: Array  # [N] sum of rewards so far
-    episode_steps: Array  # [N] int32 decisions so far
+    pool: EnvState | None  # [P, ...] initial states of new episodes; None where they are computed when needed
+    episode_return: Array  # [N] sum of rewards of the running episode
+    episode_steps: Array  # [N] int32: number of actions in the running episode
 
 
 class VecEnv(NamedTuple):
-    """N environments that restart by themselves."""
+    """N environments that reset automatically."""
 
     reset: Callable[[Key], VecEnvState]
-    refresh: Callable[[Key, VecEnvState], VecEnvState]
-    step: Callable[[Key, VecEnvState, Array], tuple[VecEnvState, Transition, Metrics]]
+    refresh: Callable[[Key, VecEnvState], VecEnvState]  # draws the pool of initial states anew
+    step: Callable[[Key, VecEnvState, Array], tuple[VecEnvState, Transition, Metrics]]  # (key, state, action [N, A])
 
 
 class Network(NamedTuple):
-    """A flax module as pure functions: `apply` evaluates; `apply_train` also returns the updated running statistics."""
+    """A flax module as pure functions of its variables."""
 
-    init: Callable[..., Variables]
-    apply: Callable[..., Any]
-    apply_train: Callable[..., tuple[Any, Variables]]
+    init: Callable[..., Variables]  # (key, *inputs) -> variables
+    apply: Callable[..., Any]  # (variables, *inputs) -> outputs; batch norm uses its running statistics
+    apply_train: Callable[..., tuple[Any, Variables]]  # likewise -> outputs, updated running statistics
 
 
 @struct.dataclass
 class Learner:
-    """All that an update reads and writes, keyed by role ("actor", "critic", ...)."""
+    """Everything that an update reads and writes, by the name of the role ("actor", "critic", ...)."""
 
     params: dict[str, Variables]
-    target_params: dict[str, Variables]
+    target_params: dict[str, Variables]  # of the roles that have a target
     opt_state: dict[str, Any]
-    normalizer: Any = ()  # statistics of the observations, where the agent normalizes them
+    normalizer: Any = ()  # running statistics of the observations, where the agent normalizes them
 
     def __repr__(self) -> str:
-        return shown(self, *(f"{role} {entries(params)}" for role, params in self.params.items()))
+        return short_repr(self, *(f"{role} {_num_entries(params)}" for role, params in self.params.items()))
 
 
 class Explorer(NamedTuple):
-    """Chooses the actions that are tried. `first` [N] marks the first step of an episode."""
+    """Chooses the actions while training. `carry` is its own state, such as that of correlated noise."""
 
-    init: Callable[[int], Any]  # init(N) -> carry
-    act: Callable[
-        [Learner, Any, Array, Array, Array, Key], tuple[Array, Any]
-    ]  # (learner, carry, obs, first, vector_step, key)
-    scale: Callable[[Array, int], Any] | None = None  # (vector_step, N) -> σ [] or [N, 1], of those that have one
+    init: Callable[[int], Any]  # (N) -> carry
+    # (learner, carry, obs [N, *O], first [N] whether an episode begins, vector_step, key) -> action [N, A], carry
+    act: Callable[[Learner, Any, Array, Array, Array, Key], tuple[Array, Any]]
+    scale: Callable[[Array, int], Any] | None = None  # (vector_step, N) -> σ of the noise [] or [N, 1], if it has one
 
 
 class Memory(NamedTuple):
-    """A ring of vector steps. `vector_step` counts those already num_added; nothing else is remembered."""
+    """A ring of vector steps, on the device. `num_added`, the number of steps written so far, is not stored in it."""
 
-    init: Callable[[], Any]
-    add: Callable[[Any, Array, Transition], Any]  # (ring, vector_step, step [N, ...]) -> ring
-    sample: Callable[[Any, Array, Key], Transition]  # (ring, steps num_added, key) -> [B, ...]
+    init: Callable[[], Any]  # () -> ring
+    add: Callable[[Any, Array, Transition], Any]  # (ring, num_added, transitions [N, ...]) -> ring
+    sample: Callable[[Any, Array, Key], Transition]  # (ring, num_added, key) -> minibatch [B, ...]
+
+
+def _observe_nothing(learner: Learner, transitions: Transition) -> Learner:
+    return learner
 
 
 class Agent(NamedTuple):
-    """An algorithm, bound to its settings and networks.
-
-    Several devices can share one that averages what it learns by `mean` of axis.py, as every table of roles does.
-    """
+    """An algorithm, bound to its settings and networks."""
 
     init: Callable[[Key], Learner]
     act: Callable[[Learner, Array], Array]  # the greedy policy: (learner, obs [..., *O]) -> action [..., A]
     value: Callable[[Learner, Array, Array], Array]  # (learner, obs [..., *O], action [..., A]) -> Q [...]
     explorer: Explorer
     update: Callable[[Learner, Transition, Key, Array], tuple[Learner, Metrics]]  # (learner, batch, key, update_step)
-    discount: Array | float  # γ, for returns over several steps
-    memory: Callable[..., Memory]  # (spec, num_envs, capacity, batch_size, n_step, γ)
-    observe: Callable[[Learner, Transition], Learner] = lambda learner, step: learner  # a fresh step [N, ...]
+    discount: Array | float  # γ, for n-step returns and discounted returns of episodes
+    memory: Callable[..., Memory]  # (spec, num_envs, capacity, batch_size, n_step, discount) -> Memory
+    observe: Callable[[Learner, Transition], Learner] = _observe_nothing  # (learner, transitions [N, ...]), every step
 
     def __repr__(self) -> str:
         learner = jax.eval_shape(self.init, jax.random.key(0))
-        return shown(self, repr(learner), f"discount {self.discount}")
+        return short_repr(self, repr(learner), f"discount {self.discount}")
+
+
+class Algorithm(NamedTuple):
+    """What the command line needs to train with an algorithm: its settings, and the function that makes the agent."""
+
+    config: type  # a `configclass`
+    make: Callable[[Any, Spec], Agent]  # (config, spec) -> agent
 
 
 @struct.dataclass
 class TrainState:
-    """A whole training run between two steps. Under `vmap` over seeds every leaf leads with [S].
+    """A training run between two steps. Under `vmap` over seeds every leaf has a leading dimension [S]."""
 
-    `nonfinite_at` holds the vector step at which each monitored quantity was first not finite (divergence.py).
-    `hyperparams` are the settings that differ from trial to trial of a sweep: name -> [].
-    """
-
-    keys: Key  # [5] for acting, the environments, sampling, updating, and for renewing the pool of starts
+    keys: Key  # [5]: for acting, environments, sampling, updates, and for the pool of initial states
     env: VecEnvState
-    noise: Any
+    noise: Any  # the explorer's carry
     learner: Learner
     memory: Any
-    nonfinite_at: Array  # [Q] int32
-    hyperparams: dict[str, Array] = struct.field(default_factory=dict)
+    nonfinite_at: Array  # [Q] int32: the vector step at which each monitored quantity was first not finite
+    hyperparams: dict[str, Array] = struct.field(default_factory=dict)  # settings that differ between seeds: name -> []
 
     def __repr__(self) -> str:
-        return shown(self, repr(self.learner), f"memory {entries(self.memory)}")
+        return short_repr(self, repr(self.learner), f"memory {_num_entries(self.memory)}")
 
 
 class Trainer(NamedTuple):
-    """The loop for one seed. `vector_step` counts vector steps and stays unbatched under `vmap` over seeds."""
+    """The training loop for one seed. `vector_step` stays unbatched under `vmap` over seeds."""
 
     init: Callable[[Key], TrainState]
-    prefill: Callable[[TrainState], TrainState]  # uniform random actions, vector_steps 0 to warmup - 1
+    prefill: Callable[[TrainState], TrainState]  # uniform random actions, vector steps 0 to warmup - 1
     train: Callable[[TrainState, Any, Any], tuple[TrainState, Metrics]]  # (state, vector_step, length)
-    refill: Callable[[TrainState, Any], TrainState]  # (state without its memory, vector_step)
+    refill: Callable[[TrainState, Any], TrainState]  # (state whose memory was not saved, vector_step)
     warmup: int  # vector steps of `prefill`

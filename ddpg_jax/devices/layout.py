@@ -16,39 +16,50 @@ OneSeed = Callable[..., tuple[Any, Any]]  # (state, *shared) -> (state, what was
 
 
 def vmap_seeds(function: Callable[..., Any]) -> Callable[..., Any]:
-    """function(mine, *shared) for all seeds at once: every leaf of `mine` and of the result leads with [S]."""
+    """Returns function(state, *shared) for all seeds at once: all leaves of `state` and of the result lead with [S]."""
 
     @functools.wraps(function)
-    def call(mine, *shared):
-        return jax.vmap(lambda one: function(one, *shared))(mine)
+    def call(states, *shared):
+        return jax.vmap(lambda state: function(state, *shared))(states)
 
     return call
 
 
 def loop_over_seeds(function: OneSeed) -> OneSeed:
-    """The same, a seed after the other, each state copied out, trained and put back: one copy more, not S.
+    """Returns function(state, *shared) for one seed after the other; leaves lead with [S] as in `vmap_seeds`.
 
-    On a CPU the products of one seed fill a core, and batching them over seeds only makes them slower.
+    Each state is copied out, trained and written back, so that only one state more is in memory, not S. On a CPU the
+    matrix products of one seed fill a core, and a batch of them over seeds would only be slower.
     """
 
     @functools.wraps(function)
     def call(states, *shared):
         seeds = jax.tree.leaves(states)[0].shape[0]
-        if seeds == 1:  # another shape for the same memory, where a slice would be copied
-            result = function(jax.tree.map(lambda leaf: leaf.reshape(leaf.shape[1:]), states), *shared)
-            return jax.tree.map(lambda leaf: leaf.reshape(1, *leaf.shape), result)
-        first = lambda: function(jax.tree.map(lambda leaf: leaf[0], states), *shared)  # noqa: E731
-        measured = jax.eval_shape(first)[1]
-        empty = jax.tree.map(lambda leaf: jnp.zeros((seeds, *leaf.shape), leaf.dtype), measured)
-
-        def body(index, carry):
-            mine = jax.tree.map(lambda leaf: jax.lax.dynamic_index_in_dim(leaf, index, keepdims=False), carry[0])
-            put = lambda all_of, one: jax.lax.dynamic_update_index_in_dim(all_of, one, index, 0)  # noqa: E731
-            return jax.tree.map(put, carry, function(mine, *shared))
-
-        return jax.lax.fori_loop(0, seeds, body, (states, empty))
+        if seeds == 1:  # reshaped in place, where a slice would be copied
+            state = jax.tree.map(lambda leaf: leaf.reshape(leaf.shape[1:]), states)
+            return jax.tree.map(lambda leaf: leaf.reshape(1, *leaf.shape), function(state, *shared))
+        return _one_after_the_other(function, seeds, states, shared)
 
     return call
+
+
+def _one_after_the_other(function: OneSeed, seeds: int, states: Any, shared: tuple[Any, ...]) -> tuple[Any, Any]:
+    """Returns the states [S, ...] and what was measured [S, ...] after `function` has run for every seed."""
+    measured = jax.eval_shape(lambda: function(_read(states, 0), *shared))[1]
+    empty = jax.tree.map(lambda leaf: jnp.zeros((seeds, *leaf.shape), leaf.dtype), measured)
+
+    def body(seed, carry):
+        return _write(carry, seed, function(_read(carry[0], seed), *shared))
+
+    return jax.lax.fori_loop(0, seeds, body, (states, empty))
+
+
+def _read(tree: Any, index: Any) -> Any:
+    return jax.tree.map(lambda leaf: jax.lax.dynamic_index_in_dim(leaf, index, keepdims=False), tree)
+
+
+def _write(tree: Any, index: Any, new: Any) -> Any:
+    return jax.tree.map(lambda leaf, one: jax.lax.dynamic_update_index_in_dim(leaf, one, index, 0), tree, new)
 
 
 class Layout(NamedTuple):

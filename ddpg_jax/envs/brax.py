@@ -6,7 +6,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
-from ddpg_jax.core.environment import box, env_from_functions, one_array
+from ddpg_jax.core.environment import action_bounds, env_from_functions, obs_shape_and_dtype
 from ddpg_jax.core.settings import SettingError
 from ddpg_jax.core.types import Env, Spec
 from ddpg_jax.envs.third_party import quiet
@@ -67,7 +67,7 @@ def wrap(
     """
     name = name or type(env).__name__
     _refuse_wrappers(env, name)
-    low, high = box(action_low, action_high, (env.action_size,), name)
+    low, high = action_bounds(action_low, action_high, (env.action_size,), name)
 
     def reset(key):
         state = env.reset(key)
@@ -78,7 +78,7 @@ def wrap(
         truncated = jnp.asarray(getattr(state, "info", {}).get("truncation", False), bool)  # by Brax's EpisodeWrapper
         return state, state.obs, state.reward, jnp.asarray(state.done, bool) & ~truncated, truncated
 
-    shape, dtype = one_array(jax.eval_shape(reset, jax.random.key(0))[1], name)
+    shape, dtype = obs_shape_and_dtype(jax.eval_shape(reset, jax.random.key(0))[1], name)
     length = episode_length or DEFAULT_LENGTH
     return env_from_functions(reset, step, Spec(name, shape, dtype, low, high, length, action_repeat))
 

@@ -6,9 +6,9 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from ddpg_jax.core.environment import vectorize
 from ddpg_jax.core.settings import SettingError, count
 from ddpg_jax.core.types import Transition
+from ddpg_jax.core.vector_env import vectorize
 from ddpg_jax.envs.make import make_env
 
 TRIED = 16  # environments, side by side

@@ -10,7 +10,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from ddpg_jax.core.environment import box, env_from_functions, one_array
+from ddpg_jax.core.environment import action_bounds, env_from_functions, obs_shape_and_dtype
 from ddpg_jax.core.settings import SettingError
 from ddpg_jax.core.types import Env, Spec
 
@@ -53,7 +53,7 @@ def wrap(
       SettingError: the actions are not a box with finite bounds, or the observation is not one array.
     """
     reset, step, name, low, high, length = parts(env, params, name, episode_length)
-    shape, dtype = one_array(jax.eval_shape(reset, jax.random.key(0))[1], name)
+    shape, dtype = obs_shape_and_dtype(jax.eval_shape(reset, jax.random.key(0))[1], name)
     return env_from_functions(reset, step, Spec(name, shape, dtype, low, high, length, action_repeat))
 
 
@@ -72,7 +72,7 @@ def parts(env: Any, params: Any = None, name: str | None = None, episode_length:
         raise SettingError(
             f"{name} has discrete actions ({space}); a deterministic policy gradient needs a continuous box."
         )
-    low, high = box(space.low, space.high, tuple(space.shape), name)
+    low, high = action_bounds(space.low, space.high, tuple(space.shape), name)
     episode_length, params = _limit(env, params, episode_length)
     is_truncated = getattr(env, "is_truncated", lambda state, params: jnp.zeros((), bool))
 

@@ -10,7 +10,7 @@ import jax.numpy as jnp
 import numpy as np
 import scipy.linalg
 
-from ddpg_jax.core.environment import box, env_from_functions
+from ddpg_jax.core.environment import action_bounds, env_from_functions
 from ddpg_jax.core.types import Env, Spec
 
 OPTIONS = ("problem", "episode_length", "action_repeat")
@@ -38,7 +38,7 @@ def make(
     """
     a, b, q, r = (jnp.asarray(matrix, jnp.float32) for matrix in problem[:4])
     size, inputs = b.shape
-    low, high = box(-problem.bound, problem.bound, (inputs,), name)
+    low, high = action_bounds(-problem.bound, problem.bound, (inputs,), name)
 
     def reset(key):
         x = jax.random.uniform(key, (size,), minval=-problem.spread, maxval=problem.spread)

@@ -13,9 +13,9 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
-from ddpg_jax.core.environment import vectorize
-from ddpg_jax.core.loop import accumulate
+from ddpg_jax.core.metrics import accumulate
 from ddpg_jax.core.types import Env
+from ddpg_jax.core.vector_env import vectorize
 from ddpg_jax.devices.backend import cores
 from ddpg_jax.envs.make import make_env
 from ddpg_jax.runs.matmul_limit import Rate, Workload, begin_limit

@@ -11,7 +11,7 @@ import numpy as np
 
 from ddpg_jax.core.divergence import diverged_seeds
 from ddpg_jax.core.episodes import Evaluation
-from ddpg_jax.core.loop import means
+from ddpg_jax.core.metrics import means
 from ddpg_jax.core.types import TrainState
 from ddpg_jax.devices import multihost
 from ddpg_jax.runs.programs import Programs, evaluation_keys

@@ -10,7 +10,7 @@ import numpy as np
 
 from ddpg_jax.core.episodes import Evaluation
 from ddpg_jax.core.loop import LoopConfig
-from ddpg_jax.core.types import TrainState, shown
+from ddpg_jax.core.types import TrainState, short_repr
 from ddpg_jax.devices import multihost
 from ddpg_jax.runs import figures, metrics, run_folder, sinks
 from ddpg_jax.runs.checkpoint import Checkpoints
@@ -34,7 +34,7 @@ class Result(NamedTuple):
     def __repr__(self) -> str:
         means = ((row["seed"], row["mean"]) for row in self.table)
         seeds = ", ".join(f"{seed}: " + ("-" if mean is None else f"{mean:,.1f}") for seed, mean in means)
-        return shown(self, self.outcome, f"{self.steps:,} steps", f"seeds {seeds}", str(self.folder))
+        return short_repr(self, self.outcome, f"{self.steps:,} steps", f"seeds {seeds}", str(self.folder))
 
 
 def summarize(run: RunConfig, evaluation: Evaluation) -> list[dict[str, Any]]:

@@ -7,7 +7,7 @@ from typing import Any, Literal, NamedTuple
 import jax
 import numpy as np
 
-from ddpg_jax.core.environment import box
+from ddpg_jax.core.environment import action_bounds
 from ddpg_jax.core.loop import LoopConfig
 from ddpg_jax.core.settings import SettingError
 from ddpg_jax.core.types import Agent, Env, Spec
@@ -86,7 +86,7 @@ def _spec(value: Value) -> Spec:
         raise fields["action_high"].refuse(f"of the shape of action_low, {list(low.shape)}")
     name = fields["name"].string()
     try:
-        low, high = box(low, high, low.shape, name)
+        low, high = action_bounds(low, high, low.shape, name)
     except SettingError as error:
         raise SettingError(f"{value.file}: {value.place}: {error}") from None
     return Spec(
