@@ -1,5 +1,6 @@
 """The compatible critic: Theorem 3's two conditions, and COPDAC-Q and COPDAC-GQ against the paper's own equations."""
 
+import chex
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -146,7 +147,7 @@ def test_three_updates_are_those_of_the_paper(method, data):
         theta, w, v, u = paper(method, theta, w, v, u, batch)
     got, expected = learner.params, {"actor": {"m": theta}, "critic": {"w": {"m": w}, "v": {"m": v}}}
     expected |= {"correction": {"w": {"m": u[0]}, "v": {"m": u[1]}}} if method == "gq" else {}
-    jax.tree.map(lambda a, e: np.testing.assert_allclose(a, e, rtol=1e-4, atol=1e-6), got, expected)
+    chex.assert_trees_all_close(got, expected, rtol=1e-4, atol=1e-6)
 
 
 def test_it_begins_without_an_advantage():

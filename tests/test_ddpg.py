@@ -2,6 +2,7 @@
 
 import importlib
 
+import chex
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -60,7 +61,7 @@ def moments_of(learner):
 
 
 def assert_close(actual, expected):
-    jax.tree.map(lambda a, e: np.testing.assert_allclose(a, e, rtol=2e-4, atol=1e-6), actual, expected)
+    chex.assert_trees_all_close(actual, expected, rtol=2e-4, atol=1e-6)
 
 
 def test_two_updates_are_those_of_the_paper(learner, update):

@@ -1,5 +1,6 @@
 """DPG on-policy and off-policy: updates against NumPy (Silver et al. 2014, sections 4.1 and 4.2)."""
 
+import chex
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -54,7 +55,7 @@ def test_two_updates_are_those_of_the_paper(method):
         actor, critic = numpy_update(method, actor, critic, random_batch(update_step))
         for name, expected in (("actor", actor), ("critic", critic)):
             got = reference.layers(learner.params[name])
-            jax.tree.map(lambda a, e: np.testing.assert_allclose(a, e, rtol=2e-4, atol=1e-6), got, expected)
+            chex.assert_trees_all_close(got, expected, rtol=2e-4, atol=1e-6)
 
 
 def test_on_policy_learns_from_the_actions_really_taken_in_the_newest_steps():

@@ -1,5 +1,6 @@
 """normalize.py: statistics against NumPy, raw storage, and who sees which of the two."""
 
+import chex
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -74,7 +75,7 @@ def test_acting_valuing_and_updating_see_normalized_observations(finished):
 
     after, _ = agent.update(learner, batch(raw), KEY, 0)
     expected, _ = bare.update(learner, batch(scaled), KEY, 0)
-    jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-6), after, expected)
+    chex.assert_trees_all_close(after, expected)
 
 
 def test_every_algorithm_can_normalize():

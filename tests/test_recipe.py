@@ -1,5 +1,6 @@
 """preset.py: each setting that all algorithms share, against the arithmetic that it stands for."""
 
+import chex
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -26,9 +27,9 @@ def step(config, lr, decay=None):
 def test_gradients_are_clipped_by_their_global_norm():
     """All leaves shrink alike, and only where the norm is above the bound."""
     clipped = step(LearningConfig(optimizer="sgd", clip_norm=13.0), 1.0)
-    jax.tree.map(lambda got, grad: np.testing.assert_allclose(got, -grad / 10, rtol=1e-6), clipped, GRADS)
+    chex.assert_trees_all_close(clipped, jax.tree.map(lambda grad: -grad / 10, GRADS))
     untouched = step(LearningConfig(optimizer="sgd", clip_norm=131.0), 1.0)
-    jax.tree.map(lambda got, grad: np.testing.assert_allclose(got, -grad, rtol=1e-6), untouched, GRADS)
+    chex.assert_trees_all_close(untouched, jax.tree.map(jnp.negative, GRADS))
 
 
 def test_decay_enters_the_gradient_of_kernels_alone():
@@ -77,7 +78,7 @@ def batch(scale=1.0):
 def test_scaling_the_reward_is_scaling_the_data(name):
     """And it is not there by default."""
     scaled, plain = updated(name, batch(), reward_scale=3.0)[0], updated(name, batch(3.0))[0]
-    jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-5, atol=1e-7), scaled, plain)
+    chex.assert_trees_all_close(scaled, plain, rtol=1e-5, atol=1e-7)
 
 
 @pytest.mark.parametrize("name", AGENTS)
@@ -125,7 +126,7 @@ def test_an_update_is_normalized_by_its_minibatch_and_acting_is_not(name):
     shifted = jax.tree_util.tree_map_with_path(shift, learner)
     update = jax.jit(agent.update)
     one, other = (update(held, data, KEY, jnp.int32(1))[1] for held in (learner, shifted))
-    jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-6), one, other)
+    chex.assert_trees_all_close(one, other)
     assert not np.allclose(agent.act(learner, data.obs), agent.act(shifted, data.obs))
 
 

@@ -3,6 +3,7 @@
 import functools
 import re
 
+import chex
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -14,7 +15,7 @@ from toys import clock, counting, pixels, spec
 
 from ddpg_jax import DDPGConfig, LoopConfig, ddpg, make_env, trainer
 from ddpg_jax.core.networks import Actor, Critic, Shape, network
-from ddpg_jax.core.replay import uniform_replay
+from ddpg_jax.core.replay import latest, uniform_replay
 from ddpg_jax.core.types import Transition
 from ddpg_jax.devices.layout import loop_over_seeds, vmap_seeds
 
@@ -67,7 +68,7 @@ def test_fields_of_a_sample_belong_together_and_keep_their_dtype(dtype):
     """Each drawn row is one transition as it was written."""
     ring, batch = fill_and_sample(5, 33, 400, np.dtype(dtype), 20)
     expected = numbered(np.asarray(batch.reward, np.int32), dtype)
-    jax.tree.map(np.testing.assert_array_equal, batch, expected)
+    chex.assert_trees_all_equal(batch, expected)
     for stored in (ring, batch):
         assert stored.obs.dtype == stored.next_obs.dtype == dtype
         assert stored.truncated.dtype == bool
@@ -82,6 +83,18 @@ def test_every_transition_is_as_likely_as_any_other(steps):
     counts = np.unique(batch.reward, return_counts=True)[1]
     assert len(counts) == 5 * min(steps, 8)
     assert scipy.stats.chisquare(counts).pvalue > 0.01
+
+
+@pytest.mark.parametrize("make", [uniform_replay, latest])
+@pytest.mark.parametrize("field", ["obs", "action", "reward", "discount", "truncated", "next_obs"])
+def test_transitions_of_another_shape_are_refused(make, field):
+    """A dimension too many would be written over rows that it does not belong to."""
+    memory = make(spec((2,), 3), 5, 40, 8)
+    good = numbered(np.arange(5), np.float32)
+    jax.eval_shape(memory.add, memory.init(), 0, good)
+    bad = good.replace(**{field: getattr(good, field)[None]})
+    with pytest.raises(AssertionError):
+        jax.eval_shape(memory.add, memory.init(), 0, bad)
 
 
 CAPACITY = 12347  # unlike any other number in the program

@@ -48,7 +48,8 @@ def d4pg(config: D4PGConfig, spec: Spec, actor: Network | None = None, critic: N
     def critic_loss(params, learner, batch, key):
         next_action, _ = actor.apply_train(learner.target_params["actor"], batch.next_obs)  # [B, A]
         next_logits, _ = critic.apply_train(learner.target_params["critic"], batch.next_obs, next_action)  # [B, K]
-        next_atoms = jax.vmap(lambda atom: td_target(batch, atom, config.discount), out_axes=1)(support)  # [B, K]
+        atoms = jnp.broadcast_to(support[:, None], (config.atoms, len(batch.reward)))  # [K, B]
+        next_atoms = jax.vmap(td_target, in_axes=(None, 0, None), out_axes=1)(batch, atoms, config.discount)  # [B, K]
         next_probability = categorical_projection(next_atoms, jax.nn.softmax(next_logits), support)  # [B, K]
         logits, mutated = critic.apply_train(params, batch.obs, batch.action)  # [B, K]
         return cross_entropy(logits, next_probability), (mutated, {"q": mean(logits).mean()})

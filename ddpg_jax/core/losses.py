@@ -1,5 +1,10 @@
-"""The equations, without networks: the critic's target and its losses, and the squashing of actions."""
+"""The equations without networks: the targets and losses of critics, and the squashed Gaussian of SAC.
 
+Shapes are checked when a function is traced, which costs nothing when it runs: a [B, 1] where [B] is needed would
+broadcast to [B, B] without an error.
+"""
+
+import chex
 import jax
 import jax.numpy as jnp
 
@@ -7,7 +12,7 @@ from ddpg_jax.core.types import Array, Key, Transition
 
 
 def td_target(batch: Transition, next_value: Array, discount: Array | float) -> Array:
-    """y = r + γ d Q'(s', a') with d = 0 where the episode terminated (Lillicrap et al. 2016, Algorithm 1).
+    """Returns y = r + γ d Q'(s', a'), with d = 0 where the episode terminated (Lillicrap et al. 2016, Algorithm 1).
 
     Args:
       batch: transitions [B].
@@ -17,77 +22,93 @@ def td_target(batch: Transition, next_value: Array, discount: Array | float) -> 
     Returns:
       [B] the regression target of the critic.
     """
+    chex.assert_rank(batch.reward, 1)
+    chex.assert_equal_shape([batch.reward, batch.discount, next_value])
     return batch.reward + discount * batch.discount * next_value
 
 
 def td_loss(q: Array, target: Array) -> Array:
-    """L = mean over the minibatch of (y - Q(s, a))², summed over an ensemble if there is one.
+    """Returns the mean over the minibatch of (y - Q(s, a))², summed over an ensemble if there is one.
 
     Args:
       q: [B] or [E, B] predictions.
-      target: [B] the regression target, a constant.
+      target: [B] the regression target y, a constant.
 
     Returns:
       [] the loss.
     """
+    chex.assert_rank([q, target], [{1, 2}, 1])
+    chex.assert_equal_shape_suffix([q, target], 1)
     return jnp.square(q - target).mean(axis=-1).sum()
 
 
 def categorical_projection(atoms: Array, probability: Array, support: Array) -> Array:
-    """Φ: a distribution on any atoms as one on those of `support` (Bellemare et al. 2017, equation 7).
+    """Returns Φ, the projection of a distribution onto a support (Bellemare et al. 2017, equation 7).
 
-    An atom gives its probability to its two neighbors in the support, the nearer one having the greater share; beyond
-    the support, all of it to the end.
+    The probability of an atom is divided between its two neighbors in the support, in inverse proportion to their
+    distances; that of an atom outside the support goes to the nearest end.
 
     Args:
-      atoms, probability: [B, K] where the mass is, and how much.
-      support: [K] ascending, evenly spaced.
+      atoms: [B, K] where the distribution has its mass.
+      probability: [B, K] the probability of each atom.
+      support: [K] ascending and evenly spaced.
 
     Returns:
       [B, K] the probability of each atom of the support.
     """
+    chex.assert_rank([atoms, support], [2, 1])
+    chex.assert_equal_shape([atoms, probability])
+    chex.assert_equal_shape_suffix([atoms, support], 1)
     size = support.shape[-1]
-    gap = (support[-1] - support[0]) / (size - 1)  # from the ends, for the rounding of two neighbors would add up
+    gap = (support[-1] - support[0]) / (size - 1)  # from both ends: the difference of two neighbors is rounded more
     place = (jnp.clip(atoms, support[0], support[-1]) - support[0]) / gap  # in [0, K - 1]
 
-    def all_pairs(place, probability):
-        distance = jnp.abs(place[:, None, :] - jnp.arange(size)[:, None])  # [B, to, from]
-        return (jnp.maximum(1 - distance, 0) * probability[:, None, :]).sum(axis=-1)
+    # Atomic additions on a GPU have no fixed order, so runs would not be reproducible. All pairs of atoms take K times
+    # the work, but are summed in a fixed order.
+    return jax.lax.platform_dependent(place, probability, cpu=_scatter_to_neighbors, default=_sum_over_pairs)
 
-    def two_places(place, probability):
-        lower = jnp.clip(place.astype(int), 0, size - 2)
-        share, row = place - lower, jnp.arange(len(place))[:, None]
-        given = jnp.zeros_like(probability).at[row, lower].add((1 - share) * probability)
-        return given.at[row, lower + 1].add(share * probability)
 
-    # All pairs are K times the work, but summed in one order: a GPU adds to places in any, and no run would repeat.
-    return jax.lax.platform_dependent(place, probability, cpu=two_places, default=all_pairs)
+def _sum_over_pairs(place: Array, probability: Array) -> Array:
+    distance = jnp.abs(place[:, None, :] - jnp.arange(place.shape[-1])[:, None])  # [B, to, from]
+    return (jnp.maximum(1 - distance, 0) * probability[:, None, :]).sum(axis=-1)
+
+
+def _scatter_to_neighbors(place: Array, probability: Array) -> Array:
+    lower = jnp.clip(place.astype(int), 0, place.shape[-1] - 2)
+    fraction, row = place - lower, jnp.arange(len(place))[:, None]
+    projected = jnp.zeros_like(probability).at[row, lower].add((1 - fraction) * probability)
+    return projected.at[row, lower + 1].add(fraction * probability)
 
 
 def cross_entropy(logits: Array, probability: Array) -> Array:
-    """H = -mean over the minibatch of Σ p log q: what a categorical critic descends (Bellemare et al. 2017, Alg. 1).
+    """Returns -mean over the minibatch of Σ p log q, the loss of a categorical critic (Bellemare et al. 2017, Alg. 1).
 
     Args:
       logits: [B, K] of the prediction q.
-      probability: [B, K] p, a constant.
+      probability: [B, K] the target p, a constant.
 
     Returns:
       [] the loss.
     """
+    chex.assert_rank(logits, 2)
+    chex.assert_equal_shape([logits, probability])
     return -(probability * jax.nn.log_softmax(logits)).sum(axis=-1).mean()
 
 
 def squash(key: Key, mean: Array, log_std: Array) -> tuple[Array, Array]:
-    """a = tanh(u), u ~ N(mean, std²), with its exact log-probability (Haarnoja et al. 2018, appendix C).
+    """Samples a = tanh(u), u ~ N(mean, std²), with its log-probability (Haarnoja et al. 2018, appendix C).
 
-    log π(a) = log N(u) - Σ log(1 - tanh² u), the second term as 2 (log 2 - u - softplus(-2u)), which does not cancel.
+    log π(a) = log N(u) - Σ log(1 - tanh² u), where the second term is computed as 2 (log 2 - u - softplus(-2u)), which
+    does not lose precision for large u.
 
     Args:
-      mean, log_std: [..., A] of the Gaussian before the squashing.
+      key: for the sample.
+      mean, log_std: [..., A] of the Gaussian before the tanh.
 
     Returns:
       [..., A] the action in [-1, 1] and [...] its log-probability, both differentiable in mean and log_std.
     """
+    chex.assert_equal_shape([mean, log_std])
     noise = jax.random.normal(key, mean.shape, mean.dtype)
     u = mean + jnp.exp(log_std) * noise
     gaussian = -0.5 * jnp.square(noise) - log_std - 0.5 * jnp.log(2 * jnp.pi)

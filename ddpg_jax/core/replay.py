@@ -8,6 +8,7 @@ from dataclasses import replace
 from functools import partial
 from typing import Any, NamedTuple
 
+import chex
 import jax
 import jax.numpy as jnp
 
@@ -40,6 +41,10 @@ def uniform_replay(
     """
     ring = _image_ring(spec, num_envs, capacity) if spec.image else _plain_ring(spec, num_envs, capacity)
 
+    def add(data, num_added, transitions):
+        _check_shapes(spec, num_envs, transitions)
+        return ring.add(data, num_added, transitions)
+
     def sample(data, num_added, key):
         stored = jnp.minimum(num_added, ring.rows)
         drawable = stored - ring.incomplete
@@ -58,7 +63,7 @@ def uniform_replay(
             next_obs=ring.next_obs(data, last, env),
         )
 
-    return Memory(ring.init, ring.add, sample)
+    return Memory(ring.init, add, sample)
 
 
 def latest(spec: Spec, num_envs: int, capacity: int, batch_size: int, n_step: int = 1, discount: Any = 1.0) -> Memory:
@@ -79,6 +84,7 @@ def latest(spec: Spec, num_envs: int, capacity: int, batch_size: int, n_step: in
         return _empty(spec, 2 * num_envs)
 
     def add(data, num_added, transitions):
+        _check_shapes(spec, num_envs, transitions)
         return _write(data, num_added % 2 * num_envs, transitions)
 
     def sample(data, num_added, key):
@@ -86,6 +92,16 @@ def latest(spec: Spec, num_envs: int, capacity: int, batch_size: int, n_step: in
         return replace(before, next_action=_read(data.action, (num_added - 1) % 2 * num_envs, num_envs))
 
     return Memory(init, add, sample)
+
+
+def _check_shapes(spec: Spec, num_envs: int, transitions: Transition) -> None:
+    """Raises an AssertionError, while `add` is traced, where transitions are not [N, ...] as `spec` says.
+
+    XLA would write an array of another shape over rows of the ring that it does not belong to.
+    """
+    chex.assert_shape([transitions.obs, transitions.next_obs], (num_envs, *spec.obs_shape))
+    chex.assert_shape(transitions.action, (num_envs, spec.action_size))
+    chex.assert_shape([transitions.reward, transitions.discount, transitions.truncated], (num_envs,))
 
 
 class _Ring(NamedTuple):
