@@ -9,7 +9,7 @@ from ddpg_jax.algorithms.td3 import TD3Config, td3
 from ddpg_jax.core.episodes import Evaluation, evaluate, rollout
 from ddpg_jax.core.loop import LoopConfig, train, trainer
 from ddpg_jax.core.settings import SettingError
-from ddpg_jax.core.types import Agent, Env, Learner, Spec, TrainState, Transition
+from ddpg_jax.core.types import Agent, Algorithm, Env, Learner, Spec, TrainState, Transition
 from ddpg_jax.deploy.evaluate import play_gymnasium
 from ddpg_jax.deploy.export import export
 from ddpg_jax.deploy.policy import Policy, load_critic, load_policy
@@ -24,7 +24,6 @@ from ddpg_jax.results.report import report
 from ddpg_jax.runs.experiment import run_experiment
 from ddpg_jax.runs.plan import RunConfig
 from ddpg_jax.runs.presets import preset
-from ddpg_jax.runs.registry import Algorithm
 from ddpg_jax.runs.resume import resume_experiment as resume
 from ddpg_jax.sweeps.search_space import Range, grid, sampled
 from ddpg_jax.sweeps.sweep import sweep

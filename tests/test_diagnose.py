@@ -8,7 +8,7 @@ import pytest
 from toys import spec
 
 from ddpg_jax import COPDACConfig, DDPGConfig, SACConfig, copdac_gq, ddpg, sac
-from ddpg_jax.core.diagnostics import diagnostics
+from ddpg_jax.core.diagnostics import diagnose
 from ddpg_jax.core.environment import env_from_functions
 from ddpg_jax.core.episodes import evaluate, play_episodes
 
@@ -35,7 +35,7 @@ def knowing(env, value=FOREVER, scale=1.0):
 def diagnosed(env, agent, **more):
     learner = agent.init(jax.random.key(0))
     played = play_episodes(jax.random.key(1), env, lambda obs: agent.act(learner, obs), 3, agent.discount)
-    return diagnostics(agent, learner, played, more.pop("vector_step", 0), more.pop("num_envs", 1), **more)
+    return diagnose(agent, learner, played, more.pop("vector_step", 0), more.pop("num_envs", 1), **more)
 
 
 @pytest.mark.parametrize("scale", [1.0, 10.0])
@@ -77,7 +77,7 @@ def test_norms_against_numpy():
     state = jax.lax.fori_loop(0, 4000, step, adam.init(params))
     learner = learner.replace(opt_state=learner.opt_state | {"critic": state})
     played = play_episodes(jax.random.key(1), env, lambda obs: agent.act(learner, obs), 1)
-    found = diagnostics(agent, learner, played, 0, 1)
+    found = diagnose(agent, learner, played, 0, 1)
     assert found["critic/grad_norm"] == pytest.approx(np.sqrt((9 + 16) / 2), rel=1e-3)
     flat = np.concatenate([np.asarray(leaf).ravel() for leaf in jax.tree.leaves(learner.params["actor"])])
     assert found["actor/param_norm"] == pytest.approx(np.linalg.norm(flat), rel=1e-6)

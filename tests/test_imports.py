@@ -3,6 +3,7 @@
 import ast
 import graphlib
 import importlib
+import pkgutil
 import re
 import types
 from pathlib import Path
@@ -110,3 +111,24 @@ def test_no_function_hides_a_module():
         package, _, leaf = f"ddpg_jax.{name}".rpartition(".")
         found = getattr(importlib.import_module(package), leaf, None)
         assert found is None or isinstance(found, types.ModuleType), name
+
+
+@pytest.mark.parametrize("package", ["ddpg_jax", "ddpg_jax.core"])
+def test_no_public_name_hides_a_module(package):
+    """`import ddpg_jax.core.replay` must give the module, so no name that the package exports may be called so."""
+    exported = importlib.import_module(package)
+    modules = {module.name for module in pkgutil.iter_modules(exported.__path__)}
+    assert set(exported.__all__) & modules == set()
+    assert sorted(exported.__all__) == list(exported.__all__)
+    assert all(hasattr(exported, name) for name in exported.__all__)
+
+
+def test_core_offers_what_authors_import():
+    """The example of CONTRIBUTING.md and the notebooks import from ddpg_jax.core itself, and not from its modules."""
+    root = PACKAGE.parent
+    texts = [root / "CONTRIBUTING.md", *(root / "notebooks").glob("*.ipynb")]
+    assert len(texts) > 1
+    for path in texts:
+        text = path.read_text(encoding="utf-8")
+        assert not re.search(r"from ddpg_jax\.core\.\w+ import", text), path
+    assert "from ddpg_jax.core import" in texts[0].read_text(encoding="utf-8")

@@ -1,1 +1,155 @@
-"""The mathematics and the loop: pure functions of arrays, which open no file and know no command line."""
+"""The toolkit for authors of algorithms and environments: pure functions of arrays, and the types that they share.
+
+Nothing here opens a file or knows the command line. CONTRIBUTING.md has a whole algorithm made of these names, and
+`ddpg_jax/algorithms` has eight more. Modules inside this package import each other by their full names.
+"""
+
+from ddpg_jax.core.agent import (
+    actor_role,
+    critic_role,
+    deterministic_actor_loss,
+    example_inputs,
+    greedy_policy,
+    make_agent,
+    q_value,
+    target_or_online,
+)
+from ddpg_jax.core.diagnostics import diagnose
+from ddpg_jax.core.environment import env_from_functions
+from ddpg_jax.core.episodes import EpisodeSummary, Evaluation, Trajectory, evaluate, play_episodes, rollout
+from ddpg_jax.core.exploration import (
+    NoiseConfig,
+    epsilon_uniform,
+    explorer,
+    gaussian,
+    noise_schedule,
+    ornstein_uhlenbeck,
+    stochastic,
+    tanh_gaussian,
+    uniform,
+)
+from ddpg_jax.core.layers import Dense, Shape
+from ddpg_jax.core.learning import LearningConfig, TargetConfig, optimizer, target_update
+from ddpg_jax.core.loop import LoopConfig, chunk_bounds, train, trainer
+from ddpg_jax.core.losses import categorical_projection, cross_entropy, squash, td_loss, td_target
+from ddpg_jax.core.metrics import accumulate, means
+from ddpg_jax.core.networks import (
+    Actor,
+    Critic,
+    GaussianActor,
+    NetworkConfig,
+    default_actor,
+    default_critic,
+    ensemble,
+    network,
+    network_shape,
+)
+from ddpg_jax.core.replay import latest, uniform_replay
+from ddpg_jax.core.roles import Loss, Role, Target, actor_critic, periodic, polyak
+from ddpg_jax.core.settings import SettingError, check, configclass, setting
+from ddpg_jax.core.types import (
+    Agent,
+    Algorithm,
+    Array,
+    Env,
+    EnvState,
+    Explorer,
+    Key,
+    Learner,
+    Memory,
+    Metrics,
+    Network,
+    Spec,
+    Trainer,
+    TrainState,
+    Transition,
+    Variables,
+    VecEnv,
+    VecEnvState,
+)
+from ddpg_jax.core.vector_env import vectorize
+
+__all__ = [
+    "Actor",
+    "Agent",
+    "Algorithm",
+    "Array",
+    "Critic",
+    "Dense",
+    "Env",
+    "EnvState",
+    "EpisodeSummary",
+    "Evaluation",
+    "Explorer",
+    "GaussianActor",
+    "Key",
+    "Learner",
+    "LearningConfig",
+    "LoopConfig",
+    "Loss",
+    "Memory",
+    "Metrics",
+    "Network",
+    "NetworkConfig",
+    "NoiseConfig",
+    "Role",
+    "SettingError",
+    "Shape",
+    "Spec",
+    "Target",
+    "TargetConfig",
+    "TrainState",
+    "Trainer",
+    "Trajectory",
+    "Transition",
+    "Variables",
+    "VecEnv",
+    "VecEnvState",
+    "accumulate",
+    "actor_critic",
+    "actor_role",
+    "categorical_projection",
+    "check",
+    "chunk_bounds",
+    "configclass",
+    "critic_role",
+    "cross_entropy",
+    "default_actor",
+    "default_critic",
+    "deterministic_actor_loss",
+    "diagnose",
+    "ensemble",
+    "env_from_functions",
+    "epsilon_uniform",
+    "evaluate",
+    "example_inputs",
+    "explorer",
+    "gaussian",
+    "greedy_policy",
+    "latest",
+    "make_agent",
+    "means",
+    "network",
+    "network_shape",
+    "noise_schedule",
+    "optimizer",
+    "ornstein_uhlenbeck",
+    "periodic",
+    "play_episodes",
+    "polyak",
+    "q_value",
+    "rollout",
+    "setting",
+    "squash",
+    "stochastic",
+    "tanh_gaussian",
+    "target_or_online",
+    "target_update",
+    "td_loss",
+    "td_target",
+    "train",
+    "trainer",
+    "uniform",
+    "uniform_replay",
+    "vectorize",
+]

@@ -15,7 +15,7 @@ from ddpg_jax.core.types import Agent, Array, Learner
 ADAM_B2 = 0.999  # optax's default, which all our tables use
 
 
-def diagnostics(
+def diagnose(
     agent: Agent, learner: Learner, played: EpisodeSummary, vector_step: Any, num_envs: int, reward_scale: Any = 1.0
 ) -> dict[str, Array]:
     """Numbers [] about a learner.

@@ -192,10 +192,15 @@ class Agent(NamedTuple):
 
 
 class Algorithm(NamedTuple):
-    """What the command line needs to train with an algorithm: its settings, and the function that makes the agent."""
+    """What the command line needs of an algorithm: its settings, and the function that makes the agent."""
 
     config: type  # a `configclass`
     make: Callable[[Any, Spec], Agent]  # (config, spec) -> agent
+    about: str = ""  # one line for the list of algorithms; by default the first line of `make`'s docstring
+
+    def summary(self) -> str:
+        """Returns one line for the list of algorithms."""
+        return self.about or (self.make.__doc__ or "").partition("\n")[0]
 
 
 @struct.dataclass

@@ -9,7 +9,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax.sharding import NamedSharding
 
-from ddpg_jax.core.diagnostics import diagnostics
+from ddpg_jax.core.diagnostics import diagnose
 from ddpg_jax.core.episodes import Evaluation, play_episodes
 from ddpg_jax.core.loop import LoopConfig
 from ddpg_jax.core.settings import SettingError
@@ -76,7 +76,7 @@ def make_programs(env: Env, algorithm: str, loop: LoopConfig, episodes: int, lay
         agent, scale = make(config, env.spec), getattr(config, "reward_scale", 1.0)
         with jax.default_matmul_precision(loop.matmul_precision):
             played = play_episodes(key, env, lambda obs: agent.act(learner, obs), episodes, agent.discount)
-            found = diagnostics(agent, learner, played, vector_step, loop.num_envs, scale)
+            found = diagnose(agent, learner, played, vector_step, loop.num_envs, scale)
         return Evaluation(played.returns, played.lengths), found
 
     over_seeds = {"vmap": vmap_seeds, "sequential": loop_over_seeds}[layout.mapping]

@@ -6,9 +6,7 @@ command-line name and whose object is an `Algorithm`; CONTRIBUTING.md has an exa
 
 import functools
 import warnings
-from collections.abc import Callable
 from importlib.metadata import entry_points
-from typing import Any, NamedTuple
 
 from ddpg_jax.algorithms.copdac import COPDACConfig, copdac_gq, copdac_q
 from ddpg_jax.algorithms.d4pg import D4PGConfig, d4pg
@@ -17,20 +15,7 @@ from ddpg_jax.algorithms.dpg import DPGConfig, dpg_off_policy, dpg_on_policy
 from ddpg_jax.algorithms.sac import SACConfig, sac
 from ddpg_jax.algorithms.td3 import TD3Config, td3
 from ddpg_jax.core.settings import SettingError
-from ddpg_jax.core.types import Agent, Spec
-
-
-class Algorithm(NamedTuple):
-    """An algorithm of the command line; `make(config, spec)` returns its agent."""
-
-    config: type
-    make: Callable[[Any, Spec], Agent]
-    about: str = ""  # one line for the command line; by default the first line of `make`'s docstring
-
-    def summary(self) -> str:
-        """One line for the command line."""
-        return self.about or (self.make.__doc__ or "").partition("\n")[0]
-
+from ddpg_jax.core.types import Algorithm
 
 OWN = {
     "ddpg": Algorithm(DDPGConfig, ddpg, "Deep deterministic policy gradient (Lillicrap et al. 2016)."),
