@@ -14,6 +14,7 @@ from ddpg_jax.envs.third_party import quiet
 DEFAULT_LENGTH = 1000
 BACKENDS = ("mjx", "spring", "positional", "generalized")
 OPTIONS = ("backend", "episode_length", "action_repeat")
+STYLE = ("reset", "step", "action_size")  # the attributes of an object that `wrap` takes
 
 
 def names() -> list[str]:

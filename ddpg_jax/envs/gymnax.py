@@ -16,6 +16,7 @@ from ddpg_jax.core.types import Env, Spec
 
 DEFAULT_LENGTH = 1000
 OPTIONS = ("episode_length", "action_repeat")
+STYLE = ("reset_env", "step_env", "action_space")  # the attributes of an object that `wrap` takes
 
 
 class Parts(NamedTuple):

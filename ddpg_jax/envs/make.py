@@ -10,15 +10,20 @@ from typing import Any
 from ddpg_jax.core.settings import SettingError, count
 from ddpg_jax.core.types import Env, EnvState
 
-# id prefix -> the module that knows the rest of the id; imported when first asked for
-SUITES = {"": "gymnax", "brax/": "brax", "playground/": "playground", "pixels/": "pixels", "lqr": "lqr"}
-# prefix of the module that wraps objects -> what such an object has
-STYLES = {"": ("reset_env", "step_env", "action_space"), "brax/": ("reset", "step", "action_size")}
+# Prefix of an id -> the adapter that knows the rest of the id; imported when it is first needed.
+SUITES = {
+    "": "ddpg_jax.envs.gymnax",
+    "brax/": "ddpg_jax.envs.brax",
+    "playground/": "ddpg_jax.envs.playground",
+    "pixels/": "ddpg_jax.envs.pixels",
+    "lqr": "ddpg_jax.envs.lqr",
+}
+WRAPPERS = ("", "brax/")  # the adapters that wrap objects, too: those that have the attributes in their STYLE
 
 
 def suite(prefix: str) -> ModuleType:
-    """The module behind a prefix of `SUITES`."""
-    return importlib.import_module(f"ddpg_jax.envs.{SUITES[prefix]}")
+    """Returns the adapter for a prefix in `SUITES`."""
+    return importlib.import_module(SUITES[prefix])
 
 
 def ids(prefix: str) -> list[str]:
@@ -48,14 +53,15 @@ def make_env(env: Any, **options: Any) -> Env:
         count(option, options.get(option, 1))
     if isinstance(env, str):
         return _by_name(env, options)
-    for prefix, style in STYLES.items():
-        if all(hasattr(env, attribute) for attribute in style):
-            wrap = suite(prefix).wrap
-            _refuse_foreign(options, list(inspect.signature(wrap).parameters)[1:], type(env).__name__)
-            return wrap(env, **options)
+    adapters = [suite(prefix) for prefix in WRAPPERS]
+    for adapter in adapters:
+        if all(hasattr(env, attribute) for attribute in adapter.STYLE):
+            _refuse_foreign(options, list(inspect.signature(adapter.wrap).parameters)[1:], type(env).__name__)
+            return adapter.wrap(env, **options)
+    gymnax_style, brax_style = (", ".join(adapter.STYLE) for adapter in adapters)
     raise SettingError(
-        f"{type(env).__name__} is neither an id nor an environment in the style of gymnax ({', '.join(STYLES[''])}) "
-        f"or Brax ({', '.join(STYLES['brax/'])})."
+        f"{type(env).__name__} is neither an id nor an environment in the style of gymnax ({gymnax_style}) or Brax "
+        f"({brax_style})."
     )
 
 

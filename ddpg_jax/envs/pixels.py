@@ -16,8 +16,7 @@ import numpy as np
 from ddpg_jax.core.environment import env_from_functions
 from ddpg_jax.core.settings import SettingError, count
 from ddpg_jax.core.types import Array, Env, Spec
-from ddpg_jax.envs.gymnax import parts
-from ddpg_jax.envs.make import STYLES
+from ddpg_jax.envs.gymnax import STYLE, parts
 from ddpg_jax.envs.pixel_renderers import mountain_car, pendulum
 
 RENDERERS = {"Pendulum-v1": pendulum, "MountainCarContinuous-v0": mountain_car}
@@ -71,8 +70,8 @@ def pixels(
     """
     for option, value in {"episode_length": episode_length, "action_repeat": action_repeat, "frames": frames}.items():
         count(option, 1 if value is None else value)
-    if not all(hasattr(env, attribute) for attribute in STYLES[""]):
-        raise SettingError(f"{type(env).__name__} is no object in the style of gymnax ({', '.join(STYLES[''])}).")
+    if not all(hasattr(env, attribute) for attribute in STYLE):
+        raise SettingError(f"{type(env).__name__} is no object in the style of gymnax ({', '.join(STYLE)}).")
     known = getattr(env, "default_params", None) if params is None else params
     if hasattr(env, "is_truncated") and not hasattr(known, "max_steps_in_episode"):
         raise SettingError(
