@@ -1,4 +1,4 @@
-"""normalize.py: statistics against NumPy, raw storage, and who sees which of the two."""
+"""normalization.py: statistics against NumPy, raw storage, and who sees which of the two."""
 
 import chex
 import jax
@@ -9,6 +9,7 @@ from toys import spec, wandering
 
 from ddpg_jax import DDPGConfig, LoopConfig, ddpg, sac, train
 from ddpg_jax.algorithms.sac import SACConfig
+from ddpg_jax.core import diagnose, play_episodes
 from ddpg_jax.core.normalization import Statistics, init_statistics, normalize, update_statistics
 from ddpg_jax.core.types import Transition
 
@@ -86,3 +87,23 @@ def test_every_algorithm_can_normalize():
     obs = jnp.ones((3, 2))
     one, other = (agent.explorer.act(held, (), obs, None, 0, KEY)[0] for held in (learner, shifted))
     assert not np.allclose(one, other)
+
+
+@pytest.mark.parametrize("noise", ["gaussian", "tanh-gaussian", "ou", "epsilon-uniform"])
+def test_the_scale_of_the_noise_is_still_known(noise):
+    """As one number, for one environment or many, and for each environment where it differs."""
+    config = CONFIG.replace(noise=noise, noise_scale=0.2, noise_final=0.5, noise_steps=40)
+    for settings in (config, config.replace(noise_scale_max=0.6)):
+        agent, bare = (ddpg(settings.replace(normalize_obs=on), spec((2,), 2)) for on in (True, False))
+        for vector_step, num_envs in ((0, 4), (5, 4), (1000, 2)):
+            scale = agent.explorer.scale(vector_step, num_envs)
+            np.testing.assert_array_equal(scale, bare.explorer.scale(vector_step, num_envs))
+
+
+@pytest.mark.parametrize("normalize_obs", [False, True])
+def test_the_scale_of_the_noise_is_among_the_metrics(normalize_obs):
+    env = wandering()
+    agent = ddpg(CONFIG.replace(normalize_obs=normalize_obs, noise_scale=0.2, noise_scale_max=0.6), env.spec)
+    learner = agent.init(KEY)
+    summary = play_episodes(KEY, env, lambda obs: agent.act(learner, obs), 1)
+    assert diagnose(agent, learner, summary, 0, num_envs=3)["noise_scale"] == pytest.approx(0.4)

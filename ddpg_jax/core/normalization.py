@@ -12,7 +12,7 @@ import jax.numpy as jnp
 from flax import struct
 
 from ddpg_jax.core.collectives import num_shards, pmean
-from ddpg_jax.core.types import Agent, Array, Explorer, Key, Learner, Metrics, Spec, Transition
+from ddpg_jax.core.types import Agent, Array, Key, Learner, Metrics, Spec, Transition
 
 EPSILON, BOUND = 1e-6, 10.0
 
@@ -74,7 +74,7 @@ def normalized(agent: Agent, spec: Spec) -> Agent:
         init=init,
         act=_of_raw_obs(agent.act),
         value=_of_raw_obs(agent.value),
-        explorer=Explorer(agent.explorer.init, explore),
+        explorer=agent.explorer._replace(act=explore),
         update=update,
         observe=observe,
     )
