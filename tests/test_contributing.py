@@ -7,12 +7,15 @@ import subprocess
 import sys
 import tomllib
 from pathlib import Path
+from types import SimpleNamespace
 
 import jax
 import numpy as np
 import pytest
 
 from ddpg_jax import LoopConfig, make_env, train
+from ddpg_jax.runs import registry
+from ddpg_jax.runs.registry import OWN
 
 TEXT = (Path(__file__).parent.parent / "CONTRIBUTING.md").read_text(encoding="utf-8")
 
@@ -71,6 +74,15 @@ def test_a_broken_package_is_named_and_stops_nothing(tmp_path):
     assert "The algorithm 'ddpg' of math:pi is left out (it is no Algorithm, or its name is taken)" in done.stderr
     assert "error: steps must be at least 1, not 0." in done.stderr
     assert "Traceback" not in done.stderr
+
+
+def test_an_algorithm_of_another_package_takes_no_name_of_ours(monkeypatch):
+    """Even if it is one; under a name of its own it is found."""
+    points = [SimpleNamespace(name=name, value="other:ALGORITHM", load=lambda: OWN["sac"]) for name in ("ddpg", "new")]
+    monkeypatch.setattr(registry, "entry_points", lambda group: points)
+    with pytest.warns(UserWarning, match="The algorithm 'ddpg' of other:ALGORITHM is left out"):
+        found = registry.algorithms.__wrapped__()
+    assert found == OWN | {"new": OWN["sac"]}
 
 
 def test_the_example_does_what_it_says(installed, monkeypatch):

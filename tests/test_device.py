@@ -3,9 +3,11 @@
 import os
 import subprocess
 import sys
+from types import SimpleNamespace
 
 import pytest
 
+from ddpg_jax.devices import backend
 from ddpg_jax.devices.backend import cores
 
 PREPARE = "import jax, sys; from ddpg_jax.devices.backend import prepare; prepare(int(sys.argv[1])); "
@@ -43,6 +45,17 @@ def test_programs_are_kept_and_found_again(tmp_path):
 def test_a_cache_of_the_users_own_is_left_as_it_is(tmp_path):
     code = PREPARE + "print(jax.config.jax_compilation_cache_dir)"
     assert python(code, 1, JAX_COMPILATION_CACHE_DIR=str(tmp_path)) == [str(tmp_path)]
+
+
+def test_settings_of_the_cache_of_the_users_own_are_left_as_they_are(tmp_path, monkeypatch):
+    changed = {}
+    monkeypatch.setattr(backend.jax, "config", SimpleNamespace(update=changed.__setitem__))
+    for name in ("DIR", "MAX_SIZE"):
+        monkeypatch.delenv(f"JAX_COMPILATION_CACHE_{name}", raising=False)
+    monkeypatch.setenv("JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS", "7")
+    backend._keep_programs(tmp_path / "programs")
+    assert changed.keys() == {"jax_compilation_cache_dir", "jax_compilation_cache_max_size"}
+    assert changed["jax_compilation_cache_dir"] == str(tmp_path / "programs")
 
 
 @pytest.mark.parametrize("seeds", [1, 2, 3])

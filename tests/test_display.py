@@ -167,6 +167,7 @@ def test_every_sink_hears_what_its_seed_measured(tmp_path):
     to = [[sinks.Sink(lambda values, steps, here=here: here.append((steps, values)), list)] for here in heard]
     writer = sinks.Writer(tmp_path, to)
     writer.write({"steps": 4, "updates": 2, "seconds": 0.5, "a": [1.0, None], "b": [2.0, 3.0]})
+    assert (tmp_path / "metrics.jsonl").read_text().endswith("}\n"), "a reader sees the run while it trains"
     writer.close()
     assert heard == [[(4, {"a": 1.0, "b": 2.0})], [(4, {"b": 3.0})]]
     assert json.loads((tmp_path / "metrics.jsonl").read_text())["b"] == [2.0, 3.0]

@@ -11,6 +11,7 @@ import pytest
 from ddpg_jax import DDPGConfig, Evaluation, LoopConfig, SettingError, ddpg, load_critic, load_policy, make_env, train
 from ddpg_jax.cli.main import main
 from ddpg_jax.core.types import TrainState
+from ddpg_jax.deploy.play import evaluate_run
 from ddpg_jax.deploy.policy import load_learners
 from ddpg_jax.devices.layout import Layout
 from ddpg_jax.runs import run_folder
@@ -112,6 +113,12 @@ def test_evaluate_prints_one_json_object(folder, capsys):
     assert (report["environment"], report["algorithm"], report["episodes"]) == ("Pendulum-v1", "ddpg", 5)
     assert [row["seed"] for row in report["seeds"]] == [3, 4]
     assert set(report["seeds"][0]) == {"seed", "mean", "std", "min", "max", "length"}
+
+
+def test_evaluations_repeat_with_their_seed_and_differ_without(folder):
+    first, again, other = (evaluate_run(folder, 2, seed)["seeds"] for seed in (1, 1, 2))
+    assert first == again
+    assert all(one["mean"] != two["mean"] for one, two in zip(first, other, strict=True))
 
 
 def test_evaluate_prints_a_table(folder, capsys):
@@ -292,3 +299,18 @@ def test_the_plan_counts_the_seed_that_is_copied_out_to_be_trained(mapping, devi
     env = make_env("lqr")
     plan = make_plan(env, make_programs(env, "ddpg", loop, 1), config, loop, run, Layout(mapping, devices))
     assert plan.peak_bytes * 4 == plan.state_bytes * (4 + copied)
+
+
+@pytest.mark.parametrize("missing", [0, 1])
+def test_a_run_fits_in_memory_with_the_seed_that_is_copied_out(missing, monkeypatch):
+    """To the byte: the states of all seeds alone are not enough."""
+    config, loop = DDPGConfig(hidden=(4,)), LoopConfig(warmup_steps=40, batch_size=4, replay_capacity=100)
+    run, env = RunConfig(env="lqr", seeds=4), make_env("lqr")
+    settings = (env, make_programs(env, "ddpg", loop, 1), config, loop, run, Layout("sequential"))
+    plan = make_plan(*settings)
+    monkeypatch.setattr("ddpg_jax.runs.plan.memory_limit", lambda devices: plan.peak_bytes - missing)
+    if not missing:
+        assert make_plan(*settings) == plan
+        return
+    with pytest.raises(SettingError, match="replay_capacity must fit in memory"):
+        make_plan(*settings)

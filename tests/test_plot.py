@@ -135,6 +135,16 @@ def test_several_tasks_are_compared_by_profiles_and_improvements(tmp_path):
     assert figure.axes[3].lines[1].get_xdata()[0] == 0.5
 
 
+def test_an_improvement_is_of_the_first_method_over_the_second(tmp_path):
+    folders = [
+        run(tmp_path / f"{env}-{name}", [[0.0, 0.0], [last, last]], algorithm=name, env=env, steps=(10, 20))
+        for env in ("lqr", "Pendulum-v1")
+        for name, last in (("ddpg", 1.0), ("td3", 2.0))
+    ]
+    (pair,) = compare(folders).improvements
+    assert (pair.better, pair.worse, pair.share) == ("ddpg", "td3", 0.0)
+
+
 @pytest.mark.parametrize(("suffix", "magic"), [("png", b"\x89PNG"), ("svg", b"<?xml"), ("pdf", b"%PDF")])
 def test_figures_are_reproducible_and_not_overwritten(tmp_path, capsys, suffix, magic):
     folder, out = run(tmp_path / "a", FOUR), tmp_path / "new" / f"figure.{suffix}"

@@ -6,7 +6,7 @@ import scipy.stats
 
 from ddpg_jax import DDPGConfig, LoopConfig, SettingError
 from ddpg_jax.cli.sweep import Search
-from ddpg_jax.sweeps.search_space import Range, applied, compile_groups, grid, read, sampled
+from ddpg_jax.sweeps.search_space import Range, applied, compile_groups, grid, perturbed, read, sampled
 
 GROUPS = (DDPGConfig(), LoopConfig())
 
@@ -66,6 +66,16 @@ def test_an_absent_number_shapes_the_program():
     assert [group.indices for group in found] == [(0,), (1, 2)]
     assert found[0].hyperparams == {}
     assert found[0].config.weight_decay is None
+
+
+def test_perturbed_values_are_a_fifth_less_or_a_quarter_more_and_within_bounds():
+    """A discount stays at most 1; what is not named stays as it is."""
+    trial, rng = {"tau": 0.5, "discount": 0.9, "batch_size": 8}, np.random.default_rng(0)
+    made = [perturbed(trial, ["tau", "discount"], DDPGConfig(), rng) for _ in range(20)]
+    assert {round(one["tau"], 6) for one in made} == {0.4, 0.625}
+    assert {round(one["discount"], 6) for one in made} == {0.72, 1.0}
+    assert {one["batch_size"] for one in made} == {8}
+    assert trial["tau"] == 0.5
 
 
 @pytest.mark.parametrize(("most", "sizes"), [(7, [7]), (6, [4, 3]), (3, [3, 2, 2]), (1, [1] * 7)])

@@ -220,6 +220,9 @@ def test_from_the_command_line(tmp_path, capsys):
     assert "part 2 of 2: 2 trials x 1 seeds" in printed
     assert len(rows_of(tmp_path / "run" / "sweep.csv")) == 4
     assert (tmp_path / "run" / "sweep.png").stat().st_size > 10_000
+    best = max(rows_of(tmp_path / "run" / "sweep.csv"), key=lambda row: float(row["mean"]))  # of both parts
+    config = read_run(tmp_path / "run" / "best").config
+    assert (str(config.normalize_obs), str(config.actor_lr)) == (best["normalize_obs"], best["actor_lr"])
     assert main(shlex.split(command)) == 2
     assert "already holds a run" in capsys.readouterr().err
     assert main(shlex.split(command.replace("--range actor_lr log", "--range actor_lr square"))) == 2

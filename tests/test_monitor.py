@@ -1,0 +1,65 @@
+"""What the host decides after a chunk, on chunks that are made up."""
+
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+
+from ddpg_jax.runs import monitor
+from ddpg_jax.runs.chunks import ChunkResult
+from ddpg_jax.runs.monitor import Callbacks, Monitor
+
+DIVERGED = {1: (5, "reward")}  # the second seed, at vector step 5
+
+
+def chunk(diverged=None, returns=(1.0, 2.0)):
+    return ChunkResult(10, None, None, {"eval_return": np.array(returns)}, diverged or {})
+
+
+def watched(should_stop=None, log=None, halt_on_nan=False, **checkpoints):
+    """The monitor of a run of two seeds, 4 environments each, saved at vector step 10."""
+    settings = {"checkpoint_seconds": None, "checkpoint_steps": None} | checkpoints
+    run = SimpleNamespace(seed=3, seeds=2, halt_on_nan=halt_on_nan, **settings)
+    plan = SimpleNamespace(steps=lambda vector_step: 4 * vector_step)
+    return Monitor(SimpleNamespace(run=run, plan=plan), 10, Callbacks(log, should_stop=should_stop))
+
+
+@pytest.mark.parametrize(("stop", "last", "outcome"), [(0, 0, None), (1, 0, "stopped"), (0, 1, "finished")])
+def test_a_run_ends_where_it_is_stopped_and_at_its_last_chunk(stop, last, outcome):
+    assert watched(lambda: bool(stop)).outcome(chunk(), bool(last)) == outcome
+
+
+def test_a_run_that_is_stopped_in_its_last_chunk_has_finished():
+    """There is nothing to resume."""
+    assert watched(lambda: True).outcome(chunk(), last=True) == "finished"
+
+
+@pytest.mark.parametrize(("halt_on_nan", "outcome"), [(False, None), (True, "halted")])
+def test_one_diverged_seed_ends_a_run_only_if_it_is_told_to(halt_on_nan, outcome):
+    """It is named once."""
+    said = []
+    one = watched(log=said.append, halt_on_nan=halt_on_nan)
+    assert [one.outcome(chunk(DIVERGED), last=False) for _ in range(2)] == [outcome] * 2
+    (words,) = said
+    assert words.startswith("seed 4 diverged at 20 steps: reward is not finite")
+    both = DIVERGED | {0: (6, "obs")}
+    assert one.outcome(chunk(both), last=True) == "halted"
+
+
+def test_a_checkpoint_is_due_after_so_many_steps_or_seconds(monkeypatch):
+    """Since the last one, and not a step before."""
+    now = [100.0]
+    monkeypatch.setattr(monitor.time, "perf_counter", lambda: now[0])
+    steps, seconds = watched(checkpoint_steps=40), watched(checkpoint_seconds=30.0)
+    assert [steps.checkpoint_due(step) for step in (19, 20, 21)] == [False, True, True]
+    steps.saved(20)
+    assert [steps.checkpoint_due(step) for step in (29, 30)] == [False, True]
+    for time, due in ((129.0, False), (130.0, True)):
+        now[0] = time
+        assert seconds.checkpoint_due(11) == due
+    assert not watched().checkpoint_due(10**6)
+
+
+def test_the_score_is_the_mean_of_the_seeds_that_have_not_diverged():
+    assert chunk(returns=(1.0, np.nan, 4.0)).score() == 2.5
+    assert chunk(returns=(np.nan, np.nan)).score() == -np.inf
