@@ -34,10 +34,10 @@ CALLS = [
         "runs.resume.resume_experiment",
         {"folder": RUN, "steps": 40, "devices": 2, "accept_changes": True},
     ),
-    ("evaluate RUN --episodes 3 --seed 7", "deploy.play.evaluate_run", {"folder": RUN, "episodes": 3, "seed": 7}),
+    ("evaluate RUN --episodes 3 --seed 7", "deploy.evaluate.evaluate_run", {"folder": RUN, "episodes": 3, "seed": 7}),
     (
         "evaluate RUN --episodes 3 --seed 7 --gymnasium Other-v0",
-        "deploy.play.evaluate_gymnasium",
+        "deploy.evaluate.evaluate_gymnasium",
         {"folder": RUN, "env": "Other-v0", "episodes": 3, "seed": 7},
     ),
     (

@@ -11,7 +11,7 @@ import pytest
 from ddpg_jax import DDPGConfig, Evaluation, LoopConfig, SettingError, ddpg, load_critic, load_policy, make_env, train
 from ddpg_jax.cli.main import main
 from ddpg_jax.core.types import TrainState
-from ddpg_jax.deploy.play import evaluate_run
+from ddpg_jax.deploy.evaluate import evaluate_run
 from ddpg_jax.deploy.policy import load_learners
 from ddpg_jax.devices.layout import Layout
 from ddpg_jax.runs import run_folder
