@@ -7,6 +7,7 @@ import tempfile
 from importlib.metadata import version
 from pathlib import Path
 
+import filelock
 import pytest
 
 # Tests compile far more than they compute. One thread per product: at these sizes a second one costs more than it
@@ -76,6 +77,22 @@ def _remembered(function):
         return known[key][0]
 
     return call
+
+
+@pytest.fixture(scope="session")
+def tiny_run(tmp_path_factory):
+    """The folder of a finished run of two seeds, one for all workers; a test that would change it copies it."""
+    from toys import TINY
+
+    from ddpg_jax.cli.main import main
+
+    base = tmp_path_factory.getbasetemp()
+    base = base.parent if "PYTEST_XDIST_WORKER" in os.environ else base
+    folder = base / "tiny"
+    with filelock.FileLock(base / "tiny.lock"):
+        if not (folder / "evaluation.json").exists():
+            assert main(f"train ddpg {TINY} --steps 80 --evaluations 2 --overwrite --out {folder}".split()) == 0
+    return folder
 
 
 @pytest.fixture(scope="module")

@@ -7,7 +7,7 @@ import shlex
 import jax
 import numpy as np
 import pytest
-from toys import slow_but_for
+from toys import TINY, slow_but_for
 
 from ddpg_jax import LoopConfig, load_critic, load_policy, make_env, preset
 from ddpg_jax.cli.main import main
@@ -39,7 +39,7 @@ def note(event, seconds, **about):
         COMPILED.append(about.get("fun_name"))
 
 
-@pytest.mark.parametrize("name", slow_but_for(OWN, "ddpg", "sac", "copdac-gq", "dpg-on-policy"))
+@pytest.mark.parametrize("name", slow_but_for(OWN, "ddpg", "sac", "dpg-on-policy"))
 def test_a_run_compiles_each_phase_once_and_its_policy_can_be_taken_away(name, tmp_path):
     """Chunks of two lengths, two seeds; and config.json holds what it takes to build the agent again."""
     COMPILED.clear()
@@ -84,10 +84,7 @@ def test_the_published_preset_is_section_7_of_the_paper():
     assert (pixels.hidden, pixels.final_scale, loop.batch_size) == ((200, 200), 3e-4, 16)
 
 
-FAST = (
-    "--env lqr --steps 30 --evaluations 1 --eval-episodes 1 --episode-length 3 --warmup-steps 20 --batch-size 4 "
-    "--replay-capacity 40"
-)
+FAST = f"{TINY} --steps 60 --evaluations 1"
 
 
 def test_a_preset_sets_defaults_and_flags_beside_it_win(tmp_path):

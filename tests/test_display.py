@@ -8,6 +8,7 @@ import sys
 
 import pytest
 from rich.console import Console
+from toys import TINY
 
 from ddpg_jax.cli import console
 from ddpg_jax.cli.display import Display, quantities, rates, returns
@@ -17,10 +18,7 @@ from ddpg_jax.runs import metrics, sinks
 from ddpg_jax.runs.plan import Plan
 
 PLAN = Plan(bounds=[10, 100], num_envs=2, updates_per_step=1, replay_bytes=0, state_bytes=0, peak_bytes=0)
-WORDS = (
-    "train ddpg --env lqr --episode-length 7 --steps 80 --seeds 2 --hidden 4 --batch-size 4 --replay-capacity 100 "
-    "--warmup-steps 40 --evaluations 2 --eval-episodes 1"
-)
+WORDS = f"train ddpg {TINY} --steps 80 --evaluations 2"
 
 
 def row(steps=100, seconds=1.0, **more):

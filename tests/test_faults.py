@@ -60,6 +60,7 @@ def test_a_damaged_checkpoint_is_set_aside_and_the_one_before_it_taken(killed):
     assert "holds no checkpoint that can be read" in errors
 
 
+@pytest.mark.slow
 def test_a_full_disk_ends_the_run_in_a_sentence_and_it_can_go_on_elsewhere(tmp_path):
     figures = faults.full_disk(tmp_path, 200, 3_000_000)
     assert figures["exit code"] == 2, figures
@@ -74,6 +75,7 @@ def test_sigterm_while_compiling_ends_after_the_first_chunk_and_twice_at_once(tm
     assert figures["twice"]["seconds"] < figures["once"]["seconds"]
 
 
+@pytest.mark.slow
 def test_rivals_are_turned_away(tmp_path):
     """A run in its folder is neither replaced nor gone on with by another one."""
     assert faults.rivals(tmp_path, 60) == {"exit codes of the rivals": [2, 2], "of the first": 0}

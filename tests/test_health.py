@@ -8,7 +8,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from toys import spec
+from toys import TINY, spec
 
 from ddpg_jax import DDPGConfig, LoopConfig, RunConfig, SettingError, ddpg, load_policy, make_env
 from ddpg_jax.cli.main import main
@@ -43,18 +43,20 @@ def treacherous(what, when=LONG - 10):
     return env_from_functions(reset, step, spec((2,), 1, episode_length=LONG))
 
 
-def trained(env, key, vector_step=10, length=60):
-    """The state of one seed before and after a chunk."""
-    run = trainer(env, ddpg(CONFIG, env.spec), LOOP)
-    state = jax.jit(lambda key: run.prefill(run.init(key)))(key)
-    return state, jax.jit(run.train)(state, vector_step, length)[0]
+def jitted(env, agent):
+    """(key -> the state of one seed after the warm-up; (state, vector_step, length) -> state, metrics)."""
+    run = trainer(env, agent, LOOP)
+    return jax.jit(lambda key: run.prefill(run.init(key))), jax.jit(run.train)
 
 
 @pytest.mark.parametrize("what", ["reward", "obs"])
 def test_the_first_quantity_that_goes_bad_is_known_with_its_clock(what):
     """Where an environment began positive it turns bad at its 50th step, which is clock 49; the learner stays."""
+    env = treacherous(what)
+    start, train = jitted(env, ddpg(CONFIG, env.spec))
     for seed in range(3):
-        before, after = trained(treacherous(what), jax.random.key(seed))
+        before = start(jax.random.key(seed))
+        after = train(before, 10, 60)[0]
         expected = (before.env.env.obs[:, 0] > 0).any()
         assert diverged_seeds(after.learner, np.asarray(after.nonfinite_at)[None]) == (
             {0: (49, what)} if expected else {}
@@ -67,9 +69,8 @@ def test_the_first_quantity_that_goes_bad_is_known_with_its_clock(what):
 def test_a_loss_is_told_from_what_it_spoils():
     """A critic that explodes in its first step: its loss was finite, what the actor sees of it is not."""
     env = treacherous("nothing")
-    run = trainer(env, ddpg(CONFIG.replace(critic_lr=1e30), env.spec), LOOP)
-    state = run.prefill(run.init(jax.random.key(0)))
-    after = jax.jit(run.train)(state, 10, 20)[0]
+    start, train = jitted(env, ddpg(CONFIG.replace(critic_lr=1e30), env.spec))
+    after = train(start(jax.random.key(0)), 10, 20)[0]
     assert diverged_seeds(after.learner, np.asarray(after.nonfinite_at)[None]) == {0: (10, "actor/loss")}
     names = monitored(after.learner)
     assert names == ("obs", "reward", "action", "critic/loss", "actor/loss", "parameters")
@@ -86,9 +87,8 @@ def test_parameters_alone_are_looked_at_too():
         params = learner.params | {"critic": jax.tree.map(lambda leaf: leaf + jnp.inf, learner.params["critic"])}
         return dataclasses.replace(learner, params=params), metrics
 
-    run = trainer(env, agent._replace(update=update), LOOP)
-    state = run.prefill(run.init(jax.random.key(0)))
-    after = jax.jit(run.train)(state, 10, 1)[0]
+    start, train = jitted(env, agent._replace(update=update))
+    after = train(start(jax.random.key(0)), 10, 1)[0]
     assert diverged_seeds(after.learner, np.asarray(after.nonfinite_at)[None]) == {0: (11, "parameters")}
 
 
@@ -98,18 +98,23 @@ def test_nothing_is_bad_to_begin_with():
     assert diverged_seeds(learner, np.asarray(initial_nonfinite_at(learner))[None]) == {}
 
 
-@pytest.mark.parametrize("length", [40, 60])
-def test_devices_that_share_an_agent_die_together(length):
-    """The environments of one device go bad, and all keep the same learner; in a chunk that ends on that very step,
-    too, of which no minibatch has told the others."""
+@pytest.fixture(scope="module")
+def sharing():
+    """The programs of two devices that share an agent."""
     if len(jax.devices()) < 2:
         pytest.skip("needs two devices")
-    phases = make_programs(treacherous("reward"), "ddpg", LOOP, 1, Layout("sequential", 1, 2))
+    return make_programs(treacherous("reward"), "ddpg", LOOP, 1, Layout("sequential", 1, 2))
+
+
+@pytest.mark.parametrize("length", [40, 60])
+def test_devices_that_share_an_agent_die_together(sharing, length):
+    """The environments of one device go bad, and all keep the same learner; in a chunk that ends on that very step,
+    too, of which no minibatch has told the others."""
     keys = jax.vmap(jax.random.key)(jnp.arange(2))
     for key in keys:
-        state = phases.start(key[None], CONFIG)
+        state = sharing.start(key[None], CONFIG)
         expected = bool((state.env.env.obs[0, :, 0] > 0).any())
-        after, _ = phases.chunk(state, 10, length, CONFIG)
+        after, _ = sharing.chunk(state, 10, length, CONFIG)
         assert bool((after.nonfinite_at < NEVER).any()) == expected
         for leaf in jax.tree.leaves((after.learner, after.nonfinite_at)):
             one, other = (np.asarray(shard.data) for shard in leaf.addressable_shards)
@@ -119,10 +124,10 @@ def test_devices_that_share_an_agent_die_together(length):
 @pytest.fixture(scope="module")
 def half_dead(tmp_path_factory):
     """A run of four seeds of which some die at clock 49, 98 environment steps; with its folder and what was said."""
-    patch = pytest.MonkeyPatch()
+    patch, env = pytest.MonkeyPatch(), treacherous("reward")
 
     def make(name, **options):
-        return treacherous("reward") if name == "toy" else make_env(name, **options)
+        return env if name == "toy" else make_env(name, **options)
 
     patch.setattr(sys.modules["ddpg_jax.runs.plan"], "make_env", make)
     run = RunConfig(env="toy", steps=120, seeds=4, evaluations=5, eval_episodes=1, checkpoint_seconds=0.0)
@@ -192,10 +197,7 @@ def test_halting_ends_the_run_at_the_chunk(half_dead, tmp_path):
 
 def test_where_all_are_dead_the_run_ends(tmp_path, capsys):
     """Exit code 4, a table that says so, no best seed, and a picture all the same."""
-    words = (
-        "train ddpg --env lqr --episode-length 7 --critic-lr 1e30 --steps 400 --seeds 2 --hidden 4 --batch-size 4 "
-        f"--replay-capacity 100 --warmup-steps 40 --evaluations 4 --eval-episodes 1 --out {tmp_path / 'run'}"
-    )
+    words = f"train ddpg {TINY} --critic-lr 1e30 --steps 400 --evaluations 4 --out {tmp_path / 'run'}"
     assert main(words.split()) == 4
     printed = capsys.readouterr().out
     assert "seed 1 diverged at" in printed

@@ -67,7 +67,7 @@ def lines_of(folder):
 
 @pytest.mark.parametrize(
     ("count", "seeds", "devices"),
-    [pytest.param(2, 2, None, marks=pytest.mark.slow), pytest.param(2, 1, 2, marks=pytest.mark.slow), (4, 2, 4)],
+    [pytest.param(2, 2, None, marks=pytest.mark.slow), (2, 1, 2), pytest.param(4, 2, 4, marks=pytest.mark.slow)],
     ids=["seeds dealt to two processes", "an agent shared by two", "two agents shared by two each"],
 )
 def test_processes_train_what_devices_of_one_would(count, seeds, devices, tmp_path):
@@ -90,6 +90,7 @@ def test_processes_train_what_devices_of_one_would(count, seeds, devices, tmp_pa
     np.testing.assert_allclose(*policies, rtol=1e-3)
 
 
+@pytest.mark.slow
 def test_a_killed_process_ends_the_others_and_the_run_goes_on_from_its_checkpoint(tmp_path):
     """Within a stated time, with a word about it; then with two processes again, and at last with one alone."""
     out = tmp_path / "run"
@@ -147,6 +148,7 @@ def test_what_cannot_be_distributed_is_refused_by_all(tmp_path):
     assert [path.name for path in (tmp_path / "taken").iterdir()] == ["notes.txt"]
 
 
+@pytest.mark.slow
 def test_under_slurm_the_processes_find_each_other_without_a_flag(tmp_path):
     """And one writes; with --no-distributed each of them would be a run of its own."""
     out = tmp_path / "run"

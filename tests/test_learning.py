@@ -18,8 +18,8 @@ from ddpg_jax.runs.presets import tuned, tuned_settings
 from ddpg_jax.runs.registry import OWN
 from ddpg_jax.runs.statistics import superiority
 
-TOY = "--env lqr --episode-length 5 --steps 60 --warmup-steps 20 --hidden 4 --batch-size 4 --evaluations 2"
-TOY += " --replay-capacity 100"
+TOY = "--env lqr --episode-length 7 --steps 80 --warmup-steps 40 --hidden 4 --batch-size 4 --evaluations 2"
+TOY += " --replay-capacity 100 --eval-episodes 1"
 PEER = """
 import json, sys
 config = json.loads(sys.argv[1])
@@ -36,7 +36,7 @@ print(json.dumps({"done": True, "seconds": 2.0, "final": final, "episodes": 3, "
 
 
 @pytest.fixture
-def out(tmp_path, monkeypatch):
+def out(tmp_path, monkeypatch, same_programs):
     monkeypatch.setitem(tasks.TASKS, "smoke-pendulum", TOY)
     monkeypatch.setattr(learning, "UNFINISHED", tmp_path / "unfinished")
     monkeypatch.setattr(learning, "EPISODES", 3)
@@ -52,7 +52,7 @@ def test_a_pair_is_trained_once_and_its_file_says_how(out):
     path = out / "smoke-pendulum--ddpg.json"
     found = json.loads(path.read_text())
     assert found["command"] == f"ddpg-jax train ddpg {TOY} --seeds 2"
-    assert found["curve"]["steps"] == [20, 40, 60]
+    assert found["curve"]["steps"] == [40, 60, 80]
     assert [row["seed"] for row in found["seeds"]] == [0, 1]
     assert found["final"]["seeds"] == 2
     assert found["final"]["low"] <= found["final"]["iqm"] <= found["final"]["high"]
@@ -73,8 +73,8 @@ def test_a_run_that_was_asked_to_stop_goes_on(out, monkeypatch):
         asked.append(words[1])
         if words[1] == "--resume":
             return train(words)
-        config, loop = DDPGConfig(hidden=(4,)), LoopConfig(batch_size=4, warmup_steps=20, replay_capacity=100)
-        limits = {"env": "lqr", "episode_length": 5, "steps": 60, "evaluations": 2, "seeds": 2}
+        config, loop = DDPGConfig(hidden=(4,)), LoopConfig(batch_size=4, warmup_steps=40, replay_capacity=100)
+        limits = {"env": "lqr", "episode_length": 7, "steps": 80, "evaluations": 2, "eval_episodes": 1, "seeds": 2}
         asked_to = RunConfig(**limits, tensorboard=False, out=words[-1])
         return {"stopped": 75}[run_experiment("ddpg", config, loop, asked_to, should_stop=lambda: True).outcome]
 
@@ -97,7 +97,7 @@ def test_a_run_that_was_asked_to_stop_goes_on(out, monkeypatch):
     with pytest.raises(SystemExit, match="75"):
         run(out, "--seeds", "1", "--again")
     assert asked == ["ddpg", "--resume", "ddpg"]
-    assert json.loads((out / "smoke-pendulum--ddpg.json").read_text())["curve"]["steps"] == [20, 40, 60]
+    assert json.loads((out / "smoke-pendulum--ddpg.json").read_text())["curve"]["steps"] == [40, 60, 80]
 
 
 def test_seeds_apart_stop_together_and_keep_folders_of_their_own(monkeypatch):
@@ -150,7 +150,7 @@ def test_another_library_is_given_the_same_and_joined_over_seeds(out, tmp_path, 
     assert [row["mean"] for row in found["seeds"]] == [0.0, 100.0, 200.0]
     assert found["curve"]["eval_return"] == [[30.0, 31.0, 32.0], [60.0, 61.0, 62.0]]
     given = found["settings"]
-    assert (given["steps"], given["evaluations"], given["episodes"]) == (60, 2, 32)
+    assert (given["steps"], given["evaluations"], given["episodes"]) == (80, 2, 1)
     assert (given["final_episodes"], given["env"]) == (3, "Toy-v1")
     assert found["final"]["iqm"] == 100.0
     with pytest.raises(SystemExit, match="no such thing"):

@@ -2,6 +2,7 @@
 
 import json
 import re
+import shutil
 import subprocess
 import sys
 from types import SimpleNamespace as State
@@ -248,13 +249,9 @@ def test_a_title_is_the_longest_that_fits():
 
 
 @pytest.fixture(scope="module")
-def run(tmp_path_factory):
-    """A tiny run with two seeds."""
-    folder = tmp_path_factory.mktemp("runs") / "run"
-    words = "train ddpg --env lqr --episode-length 7 --steps 60 --hidden 4 --batch-size 4 --warmup-steps 40"
-    words += " --seeds 2 --evaluations 1 --eval-episodes 2 --out"
-    assert main([*words.split(), str(folder)]) == 0
-    return folder
+def run(tmp_path_factory, tiny_run):
+    """A run of two seeds, and room for files beside it."""
+    return shutil.copytree(tiny_run, tmp_path_factory.mktemp("runs") / "run")
 
 
 def test_a_gif_has_a_frame_for_each_state_and_the_returns_of_evaluation(run, capsys):

@@ -8,6 +8,12 @@ import pytest
 from ddpg_jax.core.environment import env_from_functions
 from ddpg_jax.core.types import Env, Spec
 
+# The shapes of a run on the command line where a test does not mean others: equal ones are compiled once.
+TINY = (
+    "--env lqr --episode-length 7 --seeds 2 --hidden 4 --batch-size 4 --replay-capacity 100 --warmup-steps 40 "
+    "--eval-episodes 1"
+)
+
 
 def spec(obs_shape=(3,), action_size=2, obs_dtype=np.float32, episode_length=20) -> Spec:
     """A specification with the box [-1, 1]."""
