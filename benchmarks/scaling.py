@@ -98,8 +98,12 @@ def kernels(options: argparse.Namespace) -> Iterator[dict[str, Any]]:
         yield {"algorithm": algorithm, "total": sum(counted.values()), **counted}
 
 
-def launches(workload: Any) -> Counter[str]:
-    """Counts the kernels of the compiled chunk (its loops, and what it does once), by kind of instruction."""
+def launches(workload: Any, options: dict[str, Any] | None = None) -> Counter[str]:
+    """Counts the kernels of the compiled chunk (its loops, and what it does once), by kind of instruction.
+
+    Args:
+      options: for XLA, where they are not to be those of XLA_FLAGS.
+    """
     import jax
 
     from ddpg_jax.runs.programs import choose_layout, make_programs, seed_keys
@@ -107,7 +111,7 @@ def launches(workload: Any) -> Counter[str]:
     env, config, loop, run = workload.parts()
     phases = make_programs(env, workload.algorithm, loop, 1, choose_layout(config, loop, run, env))
     state = phases.shapes(jax.eval_shape(lambda: seed_keys(run)), config)
-    text = phases.chunk.lower(state, 0, 1, config).compile().as_text()
+    text = phases.chunk.lower(state, 0, 1, config).compile(options).as_text()
     outside = "".join(block for block in re.split(r"\n\n", text) if not block.lstrip().startswith("%fused_"))
     kinds = ("fusion", "dot", "custom-call", "while", "conditional", "copy", "scatter", "gather", "sort")
     return Counter(kind for kind in re.findall(r"\b([a-z-]+)\(", outside) if kind in kinds)

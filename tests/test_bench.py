@@ -15,6 +15,7 @@ import numpy as np
 import optax
 import pytest
 from scaling import launches
+from toys import slow
 
 from ddpg_jax import make_env
 from ddpg_jax.cli.main import main
@@ -64,10 +65,10 @@ def test_a_product_is_timed_on_real_operands():
     assert 0 < small < large
 
 
-def test_the_limit_counts_the_updates_of_every_seed():
-    for mapping in ("vmap", "sequential"):
-        rate = matmul_limit.begin_limit(TINY._replace(seeds=4, seed_mapping=mapping))(3)
-        assert (rate.updates, rate.env_steps) == (12, 0)
+@pytest.mark.parametrize("mapping", ["vmap", *slow("sequential")])
+def test_the_limit_counts_the_updates_of_every_seed(mapping):
+    rate = matmul_limit.begin_limit(TINY._replace(seeds=4, seed_mapping=mapping))(3)
+    assert (rate.updates, rate.env_steps) == (12, 0)
 
 
 def test_advance_counts_what_it_trains(monkeypatch):
@@ -141,7 +142,10 @@ def test_a_worker_reports_what_it_cannot_do():
 
 @pytest.fixture(scope="module")
 def launched() -> Counter:
-    return launches(bench.SMALL._replace(replay_capacity=1000))
+    """As users compile it, which the tests do not."""
+    emitters = "xla_cpu_use_fusion_emitters"
+    options = {emitters: True} if emitters in os.environ["XLA_FLAGS"] else None
+    return launches(bench.SMALL._replace(replay_capacity=1000), options)
 
 
 def test_the_chunk_launches_no_more_than_it_used_to(launched):

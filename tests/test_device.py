@@ -6,6 +6,7 @@ import sys
 from types import SimpleNamespace
 
 import pytest
+from toys import slow
 
 from ddpg_jax.devices import backend
 from ddpg_jax.devices.backend import cores
@@ -58,23 +59,26 @@ def test_settings_of_the_cache_of_the_users_own_are_left_as_they_are(tmp_path, m
     assert changed["jax_compilation_cache_dir"] == str(tmp_path / "programs")
 
 
-@pytest.mark.parametrize("seeds", [1, 2, 3])
+@pytest.mark.parametrize("seeds", [1, 2, *slow(3)])
 def test_the_cpu_becomes_as_many_devices_as_seeds_are_dealt_to(seeds):
     expected = max(n for n in range(1, cores() + 1) if seeds % n == 0)
     assert python(PREPARE + "print(len(jax.devices('cpu')))", seeds) == [str(expected)]
 
 
-def test_a_number_of_devices_of_the_users_own_is_left_as_it_is():
-    code = PREPARE + "print(len(jax.devices('cpu')))"
-    assert python(code, 1, XLA_FLAGS="--xla_force_host_platform_device_count=3") == ["3"]
-    assert python(code, 1, JAX_NUM_CPU_DEVICES="3") == ["3"]
+@pytest.mark.parametrize(
+    "devices", [{"JAX_NUM_CPU_DEVICES": "3"}, *slow({"XLA_FLAGS": "--xla_force_host_platform_device_count=3"})]
+)
+def test_what_the_user_has_chosen_stays(devices, tmp_path):
+    """A folder for compiled programs, a number of devices and of threads."""
+    code = "import os, jax; from ddpg_jax.devices.backend import prepare; prepare(1, one_thread=True);"
+    code += "print(jax.config.jax_compilation_cache_dir, len(jax.devices('cpu')), os.environ['NPROC'])"
+    chosen = {"JAX_COMPILATION_CACHE_DIR": str(tmp_path), "NPROC": "3"} | devices
+    assert python(code, **chosen) == [str(tmp_path), "3", "3"]
 
 
-def test_small_products_get_one_thread_unless_the_user_has_chosen():
+def test_small_products_get_one_thread():
     code = "import os; from ddpg_jax.devices.backend import prepare; prepare(1, one_thread=True);"
-    code += "print(os.environ['NPROC'])"
-    assert python(code) == ["1"]
-    assert python(code, NPROC="3") == ["3"]
+    assert python(code + "print(os.environ['NPROC'])") == ["1"]
 
 
 def test_plotting_libraries_wait_until_a_game_is_drawn():

@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 import scipy.linalg
 from probes import Echo, FarWalk, Metronome, Steps, WalkParams
+from toys import slow, slow_but_for
 
 from ddpg_jax import make_env
 from ddpg_jax.envs import brax as brax_suite
@@ -165,7 +166,7 @@ def test_the_brax_tasks_are_those_tested_here():
     assert sorted(brax_suite.names()) == BRAX
 
 
-@pytest.mark.parametrize("name", BRAX)
+@pytest.mark.parametrize("name", slow_but_for(BRAX, "ant", "fast", "inverted_pendulum", "swimmer"))
 def test_every_brax_task_can_be_carried_through_a_loop(name):
     env = make_env(f"brax/{name}")
     assert env.spec.name == f"brax/{name}"
@@ -175,7 +176,7 @@ def test_every_brax_task_can_be_carried_through_a_loop(name):
     carried(env)
 
 
-@pytest.mark.parametrize("backend", ["spring", "positional"])
+@pytest.mark.parametrize("backend", ["spring", *slow("positional")])
 def test_the_other_backends_trace(backend):
     carried(make_env("brax/inverted_pendulum", backend=backend))
 

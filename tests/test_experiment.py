@@ -21,6 +21,7 @@ from ddpg_jax.runs.experiment import run_experiment, summarize
 from ddpg_jax.runs.plan import make_plan
 from ddpg_jax.runs.programs import evaluation_keys, make_programs, seed_keys
 
+pytestmark = pytest.mark.usefixtures("same_programs")
 LOOP = "--warmup-steps 100 --batch-size 16 --replay-capacity 1000"
 COMMAND = (
     f"train ddpg --env Pendulum-v1 --seeds 2 --seed 3 --steps 500 --evaluations 4 --eval-episodes 3 --hidden 8 8 {LOOP}"
@@ -58,12 +59,14 @@ def test_the_table_agrees_with_the_last_row_of_metrics(folder):
     assert all(row["min"] <= row["mean"] <= row["max"] and row["length"] == 200 for row in final["seeds"])
 
 
-def test_the_command_line_trains_what_python_trains(folder):
+def test_the_command_line_trains_what_python_trains(tmp_path):
+    """Of a seed and 40 updates: later, what two programs round apart has grown."""
+    assert main([*shlex.split(COMMAND), "--steps", "140", "--evaluations", "1", "--out", str(tmp_path / "run")]) == 0
     env = make_env("Pendulum-v1")
     agent = ddpg(DDPGConfig(hidden=(8, 8)), env.spec)
     loop = LoopConfig(warmup_steps=100, batch_size=16, replay_capacity=1000)
-    state, _ = jax.jit(lambda key: train(key, env, agent, loop, steps=500, chunks=4))(jax.random.key(4))
-    learners = load_learners(folder)[1]
+    state, _ = jax.jit(lambda key: train(key, env, agent, loop, steps=140, chunks=1))(jax.random.key(4))
+    learners = load_learners(tmp_path / "run")[1]
     jax.tree.map(
         lambda saved, trained: np.testing.assert_allclose(saved[1], trained, rtol=1e-3, atol=1e-4),
         learners.params,
@@ -277,13 +280,23 @@ def test_a_diverged_seed_is_no_number_in_json():
 
 
 def test_the_plan_is_printed_first(tmp_path):
+    """Before anything is compiled."""
+
+    class Enough(Exception):
+        pass
+
+    def hear(sentence):
+        said.append(sentence)
+        raise Enough
+
     said = []
     config, loop = (
         DDPGConfig(hidden=(4,)),
         LoopConfig(num_envs=4, updates_per_step=2, warmup_steps=40, batch_size=8, replay_capacity=100),
     )
     run = RunConfig(env="lqr", steps=82, evaluations=1, eval_episodes=1, out=tmp_path / "run")
-    run_experiment("ddpg", config, loop, run, log=said.append)
+    with pytest.raises(Enough):
+        run_experiment("ddpg", config, loop, run, log=hear)
     assert "84 environment steps, 40 of them warm-up, and 22 updates (0.5 per environment step)" in said[0]
     row = 2 * 2 + 1 + 1 + 1  # obs, next_obs, action, reward, discount in float32, and a byte for truncated
     assert f"replay {(4 * row + 1) * 100 / 2**20:,.1f} MiB" in said[0]

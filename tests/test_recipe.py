@@ -6,7 +6,7 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 import pytest
-from toys import spec
+from toys import slow_but_for, spec
 
 from ddpg_jax import DDPGConfig, SACConfig, TD3Config, ddpg, sac, td3
 from ddpg_jax.core.agent import target_or_online
@@ -74,14 +74,14 @@ def batch(scale=1.0):
     return Transition(obs, action, reward, jnp.ones(8), jnp.zeros(8, bool), next_obs)
 
 
-@pytest.mark.parametrize("name", AGENTS)
+@pytest.mark.parametrize("name", slow_but_for(AGENTS, "ddpg", "sac"))
 def test_scaling_the_reward_is_scaling_the_data(name):
     """And it is not there by default."""
     scaled, plain = updated(name, batch(), reward_scale=3.0)[0], updated(name, batch(3.0))[0]
     chex.assert_trees_all_close(scaled, plain, rtol=1e-5, atol=1e-7)
 
 
-@pytest.mark.parametrize("name", AGENTS)
+@pytest.mark.parametrize("name", slow_but_for(AGENTS, "ddpg", "sac"))
 def test_every_setting_reaches_every_algorithm(name):
     """Each changes what an update leaves behind."""
     changes = [
@@ -113,7 +113,7 @@ def test_without_a_target_actor_the_actor_itself_is_bootstrapped_through():
     np.testing.assert_allclose(agent.update(learner, data, KEY, 0)[1]["critic/loss"][0], expected, rtol=1e-5)
 
 
-@pytest.mark.parametrize("name", AGENTS)
+@pytest.mark.parametrize("name", slow_but_for(AGENTS, "ddpg", "sac"))
 def test_an_update_is_normalized_by_its_minibatch_and_acting_is_not(name):
     """Running statistics, online or in the targets, change how the agent acts and nothing that it learns."""
     config, make = AGENTS[name]

@@ -66,6 +66,11 @@ def wandering(length=7) -> Env:
     return env_from_functions(reset, step, spec((2,), 2, episode_length=length))
 
 
+def slow(*values):
+    """Parameters of a test that are more of what the others are."""
+    return [pytest.param(value, marks=pytest.mark.slow) for value in values]
+
+
 def slow_but_for(names, *quick):
     """Parameters of a test that cost the time of a training each: all but `quick` are marked slow."""
     return [pytest.param(name, marks=() if name in quick else pytest.mark.slow) for name in names]
