@@ -144,7 +144,7 @@ def test_what_cannot_be_distributed_is_refused_by_all(tmp_path):
     (tmp_path / "taken" / "notes.txt").write_text("mine")
     codes, _, errors = ended(started(2, f"train ddpg {FLAGS} --steps 160 --seeds 2 --out {tmp_path / 'taken'}"))
     assert codes == [2, 2], errors
-    assert all("out must be a new folder or a run of ours" in error for error in errors)
+    assert all("out must be a new folder or a run of ddpg_jax" in error for error in errors)
     assert [path.name for path in (tmp_path / "taken").iterdir()] == ["notes.txt"]
 
 

@@ -209,7 +209,7 @@ def test_devices_are_first_given_to_seeds(seeds, devices, expected):
 
 
 REFUSED = {
-    "devices must be at most the 8 that there are, not 9.": "--devices 9",
+    "devices must be at most 8, the number of devices here, not 9.": "--devices 9",
     "devices must be at least 1, not 0.": "--devices 0",
     "num_envs must be a multiple of the 4 devices that share an agent, not 6.": "--devices 4 --num-envs 6",
     "batch_size must be a multiple of the 4 devices that share an agent, not 6.": (
@@ -234,5 +234,5 @@ def test_from_the_command_line(tmp_path, capsys):
     )
     assert main(shlex.split(command)) == 0
     assert "on 4 devices, 4 sharing an agent" in capsys.readouterr().out
-    assert [row["steps"] for row in metrics.read_rows(tmp_path / "metrics.jsonl", 2)] == [80, 120, 160]
+    assert [row["steps"] for row in metrics.read_rows(tmp_path / "metrics.jsonl", 1)] == [80, 120, 160]
     assert load_policy(tmp_path)(np.zeros(2, np.float32)).shape == (1,)

@@ -13,12 +13,12 @@ import learning_gif
 import numpy as np
 import pytest
 import toys
-from ddpg_jax.core.rollout import Trajectory, rollout
 from PIL import Image, ImageSequence
 
 from ddpg_jax import SettingError, as_gymnasium, check_env, evaluate, make_env, make_renderer
 from ddpg_jax.cli.main import main
 from ddpg_jax.core.environment import env_from_functions
+from ddpg_jax.core.episodes import Trajectory, rollout
 from ddpg_jax.deploy.evaluate import evaluate_run
 from ddpg_jax.envs.make import ids
 from ddpg_jax.results.drawing import MODULES, animation, classic_control, opengl, planar, top_down
