@@ -169,7 +169,7 @@ def test_an_environment_that_was_passed_stays_open(run, gym_env, monkeypatch):
 @pytest.mark.parametrize(
     ("env", "message"),
     [
-        ("CartPole-v1", r"CartPole-v1 must observe a Box and act in one, not .* and Discrete\(2\)"),
+        ("CartPole-v1", r"CartPole-v1 must have Boxes of observations and of actions, not .* and Discrete\(2\)"),
         ("MountainCarContinuous-v0", r"observations of shape \(3,\) and dtype float32, .* not \(2,\) and float32"),
         ("Pendulums-v1", r"Gymnasium does not make 'Pendulums-v1' \(.*did you mean|Did you mean"),
         ("no_such_package:Pendulum-v1", "does not make 'no_such_package:Pendulum-v1'"),
@@ -211,4 +211,4 @@ def test_the_command_line_plays_every_seed_in_gymnasium(run, capsys):
         assert row["length"] == 200
     assert result["seeds"][0]["mean"] != result["seeds"][1]["mean"]
     assert main(["evaluate", str(run), "--gymnasium", "CartPole-v1"]) == 2
-    assert "error: CartPole-v1 must observe a Box" in capsys.readouterr().err
+    assert "error: CartPole-v1 must have Boxes of observations" in capsys.readouterr().err

@@ -312,7 +312,7 @@ def test_pictures_that_are_none_are_refused(picture, found):
 
 
 def test_what_is_no_task_is_refused():
-    assert "int is no object in the style of gymnax (reset_env," in refusal(pixels, 3, shade)
+    assert "int is not an environment in the style of gymnax (reset_env," in refusal(pixels, 3, shade)
     cart, params = gymnax.make("CartPole-v1")
     assert "CartPole-v1 has discrete actions" in refusal(pixels, cart, shade, params=params)
     assert refusal(make_env, f"pixels/{CAR}", backend="mjx") == (

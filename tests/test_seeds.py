@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from ddpg_jax import DDPGConfig, LoopConfig, make_env
-from ddpg_jax.devices.layout import Layout, choose, fits_one_thread, usable_devices
+from ddpg_jax.devices.layout import Layout, choose_mapping, fits_one_thread, usable_devices
 from ddpg_jax.runs.programs import make_programs
 
 if len(jax.devices()) < 2:
@@ -58,10 +58,10 @@ def test_share_deals_evenly():
 
 @pytest.mark.skipif(jax.default_backend() != "cpu", reason="accelerators batch")
 def test_large_products_take_turns_on_a_cpu():
-    assert choose(8, 256, (256, 256), False) == "sequential"
-    assert choose(8, 64, (64, 64), False) == "vmap"
-    assert choose(8, 16, (64, 64), True) == "sequential"
-    assert choose(8, 64, (), False) == "vmap"
+    assert choose_mapping(8, 256, (256, 256), False) == "sequential"
+    assert choose_mapping(8, 64, (64, 64), False) == "vmap"
+    assert choose_mapping(8, 16, (64, 64), True) == "sequential"
+    assert choose_mapping(8, 64, (), False) == "vmap"
 
 
 def test_one_thread_is_for_small_products_and_few_environments():
@@ -72,4 +72,4 @@ def test_one_thread_is_for_small_products_and_few_environments():
 
 
 def test_a_single_seed_has_no_batch_dimension():
-    assert choose(1, 64, (64, 64), False) == "sequential"
+    assert choose_mapping(1, 64, (64, 64), False) == "sequential"

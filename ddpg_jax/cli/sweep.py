@@ -11,7 +11,7 @@ from typing_extensions import Doc
 from ddpg_jax.cli.console import print_line, table
 from ddpg_jax.cli.settings import Settings
 from ddpg_jax.cli.train import prepare_for, run_displayed
-from ddpg_jax.core.settings import SettingError, check, count
+from ddpg_jax.core.settings import SettingError, check, check_count
 from ddpg_jax.sweeps.search_space import Range, Trial, grid, read, sampled
 
 SHOWN = 20  # settings in the printed table
@@ -60,7 +60,7 @@ class Search:
         if (self.sample is None) != (not ranges):
             raise SettingError("sample and range must be given together: how many draws, and of what.")
         if self.sample is not None:
-            count("sample", self.sample)
+            check_count("sample", self.sample)
         drawn = sampled(self.sample, ranges, self.sample_seed) if self.sample else [{}]
         return [draw | trial for draw, trial in itertools.product(drawn, grid(dict(axes)))]
 

@@ -1,18 +1,18 @@
-"""Means over the devices that share an agent.
+"""Means over the devices that share an agent in data parallel training.
 
-They act inside a `shard_map` whose mesh has the axis `DATA`, and change nothing elsewhere: so an algorithm is written
-once, for one device, and names no axis.
+They work inside a `shard_map` whose mesh has the axis `DATA`, and return their argument elsewhere. So an algorithm is
+written for one device, and does not mention an axis.
 """
 
 from typing import Any
 
 import jax
 
-DATA = "data"  # the mesh axis over which an agent's environments, replay and minibatches are divided
+DATA = "data"  # the mesh axis over which an agent's environments, replay and minibatches are sharded
 
 
 def num_shards() -> int:
-    """How many devices share the agent that is being traced."""
+    """Returns how many devices share the agent that is being traced; 1 outside of a `shard_map`."""
     try:
         return jax.lax.axis_size(DATA)
     except NameError:
@@ -20,15 +20,15 @@ def num_shards() -> int:
 
 
 def shard_index() -> Any:
-    """Which of them this is, from 0."""
+    """Returns the index of this device among those that share the agent, from 0."""
     return jax.lax.axis_index(DATA) if num_shards() > 1 else 0
 
 
 def pmin(array: jax.Array) -> jax.Array:
-    """Returns the elementwise minimum over the devices."""
+    """Returns the elementwise minimum over the devices that share the agent."""
     return jax.lax.pmin(array, DATA) if num_shards() > 1 else array
 
 
 def pmean(tree: Any) -> Any:
-    """The mean of every leaf over the devices, each of which holds an equal share of the data."""
+    """Returns the mean of every leaf over the devices that share the agent."""
     return jax.lax.pmean(tree, DATA) if num_shards() > 1 else tree

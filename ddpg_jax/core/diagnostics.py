@@ -1,6 +1,6 @@
-"""What a learner looks like from outside, once a chunk: values against what was achieved, norms, saturation, noise.
+"""Diagnostics of a learner: bias of Q, saturation of actions, norms of parameters and gradients, scale of the noise.
 
-All of it is worked out beside the evaluation, so that training pays nothing for it.
+They are computed together with the evaluation, once a chunk, so training does not become slower.
 """
 
 from typing import Any
@@ -12,37 +12,41 @@ import optax
 from ddpg_jax.core.episodes import EpisodeSummary
 from ddpg_jax.core.types import Agent, Array, Learner
 
-ADAM_B2 = 0.999  # optax's default, which all our tables use
+ADAM_B2 = 0.999  # optax's default, which all our optimizers use
 
 
 def diagnose(
-    agent: Agent, learner: Learner, played: EpisodeSummary, vector_step: Any, num_envs: int, reward_scale: Any = 1.0
+    agent: Agent, learner: Learner, summary: EpisodeSummary, vector_step: Any, num_envs: int, reward_scale: Any = 1.0
 ) -> dict[str, Array]:
-    """Numbers [] about a learner.
+    """Returns numbers [] about a learner.
 
     Args:
-      played: episodes of its policy, with the agent's discount.
+      agent, learner: the algorithm and its parameters.
+      summary: episodes of its greedy policy, from `play_episodes` with the agent's discount.
       vector_step: vector steps so far, of `num_envs` environments.
+      num_envs: N.
       reward_scale: the factor on rewards in `agent.value`.
 
     Returns:
-      eval_q: Q(s, μ(s)) at the starts of the episodes, and eval_discounted: what was achieved from there, the sum of
-        γᵗ rᵗ, with γᵀ Q for what lies beyond a time limit; both in the environment's rewards. The difference is what
-        the critic overestimates (Fujimoto et al. 2018, section 4.1). SAC's Q also counts the entropy to come.
-      eval_saturation: share of decisions with an action within 1% of a bound.
-      ROLE/param_norm: the norm of its parameters; ROLE/grad_norm: the root mean square of its gradient's norm over
-        about the last 1,000 updates, which is in Adam's second moment, where the role descends by Adam.
-      noise_scale: σ of the exploration, the mean over environments, where it has one.
+      eval_q: mean Q(s, μ(s)) at the starts of the episodes, in the environment's rewards.
+      eval_discounted: the mean discounted return from there, the sum of γᵗ rₜ, plus γᵀ Q where a time limit of T steps
+        truncated the episode. The difference to eval_q is what the critic overestimates (Fujimoto et al. 2018, section
+        4.1). In SAC, Q includes the entropy of later steps.
+      eval_saturation: fraction of the actions that have a component within 1% of a bound.
+      ROLE/param_norm: global norm of a role's parameters.
+      ROLE/grad_norm: root mean square of the norm of a role's gradient over about the last 1,000 updates, from the
+        second moment of Adam; only where the optimizer is Adam.
+      noise_scale: σ of the exploration noise, the mean over environments, where the explorer has one.
     """
 
     def value(obs):
         return agent.value(learner, obs, agent.act(learner, obs)) / reward_scale
 
-    beyond = jnp.where(played.terminated, 0.0, agent.discount**played.lengths * value(played.last_obs))
+    beyond = jnp.where(summary.terminated, 0.0, agent.discount**summary.lengths * value(summary.last_obs))
     found = {
-        "eval_q": value(played.first_obs).mean(),
-        "eval_discounted": (played.discounted_returns + beyond).mean(),
-        "eval_saturation": played.saturated.sum() / played.lengths.sum(),
+        "eval_q": value(summary.first_obs).mean(),
+        "eval_discounted": (summary.discounted_returns + beyond).mean(),
+        "eval_saturation": summary.saturated.sum() / summary.lengths.sum(),
     }
     for role, variables in learner.params.items():
         found[f"{role}/param_norm"] = optax.tree.norm(variables.get("params", variables))

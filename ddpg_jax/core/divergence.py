@@ -1,6 +1,6 @@
 """Diverged seeds: which quantity was first not finite and when, found on the device.
 
-A diverged seed keeps its last finite parameters, and the other seeds go on training.
+A diverged seed keeps its last finite parameters, and the other seeds continue.
 """
 
 from dataclasses import replace
@@ -14,24 +14,32 @@ from ddpg_jax.core.settings import INT32
 from ddpg_jax.core.types import Array, Learner, Metrics, TrainState, Transition
 
 NEVER = INT32  # a vector step that is never reached
-FRESH = ("obs", "reward", "action")  # what every step brings, in the order in which one spoils the next
+FRESH = ("obs", "reward", "action")  # the data of a step, in the order in which a NaN spreads
 
 
 def monitored(learner: Learner) -> tuple[str, ...]:
-    """The Q quantities that are looked at: fresh data, the loss of every role (critics first), all parameters."""
+    """Returns the names of the Q monitored quantities: data of a step, the loss of every role, the parameters."""
     roles = sorted(learner.params, key=lambda name: (name != "critic", name))
     return (*FRESH, *(f"{name}/loss" for name in roles), "parameters")
 
 
 def initial_nonfinite_at(learner: Learner) -> Array:
-    """Returns [Q] the vector step at which each quantity was first not finite: never so far."""
+    """Returns `nonfinite_at` [Q] at the start of a run: `NEVER` for every monitored quantity."""
     return jnp.full(len(monitored(learner)), NEVER, jnp.int32)
 
 
 def check_finite(
     learner: Learner, nonfinite_at: Array, vector_step: Array, step: Transition, metrics: Metrics
 ) -> Array:
-    """Returns `nonfinite_at` [Q] updated with the quantities of one training step."""
+    """Returns `nonfinite_at` [Q] with the vector step where a quantity of this training step is the first not finite.
+
+    Args:
+      learner: for its roles.
+      nonfinite_at: [Q] the vector step at which each monitored quantity was first not finite.
+      vector_step: the present one.
+      step: the transitions [N, ...] of this step.
+      metrics: those of this step's updates, with the losses.
+    """
     fresh = {"obs": step.next_obs, "reward": step.reward, "action": step.action}
     losses = {name: total for name, (total, _) in metrics.items()}
     seen = [(fresh | losses).get(name) for name in monitored(learner)]
@@ -40,11 +48,11 @@ def check_finite(
 
 
 def freeze_diverged(before: TrainState, after: TrainState, vector_step: Array) -> TrainState:
-    """The state after a chunk; where anything was not finite, now or earlier, with the learner from before it.
+    """Returns the state after a chunk; if anything was not finite so far, with the learner from before the chunk.
 
     Args:
-      before, after: the state at both ends of the chunk.
-      vector_step: at its end.
+      before, after: the state before and after the chunk.
+      vector_step: the vector step after the chunk.
     """
     old, new = _packed(before.learner), _packed(after.learner)
     finite = jnp.array([True, *(jnp.isfinite(vector).all() for vector in new.values())]).all()
@@ -58,7 +66,7 @@ def freeze_diverged(before: TrainState, after: TrainState, vector_step: Array) -
 
 
 def _packed(learner: Learner) -> dict[Any, Array]:
-    """All arrays of each dtype as one vector: one kernel each for what would take as many as a learner has arrays."""
+    """Returns all arrays of each dtype as one vector, which takes one kernel instead of one for every array."""
     dtypes: dict[Any, list[Array]] = {}
     for leaf in jax.tree.leaves(learner):
         dtypes.setdefault(leaf.dtype, []).append(leaf.ravel())
@@ -66,24 +74,28 @@ def _packed(learner: Learner) -> dict[Any, Array]:
 
 
 def _unpacked(packed: dict[Any, Array], like: Learner) -> Learner:
-    """The arrays again, in the shapes of `like`."""
-    taken = dict.fromkeys(packed, 0)
+    """Returns the arrays of `_packed` in the shapes of `like`."""
+    offsets = dict.fromkeys(packed, 0)
 
     def take(leaf):
-        start = taken[leaf.dtype]
-        taken[leaf.dtype] += leaf.size
+        start = offsets[leaf.dtype]
+        offsets[leaf.dtype] += leaf.size
         return packed[leaf.dtype][start : start + leaf.size].reshape(leaf.shape)
 
     return jax.tree.map(take, like)
 
 
 def diverged_seeds(learner: Learner, nonfinite_at: Any) -> dict[int, tuple[int, str]]:
-    """Returns, for each diverged seed by its index, the vector step and the first quantity that was not finite.
+    """Returns {index of a diverged seed: (vector step, the quantity that was first not finite)}.
 
     Args:
-      learner: of any seeds, for its roles.
-      nonfinite_at: [S, Q].
+      learner: for its roles.
+      nonfinite_at: [S, Q] the vector step at which each monitored quantity was first not finite.
     """
     names = monitored(learner)
-    firsts = {place: min(zip(row.tolist(), range(len(names)), strict=True)) for place, row in enumerate(nonfinite_at)}
-    return {place: (vector_step, names[at]) for place, (vector_step, at) in firsts.items() if vector_step < NEVER}
+    firsts = [min(zip(row.tolist(), names, strict=True), key=_when) for row in nonfinite_at]
+    return {seed: first for seed, first in enumerate(firsts) if _when(first) < NEVER}
+
+
+def _when(first: tuple[int, str]) -> int:
+    return first[0]

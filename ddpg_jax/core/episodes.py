@@ -15,7 +15,7 @@ import jax.numpy as jnp
 from flax import struct
 
 from ddpg_jax.core.environment import tree_where
-from ddpg_jax.core.settings import count
+from ddpg_jax.core.settings import check_count
 from ddpg_jax.core.types import Array, Env, EnvState, Key, Transition
 
 SATURATED = 0.99  # an action beyond this is as good as at its bound, where tanh is almost flat
@@ -85,7 +85,7 @@ def play_episodes(
     Raises:
       SettingError: `episodes` is not a whole number of at least 1.
     """
-    count("episodes", episodes)
+    check_count("episodes", episodes)
     first, step_key = _begin(key, env, episodes)
 
     def running(carry):
@@ -136,8 +136,8 @@ def rollout(
     Raises:
       SettingError: `episodes` or `max_steps` is not a whole number of at least 1.
     """
-    count("episodes", episodes)
-    count("max_steps", 1 if max_steps is None else max_steps)
+    check_count("episodes", episodes)
+    check_count("max_steps", 1 if max_steps is None else max_steps)
     steps = min(max_steps or env.spec.max_decisions, env.spec.max_decisions)
     record = jax.jit(functools.partial(_record, env, policy, episodes, steps, select))
     trajectory = jax.device_get(record(key))

@@ -1,7 +1,7 @@
-"""Settings that explain and check themselves: numbers are leaves, shapes are static.
+"""Classes of settings, with the help text and the allowed range of every setting, and their checks.
 
-A float becomes a pytree leaf: another value does not recompile, and a batch of values under `jax.vmap` is a sweep.
-Everything else shapes the program and is static.
+Floats are pytree leaves: another value does not recompile, and a batch of values under `jax.vmap` is a sweep. All other
+settings are static: they determine the compiled program.
 """
 
 import dataclasses
@@ -17,30 +17,30 @@ from typing_extensions import Doc
 
 T = TypeVar("T")
 
-
-INT32 = 2**31 - 1  # the device counts in int32
-FLOAT32 = float(np.finfo(np.float32).max)  # and computes in float32
-# Settings that are no numbers, and what they must be.
-PLAIN = {bool: "True or False", str: "a string"}
+INT32 = 2**31 - 1  # the largest int32, in which the device counts
+FLOAT32 = float(np.finfo(np.float32).max)  # the largest float32, in which it computes
+PLAIN_TYPES = {bool: "True or False", str: "a string"}
 
 
 def setting(*, default: Any, help: str, low: float | None = None, high: float | None = None) -> Any:
-    """A field of a `configclass`.
+    """Declares one setting, as a field of a `configclass`.
+
+    A setting whose type is `float` or `float | None` is a pytree leaf. With None there is no leaf, and what the number
+    would switch on is absent from the compiled program.
 
     Args:
-      default: its value if none is given. A float makes the setting a pytree leaf, and so does None where a float is
-        allowed: None is then the absence of what the number would switch on, and shapes the program.
-      help: one phrase with the unit, shown by `--help` and in the README.
-      low, high: the least and the greatest value allowed, elementwise; a float without them still must be finite.
+      default: the default value.
+      help: one phrase, with the unit, for `--help` and the README.
+      low, high: the smallest and the largest allowed value, elementwise. Floats must be finite in any case.
     """
     return struct.field(default=default, metadata={"help": help, "low": low, "high": high})
 
 
 @dataclass_transform(field_specifiers=(setting,))
 def configclass(cls: type[T]) -> type[T]:
-    """Makes `cls` a frozen `flax.struct` dataclass whose type hints carry the help text for the command line.
+    """Makes a class of settings a frozen `flax.struct` dataclass, with the help texts in its type hints for tyro.
 
-    Its base classes, if it has any, are groups of settings that it shares with others; nothing else is inherited.
+    Base classes are groups of settings that several classes share; nothing else is inherited.
     """
     hints = get_type_hints(cls)
     for name in inspect.get_annotations(cls):
@@ -53,12 +53,12 @@ def configclass(cls: type[T]) -> type[T]:
 
 
 def is_traced(cls: Any, name: str) -> bool:
-    """Whether a setting of this class is a leaf: another value of it compiles nothing."""
+    """Returns whether a setting of this class is a pytree leaf, so that another value does not recompile."""
     return cls.__dataclass_fields__[name].metadata.get("pytree_node", True)
 
 
 def kind_of(hint: Any) -> Any:
-    """The hint without its `| None`."""
+    """Returns the type hint without its `| None`."""
     return next(kind for kind in get_args(hint) if kind is not NoneType) if _optional(hint) else hint
 
 
@@ -67,24 +67,24 @@ def _optional(hint: Any) -> bool:
 
 
 class SettingError(ValueError):
-    """A value that cannot be used; the message is one sentence naming the setting, the value and what is allowed."""
+    """A value that cannot be used; the message is one sentence with the setting, the value and what is allowed."""
 
 
-def count(name: str, value: Any) -> None:
-    """Passes whole numbers of at least 1.
+def check_count(name: str, value: Any) -> None:
+    """Checks that the argument called `name` is a whole number of at least 1.
 
     Raises:
-      SettingError: naming the option `name` and the value.
+      SettingError: it is not.
     """
     if not isinstance(value, int) or isinstance(value, bool) or value < 1:
         raise SettingError(f"{name} must be a whole number of at least 1, not {value!r}.")
 
 
 def check(config: Any) -> Any:
-    """Returns `config` if every setting holds an allowed value; traced values pass unseen.
+    """Returns `config` after checking that every setting has an allowed value; traced values cannot be checked.
 
     Raises:
-      SettingError: naming the first setting that does not.
+      SettingError: a value is not allowed; the message is about the first of them.
     """
     hints = get_type_hints(type(config))
     for field in dataclasses.fields(config):
@@ -95,6 +95,8 @@ def check(config: Any) -> Any:
 
 
 def _check_one(field: dataclasses.Field, hint: Any, value: Any) -> None:
+    """Checks one setting: its type by the type hint, then its range."""
+
     def refuse(allowed: str) -> SettingError:
         return SettingError(f"{field.name} must be {allowed}, not {value!r}.")
 
@@ -105,9 +107,9 @@ def _check_one(field: dataclasses.Field, hint: Any, value: Any) -> None:
         if not isinstance(value, str) or value not in get_args(hint):
             raise refuse("one of " + ", ".join(get_args(hint)))
         return
-    if hint in PLAIN:
+    if hint in PLAIN_TYPES:
         if not isinstance(value, hint):
-            raise refuse(PLAIN[hint])
+            raise refuse(PLAIN_TYPES[hint])
         return
     if hasattr(hint, "__fspath__"):
         if not isinstance(value, str | hint):
@@ -136,7 +138,7 @@ def _float64(value: Any) -> np.ndarray:
 
 
 def _fits(hint: Any, value: Any) -> bool:
-    """Whether the value is of the kind that `hint` names: a number, or for a float also an array of them."""
+    """Returns whether the value has the type of the hint; where that is `float`, an array of numbers has it, too."""
     if get_origin(hint) is tuple:
         return isinstance(value, tuple) and all(_fits(int, one) for one in value)
     if hint is float and isinstance(value, float | np.floating | np.ndarray | jax.Array):

@@ -9,7 +9,7 @@ import jax
 import numpy as np
 
 from ddpg_jax.core.episodes import Evaluation, evaluate
-from ddpg_jax.core.settings import INT32, SettingError, count
+from ddpg_jax.core.settings import INT32, SettingError, check_count
 from ddpg_jax.deploy.policy import Policy, load_learners, load_policies
 from ddpg_jax.runs.experiment import summarize
 from ddpg_jax.runs.programs import episode_keys
@@ -78,10 +78,10 @@ def play_gymnasium(
     """
     from ddpg_jax.envs import gymnasium
 
-    count("episodes", episodes)
+    check_count("episodes", episodes)
     if not isinstance(seed, int) or not 0 <= seed <= INT32:
         raise SettingError(f"seed must be from 0 to {INT32:,}, not {seed!r}.")
-    gym_env = gymnasium.opened(env)
+    gym_env = gymnasium.open_env(env)
     with contextlib.nullcontext() if gym_env is env else contextlib.closing(gym_env):
         spec = getattr(policy, "spec", None)
         if spec is not None:

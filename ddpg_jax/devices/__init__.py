@@ -1,1 +1,1 @@
-"""Where programs run: seeds over devices, one agent on several devices, several processes."""
+"""Where programs run: seeds on several devices, one agent on several devices, and several processes."""

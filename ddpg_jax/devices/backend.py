@@ -1,4 +1,4 @@
-"""What the device holds, and how JAX is set up for it."""
+"""Memory of the devices, and the configuration of JAX: compilation cache, CPU devices, threads."""
 
 import contextlib
 import os
@@ -10,36 +10,37 @@ import platformdirs
 
 from ddpg_jax.devices.layout import usable_devices
 
-CACHE_BYTES = 2**30
+CACHE_BYTES = 2**30  # of the compilation cache; what was not used for longest is deleted
 LEVEL = "xla_backend_optimization_level"
-# Compiler options for a program that runs once and briefly: a quarter less time to compile it. The user's level stays.
+# Compiler options of programs that run only once and briefly: they compile in a quarter less time. A level that the
+# user has set is kept.
 QUICK = {} if LEVEL in os.environ.get("XLA_FLAGS", "") else {"cpu": {LEVEL: "1"}}
 
 
 def nbytes(tree: Any) -> int:
-    """Bytes of all arrays of a tree, or of their shapes."""
+    """Returns the bytes of all arrays of a tree, or of a tree of their shapes."""
     return sum(leaf.size * leaf.dtype.itemsize for leaf in jax.tree.leaves(tree))
 
 
 def memory_limit(devices: int = 1) -> int:
-    """Bytes that a program can have on so many devices: accelerators' own limits, or the host's memory once."""
+    """Returns the bytes that a program can use on so many devices: their own limits, on CPU the host's memory."""
     stats = jax.local_devices()[0].memory_stats()
     if stats and "bytes_limit" in stats:
         return stats["bytes_limit"] * devices
     physical = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
-    try:  # a container's limit (cgroup version 2); the word "max" means none
+    try:  # the limit of a container (cgroup version 2); "max" means that there is none
         return min(physical, int(Path("/sys/fs/cgroup/memory.max").read_text()))
     except (OSError, ValueError):
         return physical
 
 
 def cores() -> int:
-    """CPU cores that this process may use."""
+    """Returns the number of CPU cores that this process may use."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
-def _keep_programs(folder: Path) -> None:
-    """Turns JAX's compilation cache on, in a folder that can be written to; elsewhere it stays off."""
+def _use_cache(folder: Path) -> None:
+    """Turns on JAX's compilation cache in this folder, if it can be written to."""
     with contextlib.suppress(OSError):
         folder.mkdir(parents=True, exist_ok=True)
     if os.access(folder, os.W_OK):
@@ -54,17 +55,21 @@ def _keep_programs(folder: Path) -> None:
 
 
 def prepare(seeds: int = 1, one_thread: bool = False, devices: int | None = None) -> None:
-    """Sets JAX up as the command line wants it, before its first computation; what the user has set stays.
+    """Configures JAX as the command line does, before its first computation; what the user has set is kept.
 
-    Compiled programs go to the user's cache folder (at most `CACHE_BYTES`, the longest unused leave first). The CPU
-    becomes `devices` devices, by default as many, at most one a core, as `seeds` can be dealt to evenly. With
-    `one_thread` no product is divided over cores: small ones lose a third of their speed by it.
+    Compiled programs are cached in the user's cache folder, up to `CACHE_BYTES`.
+
+    Args:
+      seeds: how many are trained.
+      one_thread: compute every matrix product on one core; small products lose a third of their speed if divided.
+      devices: how many devices the CPU becomes; by default the largest number over which the seeds can be sharded
+        evenly, at most one per core.
     """
     if one_thread:
-        os.environ.setdefault("NPROC", "1")  # how XLA is told the size of its thread pool, read when the CPU starts
+        os.environ.setdefault("NPROC", "1")  # the size of XLA's thread pool, which it reads when the CPU backend starts
     config: Any = jax.config
     if config.jax_compilation_cache_dir is None:
-        _keep_programs(platformdirs.user_cache_path("ddpg_jax") / "programs")
+        _use_cache(platformdirs.user_cache_path("ddpg_jax") / "programs")
     if config.jax_num_cpu_devices == -1 and "host_platform_device_count" not in os.environ.get("XLA_FLAGS", ""):
-        with contextlib.suppress(RuntimeError):  # a notebook or a test in which JAX already runs
+        with contextlib.suppress(RuntimeError):  # JAX has started already, as in a notebook or a test
             jax.config.update("jax_num_cpu_devices", devices or usable_devices(seeds, cores()))

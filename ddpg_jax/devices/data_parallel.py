@@ -1,6 +1,6 @@
-"""One agent on several devices: each has a share of the environments, of the replay and of every minibatch.
+"""Data parallel training: the environments, the replay and every minibatch of one agent sharded over devices.
 
-Parameters are the same on all of them, because each descends the mean of all their gradients.
+Parameters are equal on all of them, since every device applies the mean of all gradients.
 """
 
 from dataclasses import replace
@@ -15,7 +15,7 @@ from ddpg_jax.core.rng import fold_in_each
 from ddpg_jax.core.settings import SettingError
 from ddpg_jax.core.types import Agent, Env, Trainer, TrainState
 
-# Where the leaves [S, ...] of a training state lie: what grows with the environments is divided a second time.
+# How the leaves [S, ...] of a `TrainState` are sharded: by seed, and what has a dimension of environments by data, too.
 SHARDED, REPLICATED = PartitionSpec("seeds", DATA), PartitionSpec("seeds")
 _SPECS: Any = dict.fromkeys(("env", "noise", "memory"), SHARDED)
 _SPECS |= dict.fromkeys(("keys", "learner", "nonfinite_at", "hyperparams"), REPLICATED)
@@ -23,10 +23,10 @@ STATE = TrainState(**_SPECS)
 
 
 def per_device_loop(loop: LoopConfig, devices: int) -> LoopConfig:
-    """What one of `devices` does of a loop.
+    """Returns the settings of the loop on one of so many devices.
 
     Raises:
-      SettingError: environments or minibatch cannot be divided evenly.
+      SettingError: the environments or the minibatch cannot be divided evenly.
     """
     for name in ("num_envs", "batch_size"):
         if getattr(loop, name) % devices:
@@ -45,33 +45,38 @@ def per_device_loop(loop: LoopConfig, devices: int) -> LoopConfig:
 
 
 def data_parallel_trainer(env: Env, agent: Agent, loop: LoopConfig, devices: int) -> Trainer:
-    """`trainer` as each of `devices` runs it inside a `shard_map` with the axis `DATA`; `loop` is that of all.
+    """Returns the `trainer` that each of so many devices runs inside a `shard_map` with the axis `DATA`.
 
-    Each device draws its own episodes, noise and minibatches; one update is that of all minibatches together.
+    Each device draws its own episodes, noise and minibatches; an update is that of all minibatches together.
+
+    Args:
+      env, agent: as for `trainer`.
+      loop: the settings of all devices together.
+      devices: how many share the agent.
 
     Raises:
-      SettingError: the shares would not be equal.
+      SettingError: the environments or the minibatch cannot be divided evenly.
     """
     if devices == 1:
         return trainer(env, agent, loop)
-    mine = trainer(env, agent, per_device_loop(loop, devices))
+    shard = trainer(env, agent, per_device_loop(loop, devices))
 
-    def alone(state):
+    def with_own_keys(state):
         return replace(state, keys=fold_in_each(state.keys, jax.lax.axis_index(DATA)))
 
     def init(key):
-        own = mine.init(jax.random.fold_in(key, jax.lax.axis_index(DATA)))
-        common = mine.init(key)
+        own = shard.init(jax.random.fold_in(key, jax.lax.axis_index(DATA)))
+        common = shard.init(key)
         return replace(own, keys=common.keys, learner=common.learner)
 
     def prefill(state):
-        return replace(mine.prefill(alone(state)), keys=state.keys)
+        return replace(shard.prefill(with_own_keys(state)), keys=state.keys)
 
     def refill(state, vector_step):
-        return replace(mine.refill(alone(state), vector_step), keys=state.keys)
+        return replace(shard.refill(with_own_keys(state), vector_step), keys=state.keys)
 
     def train(state, vector_step, length):
-        trained, metrics = mine.train(alone(state), vector_step, length)
+        trained, metrics = shard.train(with_own_keys(state), vector_step, length)
         return replace(trained, keys=state.keys), jax.lax.psum(metrics, DATA)
 
-    return Trainer(init, prefill, train, refill, mine.warmup)
+    return Trainer(init, prefill, train, refill, shard.warmup)

@@ -1,4 +1,4 @@
-"""From one seed to many: side by side, or one after another, and over devices."""
+"""From a function of one seed to one of many: under `vmap` or sequentially, and sharded over devices."""
 
 import functools
 import itertools
@@ -12,15 +12,15 @@ from jax.sharding import AxisType, Mesh, NamedSharding, PartitionSpec
 
 BY_SEED = PartitionSpec("seeds")
 Mapping = Literal["vmap", "sequential"]
-OneSeed = Callable[..., tuple[Any, Any]]  # (state, *shared) -> (state, what was measured)
+OneSeed = Callable[..., tuple[Any, Any]]  # (state, *shared) -> (state, metrics)
 
 
 def vmap_seeds(function: Callable[..., Any]) -> Callable[..., Any]:
-    """Returns function(state, *shared) for all seeds at once: all leaves of `state` and of the result lead with [S]."""
+    """Returns function(state, *shared) under `vmap` over seeds: leaves of `state` and of the result lead with [S]."""
 
     @functools.wraps(function)
     def call(states, *shared):
-        return jax.vmap(lambda state: function(state, *shared))(states)
+        return jax.vmap(function, in_axes=(0, *(None for _ in shared)))(states, *shared)
 
     return call
 
@@ -36,22 +36,29 @@ def loop_over_seeds(function: OneSeed) -> OneSeed:
     def call(states, *shared):
         seeds = jax.tree.leaves(states)[0].shape[0]
         if seeds == 1:  # reshaped in place, where a slice would be copied
-            state = jax.tree.map(lambda leaf: leaf.reshape(leaf.shape[1:]), states)
-            return jax.tree.map(lambda leaf: leaf.reshape(1, *leaf.shape), function(state, *shared))
+            return _add_dimension(function(_drop_dimension(states), *shared))
         return _one_after_the_other(function, seeds, states, shared)
 
     return call
 
 
 def _one_after_the_other(function: OneSeed, seeds: int, states: Any, shared: tuple[Any, ...]) -> tuple[Any, Any]:
-    """Returns the states [S, ...] and what was measured [S, ...] after `function` has run for every seed."""
-    measured = jax.eval_shape(lambda: function(_read(states, 0), *shared))[1]
-    empty = jax.tree.map(lambda leaf: jnp.zeros((seeds, *leaf.shape), leaf.dtype), measured)
+    """Returns the states [S, ...] and the metrics [S, ...] after `function` has run for every seed."""
+    _, metrics = jax.eval_shape(lambda: function(_read(states, 0), *shared))
+    empty = jax.tree.map(lambda leaf: jnp.zeros((seeds, *leaf.shape), leaf.dtype), metrics)
 
     def body(seed, carry):
         return _write(carry, seed, function(_read(carry[0], seed), *shared))
 
     return jax.lax.fori_loop(0, seeds, body, (states, empty))
+
+
+def _drop_dimension(tree: Any) -> Any:
+    return jax.tree.map(lambda leaf: leaf.reshape(leaf.shape[1:]), tree)
+
+
+def _add_dimension(tree: Any) -> Any:
+    return jax.tree.map(lambda leaf: leaf.reshape(1, *leaf.shape), tree)
 
 
 def _read(tree: Any, index: Any) -> Any:
@@ -63,25 +70,25 @@ def _write(tree: Any, index: Any, new: Any) -> Any:
 
 
 class Layout(NamedTuple):
-    """Where the seeds of a run are trained: dealt to groups of devices, each of which shares the data of its agents."""
+    """How a run is sharded: seeds over groups of devices, and the data of each agent over the devices of its group."""
 
-    mapping: Mapping = "vmap"  # the seeds of a group side by side, or in turn
-    seed_shards: int = 1
-    data_shards: int = 1  # devices that train one agent together
+    mapping: Mapping = "vmap"  # how the seeds of a group are trained
+    seed_shards: int = 1  # groups
+    data_shards: int = 1  # devices in a group
 
     @property
     def devices(self) -> int:
-        """How many in all."""
+        """Number of devices in all."""
         return self.seed_shards * self.data_shards
 
     def describe(self, seeds: int) -> str:
-        """For a person: " in turn on 4 devices, 2 sharing an agent"; nothing where there is nothing to say."""
-        how = {"vmap": " side by side", "sequential": " sequentially"}[self.mapping] if seeds > self.seed_shards else ""
+        """Returns words such as " sequentially on 4 devices, 2 sharing an agent"; "" for one seed on one device."""
+        how = {"vmap": " in parallel", "sequential": " sequentially"}[self.mapping] if seeds > self.seed_shards else ""
         where = f" on {self.devices} devices" if self.devices > 1 else ""
         return how + where + (f", {self.data_shards} sharing an agent" if self.data_shards > 1 else "")
 
     def mesh(self) -> Mesh:
-        """The first devices, as groups x devices of a group."""
+        """Returns the mesh of the first devices, groups x devices in a group."""
         axes = {"seeds": self.seed_shards, "data": self.data_shards}
         devices = jax.devices()[: self.devices]
         return jax.make_mesh(tuple(axes.values()), tuple(axes), (AxisType.Auto,) * 2, devices=devices)
@@ -90,58 +97,66 @@ class Layout(NamedTuple):
 def shard_over_devices(
     function: Callable[..., Any], layout: Layout, inside: Any = BY_SEED, outside: Any = BY_SEED
 ) -> Callable[..., Any]:
-    """function(mine [S], *shared) on the devices of a layout; groups never wait for each other.
+    """Returns function(states [S, ...], *shared) sharded over devices, of which groups never wait for each other.
 
     Args:
-      function: what each device does with its share.
-      layout: S must be a multiple of its `groups`.
-      inside, outside: how `mine` and the result are divided; by default their leaves [S, ...] by seeds alone.
+      function: what each device does with its shard.
+      layout: S must be a multiple of its `seed_shards`.
+      inside, outside: how `states` and the result are sharded; by default their leaves [S, ...] by seed only.
     """
     if layout.devices == 1:
         return function
     mesh, shared = layout.mesh(), PartitionSpec()
 
     @functools.wraps(function)
-    def call(first, *rest):
+    def call(states, *rest):
         specs = (inside, *(shared for _ in rest))
-        return jax.shard_map(function, mesh=mesh, in_specs=specs, out_specs=outside, check_vma=False)(first, *rest)
+        return jax.shard_map(function, mesh=mesh, in_specs=specs, out_specs=outside, check_vma=False)(states, *rest)
 
     return call
 
 
 def shardings(tree: Any, layout: Layout, specs: Any) -> Any:
-    """For every leaf of `tree` where `spread` expects it; `specs` may name whole branches at once."""
+    """Returns the sharding of every leaf of `tree` under a layout; a spec in `specs` is for a whole branch."""
     mesh = layout.mesh()
-    return jax.tree.map(lambda spec, branch: jax.tree.map(lambda _: NamedSharding(mesh, spec), branch), specs, tree)
+
+    def of_branch(spec, branch):
+        return jax.tree.map(functools.partial(_sharding, mesh, spec), branch)
+
+    return jax.tree.map(of_branch, specs, tree)
+
+
+def _sharding(mesh: Mesh, spec: PartitionSpec, leaf: Any) -> NamedSharding:
+    return NamedSharding(mesh, spec)
 
 
 def split_devices(seeds: int, devices: int) -> tuple[int, int]:
-    """Exactly so many devices as (groups that seeds are dealt to evenly, devices that share an agent in each)."""
-    groups = math.gcd(seeds, devices)
-    return groups, devices // groups
+    """Returns (`seed_shards`, `data_shards`) of a layout that uses all of so many devices."""
+    seed_shards = math.gcd(seeds, devices)
+    return seed_shards, devices // seed_shards
 
 
 def usable_devices(seeds: int, devices: int) -> int:
-    """The most devices, at most `devices`, that `seeds` can be dealt to evenly."""
+    """Returns the largest number of devices, up to `devices`, over which so many seeds can be sharded evenly."""
     return max(n for n in range(1, devices + 1) if seeds % n == 0)
 
 
-def choose(seeds: int, batch_size: int, hidden: tuple[int, ...], image: bool) -> Mapping:
-    """The faster mapping of so many `seeds` on each device of the present kind, as measured (benchmarks/README.md).
+def choose_mapping(seeds: int, batch_size: int, hidden: tuple[int, ...], image: bool) -> Mapping:
+    """Returns the faster mapping for so many seeds per device on this backend, as measured in benchmarks/README.md.
 
-    A single seed is better off without a batch dimension. Of several, an accelerator is filled by batching. On a CPU
-    that pays only while products are so small that calling them costs more than computing them.
+    A single seed needs no batch dimension. Several seeds fill a GPU or a TPU if they are batched. On a CPU batching is
+    faster only while matrix products are so small that their overhead is larger than their computation.
     """
     batches = jax.default_backend() != "cpu" or _small(batch_size, hidden, image)
     return "vmap" if seeds > 1 and batches else "sequential"
 
 
 def fits_one_thread(num_envs: int, batch_size: int, hidden: tuple[int, ...], image: bool) -> bool:
-    """Whether a step is too small to be divided over the cores of a CPU: its products, and its environments."""
+    """Returns whether a step is so small that a second CPU core would not make it faster."""
     return num_envs < 64 and _small(batch_size, hidden, image)
 
 
 def _small(batch_size: int, hidden: tuple[int, ...], image: bool) -> bool:
-    """Whether calling the products of a CPU costs more than computing them."""
+    """Returns whether the overhead of a matrix product on a CPU is larger than its computation."""
     widest = max((a * b for a, b in itertools.pairwise(hidden)), default=max(hidden, default=1))
     return not image and batch_size * widest < 96**3

@@ -1,4 +1,4 @@
-"""Several processes of one run: the same command on every host, and JAX's own runtime between them."""
+"""Several processes for one run: the same command on every host, connected by `jax.distributed`."""
 
 import os
 from collections.abc import Callable
@@ -9,29 +9,30 @@ import numpy as np
 
 from ddpg_jax.core.settings import SettingError
 
-HEARTBEAT = 10  # seconds without a sign of life after which a process counts as dead
-# What a launcher sets for a process, and where it then says how many there are.
+HEARTBEAT = 10  # seconds without a heartbeat after which JAX ends the other processes
+# A variable that a launcher sets for every process -> the variable with the number of processes.
 SIZES = {"SLURM_STEP_NODELIST": "SLURM_NTASKS", "OMPI_COMM_WORLD_RANK": "OMPI_COMM_WORLD_SIZE"}
-LONGEST = 2000  # bytes of a message that all processes learn of
+MESSAGE_BYTES = 2000  # of an error that is sent to all processes
 
 
 def launched_by_cluster() -> bool:
-    """Whether srun, mpirun or a TPU pod says that this process is one of several."""
+    """Returns whether srun, mpirun or a TPU pod started this process as one of several."""
     several = any(mark in os.environ and os.environ.get(size, "1") != "1" for mark, size in SIZES.items())
     return several or "," in os.environ.get("TPU_WORKER_HOSTNAMES", "")
 
 
 def initialize(coordinator: str | None = None, processes: int | None = None, process: int | None = None) -> None:
-    """Makes this process one of several; before JAX's first computation.
+    """Connects this process with the others of its run; to be called before JAX's first computation.
+
+    On SLURM, Open MPI, Kubernetes and TPU pods JAX finds all three arguments by itself.
 
     Args:
-      coordinator: HOST:PORT of process 0. None, as for the other two: found out by JAX, which knows SLURM, Open MPI,
-        Kubernetes and TPU pods.
-      processes: how many there are.
-      process: which of them this is, from 0.
+      coordinator: HOST:PORT of process 0.
+      processes: the number of processes.
+      process: the index of this one, from 0.
 
     Raises:
-      SettingError: the processes do not find each other.
+      SettingError: the processes cannot connect.
     """
     config: Any = jax.config
     config.update("jax_cpu_collectives_implementation", "gloo")
@@ -46,12 +47,12 @@ def initialize(coordinator: str | None = None, processes: int | None = None, pro
 
 
 def is_main() -> bool:
-    """Whether this is the process that writes and speaks."""
+    """Returns whether this is process 0, the one that writes files and prints."""
     return jax.process_index() == 0
 
 
 def fetch(tree: Any) -> Any:
-    """Arrays of all processes as whole NumPy arrays on each."""
+    """Returns arrays that are sharded over processes as whole NumPy arrays, in every process."""
     if jax.process_count() == 1:
         return jax.device_get(tree)
     from jax.experimental import multihost_utils
@@ -60,42 +61,45 @@ def fetch(tree: Any) -> Any:
 
 
 def reshard(tree: Any, shardings: Any) -> Any:
-    """Arrays where they are wanted: on other devices of this process, or divided otherwise over all processes."""
+    """Returns the arrays with other shardings, over the devices of this process or of all processes."""
     if jax.process_count() == 1:
         return jax.device_put(tree, shardings)
     return jax.jit(lambda tree: tree, out_shardings=shardings)(tree)
 
 
-def any_process(wish: bool) -> bool:
-    """Whether any process wishes it, in all of them: their vector_steps differ, and not each is told to stop."""
+def any_process(condition: bool) -> bool:
+    """Returns, in every process, whether the condition holds in any of them.
+
+    Clocks differ between hosts, and a signal to stop may reach only one.
+    """
     if jax.process_count() == 1:
-        return wish
+        return condition
     from jax.experimental import multihost_utils
 
-    return bool(multihost_utils.process_allgather(np.asarray(wish)).any())
+    return bool(multihost_utils.process_allgather(np.asarray(condition)).any())
 
 
 def on_main(action: Callable[[], None]) -> None:
-    """Runs `action` in the first process while the others wait.
+    """Runs `action` in process 0 while the others wait.
 
     Raises:
-      SettingError: in every process, where it was raised in the first.
+      SettingError: in every process, if it was raised in process 0.
     """
-    said = b""
+    message = b""
     if is_main():
         try:
             action()
         except SettingError as error:
-            said = str(error).encode()[:LONGEST]
+            message = str(error).encode()[:MESSAGE_BYTES]
     if jax.process_count() > 1:
         from jax.experimental import multihost_utils
 
-        letters = np.frombuffer(said.ljust(LONGEST, b"\0"), np.uint8)
-        said = np.asarray(multihost_utils.broadcast_one_to_all(letters)).tobytes().rstrip(b"\0")
-    if said:
-        raise SettingError(said.decode(errors="ignore"))
+        padded = np.frombuffer(message.ljust(MESSAGE_BYTES, b"\0"), np.uint8)
+        message = np.asarray(multihost_utils.broadcast_one_to_all(padded)).tobytes().rstrip(b"\0")
+    if message:
+        raise SettingError(message.decode(errors="ignore"))
 
 
 def exit_now(code: int) -> NoReturn:
-    """Ends a process whose companions may have died: waiting for them would take minutes."""
+    """Ends this process at once; waiting for other processes that have ended would take minutes."""
     os._exit(code)

@@ -1,1 +1,1 @@
-"""Environments: adapters of other packages, our own tasks, and a check of a user's own."""
+"""Environments: adapters for other packages, tasks of our own, and a check for environments of users."""

@@ -1,4 +1,4 @@
-"""Brax environments, and any object written in their style (MuJoCo Playground's are)."""
+"""Adapter for Brax environments, and for any object in their style, such as MuJoCo Playground's."""
 
 import types
 from typing import Any
@@ -18,18 +18,19 @@ STYLE = ("reset", "step", "action_size")  # the attributes of an object that `wr
 
 
 def names() -> list[str]:
-    """The tasks that brax registers."""
+    """Returns the names of the registered tasks."""
     with quiet():
         from brax import envs
     return list(envs._envs)
 
 
 def make(name: str, *, backend: str | None = None, **options: Any) -> Env:
-    """A registered task.
+    """Returns a registered task.
 
     Args:
-      backend: one of `BACKENDS`; by default the task's own choice.
-      options: as for `wrap`.
+      name: without the prefix "brax/".
+      backend: the physics, one of `BACKENDS`; by default the task's own choice.
+      options: those of `wrap`.
 
     Raises:
       SettingError: the task does not run on this backend.
@@ -39,7 +40,7 @@ def make(name: str, *, backend: str | None = None, **options: Any) -> Env:
     with quiet():
         from brax import envs, fluid
 
-        # brax 0.14.2 still calls `clip(a_min=...)`, which jax 0.10 has removed; only swimmer gets there.
+        # brax 0.14.2 calls `clip(a_min=...)` in its swimmer, which jax 0.10 has removed.
         fluid.jp = types.SimpleNamespace(**{**vars(jnp), "clip": _clip})
         try:
             env = envs.get_environment(name, **({"backend": backend} if backend else {}))
@@ -57,14 +58,17 @@ def wrap(
     action_low: Any = -1.0,
     action_high: Any = 1.0,
 ) -> Env:
-    """An object with Brax's `reset(key) -> State`, `step(State, action) -> State` and `action_size`.
+    """Returns an `Env` from an object with Brax's `reset(key) -> State`, `step(State, action) -> State`, `action_size`.
 
     Args:
+      env: the object, without wrappers that reset automatically or step a batch.
+      name: for messages and file names; by default the name of its class.
       episode_length: the time limit in steps; by default 1000.
-      action_low, action_high: bounds [A] of the actions that `step` takes; by default Brax's own convention.
+      action_repeat: steps per action.
+      action_low, action_high: bounds [A] of the actions that `step` takes; by default -1 and 1, as in Brax.
 
     Raises:
-      SettingError: the environment restarts by itself or is batched, or its observation is not one array.
+      SettingError: the environment resets automatically or is batched, or its observation is not one array.
     """
     name = name or type(env).__name__
     _refuse_wrappers(env, name)
@@ -75,7 +79,7 @@ def wrap(
         return state, state.obs
 
     def step(key, state, action):
-        state = env.step(jax.tree.map(lambda leaf: leaf, state), action)  # a copy: many write into `info` in place
+        state = env.step(_copy(state), action)
         truncated = jnp.asarray(getattr(state, "info", {}).get("truncation", False), bool)  # by Brax's EpisodeWrapper
         return state, state.obs, state.reward, jnp.asarray(state.done, bool) & ~truncated, truncated
 
@@ -84,15 +88,20 @@ def wrap(
     return env_from_functions(reset, step, Spec(name, shape, dtype, low, high, length, action_repeat))
 
 
+def _copy(state: Any) -> Any:
+    """Returns a copy of the containers of a state, for many environments write into its dict `info` in place."""
+    return jax.tree.map(lambda leaf: leaf, state)
+
+
 def _refuse_wrappers(env: Any, name: str) -> None:
-    """Raises where a layer restarts by itself, and so hides final states, or steps a whole batch."""
+    """Raises a SettingError where a wrapper resets automatically, which hides final states, or steps a batch."""
     while env is not None:
         layer = type(env).__name__
         if "AutoReset" in layer or "Vmap" in layer:
-            raise SettingError(f"{name} restarts by itself or is batched; pass it without its {layer}.")
+            raise SettingError(f"{name} resets automatically or is batched; pass it without its {layer}.")
         env = getattr(env, "__dict__", {}).get("env")
 
 
 def _clip(x: Any, *bounds: Any, a_min: Any = None, **named: Any) -> Any:
-    """`jnp.clip` that still knows `a_min`."""
+    """Is `jnp.clip` with the former argument `a_min`."""
     return jnp.clip(x, *bounds, **named) if a_min is None else jnp.maximum(x, a_min)

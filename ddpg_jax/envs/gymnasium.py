@@ -1,4 +1,4 @@
-"""Gymnasium's side of an environment: ours behind its interface, and theirs opened and checked."""
+"""Adapters to Gymnasium: our environments as `gymnasium.Env`, and Gymnasium's opened and compared with a `Spec`."""
 
 from collections.abc import Callable
 from typing import Any
@@ -13,22 +13,22 @@ from ddpg_jax.core.types import Env, EnvState, Spec
 
 
 class Adapter(gymnasium.Env):
-    """One of our environments as a `gymnasium.Env`; arguments as for `as_gymnasium`.
+    """One of our environments as a `gymnasium.Env`; the arguments are those of `as_gymnasium`.
 
-    All randomness comes from Gymnasium's own `np_random`: `reset(seed=...)` starts it anew, and a reset without a seed
-    goes on from where it is.
+    All randomness comes from Gymnasium's own generator `np_random`: `reset(seed=...)` seeds it, and a reset without a
+    seed continues with it.
     """
 
-    metadata = {"render_modes": ["rgb_array"], "render_fps": 25}  # noqa: RUF012 (Gymnasium's way)
+    metadata = {"render_modes": ["rgb_array"], "render_fps": 25}  # noqa: RUF012 (Gymnasium wants a class attribute)
 
     def __init__(self, env: Env, seed: int | None = None, render: Callable[[EnvState], Any] | None = None):
         spec = env.spec
-        self.observation_space = Box(*limits(spec.obs_dtype), spec.obs_shape, spec.obs_dtype.type)
+        self.observation_space = Box(*dtype_bounds(spec.obs_dtype), spec.obs_shape, spec.obs_dtype.type)
         self.action_space = Box(spec.action_low, spec.action_high, dtype=np.float32)
         self.render_mode = None if render is None else "rgb_array"
         self._render, self._name = render, spec.name
         self._state: EnvState | None = None
-        self._clock = 0
+        self._step_index = 0
         if seed is not None:
             self._np_random, self._np_random_seed = gymnasium.utils.seeding.np_random(seed)
 
@@ -39,42 +39,42 @@ class Adapter(gymnasium.Env):
         self._begin, self._step = jax.jit(env.reset), jax.jit(step)
 
     def reset(self, *, seed: int | None = None, options: dict[str, Any] | None = None) -> tuple[np.ndarray, dict]:
-        """A fresh episode: (obs [*O], {})."""
+        """Starts an episode and returns (obs [*O], {})."""
         super().reset(seed=seed)
         reset_key, self._key = jax.random.split(jax.random.key(int(self.np_random.integers(2**31))))
-        self._state, self._clock = self._begin(reset_key), 0
+        self._state, self._step_index = self._begin(reset_key), 0
         return np.asarray(self._state.obs), {}
 
     def step(self, action: Any) -> tuple[np.ndarray, float, bool, bool, dict]:
-        """(obs [*O], reward, terminated, truncated, {}); an action outside the bounds is taken at them.
+        """Returns (obs [*O], reward, terminated, truncated, {}); actions are clipped to the bounds.
 
         Raises:
           ResetNeeded: no episode has begun.
         """
         if self._state is None:
             raise gymnasium.error.ResetNeeded("reset must be called before step.")
-        self._state, told = self._step(self._key, self._clock, self._state, np.asarray(action, np.float32))
-        self._clock += 1
-        reward, terminated, truncated = jax.device_get(told)
+        self._state, outcome = self._step(self._key, self._step_index, self._state, np.asarray(action, np.float32))
+        self._step_index += 1
+        reward, terminated, truncated = jax.device_get(outcome)
         return np.asarray(self._state.obs), float(reward), bool(terminated), bool(truncated), {}
 
     def __str__(self) -> str:
         return self._name
 
     def render(self) -> Any:
-        """The picture of the present state [H, W, 3] in bytes; None where nothing was given to draw with."""
+        """Returns an image [H, W, 3] of the present state; None where no `render` was given or no episode has begun."""
         return None if self._render is None or self._state is None else np.asarray(self._render(self._state))
 
 
-def limits(dtype: np.dtype) -> tuple[Any, Any]:
-    """What an observation of this dtype can be; of its own bounds an environment of ours says nothing."""
+def dtype_bounds(dtype: np.dtype) -> tuple[Any, Any]:
+    """Returns the bounds of an observation of this dtype; our environments declare no others."""
     if dtype.kind == "f":
         return -np.inf, np.inf
     return (0, 1) if dtype.kind == "b" else (np.iinfo(dtype).min, np.iinfo(dtype).max)
 
 
-def opened(env: Any) -> gymnasium.Env:
-    """A Gymnasium environment from its id, or as it is.
+def open_env(env: Any) -> gymnasium.Env:
+    """Returns a Gymnasium environment from its id, or an environment unchanged.
 
     Raises:
       SettingError: there is no such id, its libraries are not installed, or it is no Gymnasium environment.
@@ -86,27 +86,28 @@ def opened(env: Any) -> gymnasium.Env:
     try:
         return gymnasium.make(env)
     except (gymnasium.error.Error, ImportError) as error:
-        said = " ".join(str(error).split()).rstrip(".").replace(". ", "; ")
-        raise SettingError(f"Gymnasium does not make {env!r} ({said}).") from None
+        reason = " ".join(str(error).split()).rstrip(".").replace(". ", "; ")
+        raise SettingError(f"Gymnasium does not make {env!r} ({reason}).") from None
 
 
 def check_spaces(env: gymnasium.Env, spec: Spec, name: str) -> None:
-    """Passes an environment whose observations and actions are those of `spec`.
+    """Checks that an environment has the observations and actions of `spec`.
 
     Raises:
-      SettingError: naming the first difference.
+      SettingError: it does not; the message is about the first difference.
     """
-    seen, done = env.observation_space, env.action_space
-    if not isinstance(seen, Box) or not isinstance(done, Box):
-        raise SettingError(f"{name} must observe a Box and act in one, not {seen} and {done}.")
-    if seen.shape != spec.obs_shape or not np.can_cast(np.dtype(seen.dtype), spec.obs_dtype, "same_kind"):
+    observations, actions = env.observation_space, env.action_space
+    if not isinstance(observations, Box) or not isinstance(actions, Box):
+        raise SettingError(f"{name} must have Boxes of observations and of actions, not {observations} and {actions}.")
+    fits = np.can_cast(np.dtype(observations.dtype), spec.obs_dtype, "same_kind")
+    if observations.shape != spec.obs_shape or not fits:
         raise SettingError(
             f"{name} must give observations of shape {spec.obs_shape} and dtype {spec.obs_dtype}, on which the policy "
-            f"for {spec.name} was trained, not {seen.shape} and {seen.dtype}."
+            f"for {spec.name} was trained, not {observations.shape} and {observations.dtype}."
         )
-    bounds = done.low.tolist(), done.high.tolist()
+    bounds = actions.low.tolist(), actions.high.tolist()
     wanted = spec.action_low.tolist(), spec.action_high.tolist()
-    if done.shape != spec.action_low.shape or not np.allclose(bounds, wanted):
+    if actions.shape != spec.action_low.shape or not np.allclose(bounds, wanted):
         raise SettingError(
             f"{name} must take actions from {wanted[0]} to {wanted[1]}, as the policy for {spec.name} gives them, not "
             f"from {bounds[0]} to {bounds[1]}."

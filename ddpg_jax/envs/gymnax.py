@@ -1,4 +1,4 @@
-"""gymnax >= 1.0 environments, and any object written in their style."""
+"""Adapter for gymnax >= 1.0 environments, and for any object in their style."""
 
 import importlib
 import sys
@@ -19,8 +19,8 @@ OPTIONS = ("episode_length", "action_repeat")
 STYLE = ("reset_env", "step_env", "action_space")  # the attributes of an object that `wrap` takes
 
 
-class Parts(NamedTuple):
-    """An environment taken apart: what `door` needs, without observations' shape and dtype."""
+class Functions(NamedTuple):
+    """An environment as what `env_from_functions` needs, except shape and dtype of the observations."""
 
     reset: Callable[..., tuple]  # key -> (state, obs)
     step: Callable[..., tuple]  # (key, state, action) -> (state, obs, reward, terminated, truncated)
@@ -31,12 +31,12 @@ class Parts(NamedTuple):
 
 
 def names() -> list[str]:
-    """The registered ids; `make` refuses those whose actions are discrete."""
+    """Returns the registered ids; `make` refuses those whose actions are discrete."""
     return list(_gymnax().registered_envs)
 
 
 def make(name: str, **options: Any) -> Env:
-    """A registered environment; `options` as for `wrap`."""
+    """Returns a registered environment; `options` are those of `wrap`."""
     env, params = _gymnax().make(name)
     return wrap(env, params, name=name, **options)
 
@@ -44,24 +44,28 @@ def make(name: str, **options: Any) -> Env:
 def wrap(
     env: Any, params: Any = None, *, name: str | None = None, episode_length: int | None = None, action_repeat: int = 1
 ) -> Env:
-    """An object with gymnax's `reset_env`, `step_env`, `action_space` and, if it has one, `is_truncated`.
+    """Returns an `Env` from an object with gymnax's `reset_env`, `step_env`, `action_space` and maybe `is_truncated`.
 
     Args:
+      env: the object.
       params: its parameters; by default `env.default_params`.
+      name: for messages and file names; by default the object's `name` or the name of its class.
       episode_length: the time limit in steps; by default the environment's own, or 1000 if it has none.
+      action_repeat: steps per action.
 
     Raises:
       SettingError: the actions are not a box with finite bounds, or the observation is not one array.
     """
-    reset, step, name, low, high, length = parts(env, params, name, episode_length)
+    reset, step, name, low, high, length = functions_of(env, params, name, episode_length)
     shape, dtype = obs_shape_and_dtype(jax.eval_shape(reset, jax.random.key(0))[1], name)
     return env_from_functions(reset, step, Spec(name, shape, dtype, low, high, length, action_repeat))
 
 
-def parts(env: Any, params: Any = None, name: str | None = None, episode_length: int | None = None) -> Parts:
-    """The plain functions behind `wrap`, with its arguments.
+def functions_of(env: Any, params: Any = None, name: str | None = None, episode_length: int | None = None) -> Functions:
+    """Returns the functions that `wrap` is made of; the arguments are those of `wrap`.
 
-    Neither `step` nor `reset` is called: `step` computes a whole reset at every step and hides the final state.
+    They call `step_env` and `reset_env`, not `step` and `reset`: `step` computes a reset at every step, and does not
+    return the final state.
 
     Raises:
       SettingError: the actions are not a box with finite bounds.
@@ -74,7 +78,7 @@ def parts(env: Any, params: Any = None, name: str | None = None, episode_length:
             f"{name} has discrete actions ({space}); a deterministic policy gradient needs a continuous box."
         )
     low, high = action_bounds(space.low, space.high, tuple(space.shape), name)
-    episode_length, params = _limit(env, params, episode_length)
+    episode_length, params = _time_limit(env, params, episode_length)
     is_truncated = getattr(env, "is_truncated", lambda state, params: jnp.zeros((), bool))
 
     def reset(key):
@@ -85,16 +89,16 @@ def parts(env: Any, params: Any = None, name: str | None = None, episode_length:
         obs, state, reward, terminated, _ = env.step_env(key, state, action, params)
         return state, obs, reward, terminated, is_truncated(state, params)
 
-    return Parts(reset, step, name, low, high, episode_length)
+    return Functions(reset, step, name, low, high, episode_length)
 
 
 def _gymnax() -> ModuleType:
-    """gymnax, without the libraries that a few `render` methods draw with: those wait until one is called.
+    """Imports gymnax, without the plotting libraries that a few of its `render` methods need.
 
-    They are two thirds of what its import takes.
+    They would take two thirds of the time of the import; they are imported when such a method is called.
     """
     heavy = [name for name in ("matplotlib.pyplot", "seaborn") if name not in sys.modules]
-    sys.modules.update({name: _Later(name) for name in heavy})
+    sys.modules.update({name: _LazyModule(name) for name in heavy})
     try:
         import gymnax
     finally:
@@ -103,22 +107,22 @@ def _gymnax() -> ModuleType:
     return gymnax
 
 
-class _Later(ModuleType):
-    """A module that is imported when something is asked of it."""
+class _LazyModule(ModuleType):
+    """A module that is imported when one of its attributes is read."""
 
     def __getattr__(self, name: str) -> Any:
-        if name.startswith("__"):  # the import system's own questions
+        if name.startswith("__"):  # read by the import system itself
             raise AttributeError(name)
-        if sys.modules.get(self.__name__) is self:  # asked while gymnax is still being imported
+        if sys.modules.get(self.__name__) is self:  # read while gymnax is still being imported
             del sys.modules[self.__name__]
         return getattr(importlib.import_module(self.__name__), name)
 
 
-def _limit(env: Any, params: Any, episode_length: int | None) -> tuple[int, Any]:
-    """The time limit, and parameters that agree with it.
+def _time_limit(env: Any, params: Any, episode_length: int | None) -> tuple[int, Any]:
+    """Returns the time limit, and parameters that agree with it.
 
-    An object without `is_truncated` follows gymnax before 1.0, where the limit is part of `done` and so would look
-    like a termination: its own limit is put one step later and never reached.
+    An object without `is_truncated` follows gymnax before 1.0, where the time limit is part of `done` and would look
+    like a termination. Its own limit is set one step later, so that it is never reached.
     """
     own = getattr(params, "max_steps_in_episode", None)
     if own is None:

@@ -1,6 +1,6 @@
-"""A discrete-time linear-quadratic problem: the one continuous task whose optimal policy and Q are known exactly.
+"""A discrete-time linear-quadratic problem, whose optimal policy and Q are known exactly.
 
-x' = A x + B u + w with w ~ N(0, σ²), reward -(x' Q x + u' R u); nothing terminates, a time limit truncates.
+x' = A x + B u + w with w ~ N(0, σ²), reward -(x' Q x + u' R u). It never terminates; a time limit truncates.
 """
 
 from typing import NamedTuple
@@ -17,24 +17,27 @@ OPTIONS = ("problem", "episode_length", "action_repeat")
 
 
 class Problem(NamedTuple):
-    """The matrices (n states, m inputs), the noise and the first states, x_i ~ U(-spread, spread)."""
+    """Matrices for n states and m inputs, noise and initial states."""
 
     a: np.ndarray = np.array([[1.0, 0.1], [0.0, 1.0]])  # [n, n]: a double integrator, 0.1 s a step
     b: np.ndarray = np.array([[0.0], [0.1]])  # [n, m]
     q: np.ndarray = np.diag([1.0, 0.1])  # [n, n]
     r: np.ndarray = np.array([[0.1]])  # [m, m]
-    noise: float = 0.0
-    spread: float = 1.0
-    bound: float = 8.0  # |u| <= bound, wide enough never to bind near the optimum
+    noise: float = 0.0  # σ of w
+    spread: float = 1.0  # x starts in U(-spread, spread), independently in every dimension
+    bound: float = 8.0  # |u| <= bound; wide enough that the optimum does not reach it
 
 
 def make(
     name: str = "lqr", *, problem: Problem = Problem(), episode_length: int | None = None, action_repeat: int = 1
 ) -> Env:
-    """The problem as an environment; the observation is the state x [n].
+    """Returns the problem as an environment, whose observation is the state x [n].
 
     Args:
+      name: for messages and file names.
+      problem: the matrices, the noise and the bound of the actions.
       episode_length: the time limit in steps; by default 50.
+      action_repeat: steps per action.
     """
     a, b, q, r = (jnp.asarray(matrix, jnp.float32) for matrix in problem[:4])
     size, inputs = b.shape
@@ -55,14 +58,14 @@ def make(
 
 
 def names() -> list[str]:
-    """The one id of this module."""
+    """Returns the only id of this module."""
     return ["lqr"]
 
 
 def solve(problem: Problem, discount: float) -> tuple[np.ndarray, np.ndarray, float]:
-    """The optimum without bounds or time limit, for rewards discounted by γ.
+    """Returns the optimum without bounds and time limit, for rewards discounted by γ.
 
-    u = -K x and Q(x, u) = -[x; u]' H [x; u] - c, from the algebraic Riccati equation with √γ A and √γ B.
+    It is u = -K x and Q(x, u) = -[x; u]' H [x; u] - c, from the algebraic Riccati equation with √γ A and √γ B.
 
     Returns:
       K [m, n], H [n + m, n + m] and c.
@@ -75,12 +78,14 @@ def solve(problem: Problem, discount: float) -> tuple[np.ndarray, np.ndarray, fl
 
 
 def policy_value(problem: Problem, gain: np.ndarray, discount: float) -> tuple[np.ndarray, float]:
-    """The exact Q of the policy u = -K x, without bounds or time limit, in the form of `solve`.
+    """Returns the exact Q of the policy u = -K x, without bounds and time limit, in the form of `solve`.
 
     V(x) = -x' P x - c with P = Q + K' R K + γ (A - B K)' P (A - B K), a discrete Lyapunov equation.
 
     Args:
+      problem: the matrices and the noise.
       gain: K [m, n].
+      discount: γ.
 
     Returns:
       H [n + m, n + m] and c.
@@ -96,7 +101,7 @@ def policy_value(problem: Problem, gain: np.ndarray, discount: float) -> tuple[n
 
 
 def look_ahead(problem: Problem, p: np.ndarray, discount: float) -> tuple[np.ndarray, float]:
-    """H [n + m, n + m] and c of Q = r + γ E V(x'), where V(x) = -x' P x - c."""
+    """Returns H [n + m, n + m] and c of Q = r + γ E V(x'), where V(x) = -x' P x - c."""
     a, b, q, r, noise = problem[:5]
     ab = np.hstack([a, b])
     h = scipy.linalg.block_diag(q, r) + discount * ab.T @ p @ ab

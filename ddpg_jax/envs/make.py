@@ -1,4 +1,4 @@
-"""Environments by id or by object, all behind one small protocol (`Env` in types.py)."""
+"""Environments by id or from an object, all as one small type, `Env`."""
 
 import difflib
 import importlib
@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable
 from types import ModuleType
 from typing import Any
 
-from ddpg_jax.core.settings import SettingError, count
+from ddpg_jax.core.settings import SettingError, check_count
 from ddpg_jax.core.types import Env, EnvState
 
 # Prefix of an id -> the adapter that knows the rest of the id; imported when it is first needed.
@@ -27,12 +27,12 @@ def suite(prefix: str) -> ModuleType:
 
 
 def ids(prefix: str) -> list[str]:
-    """The full ids of a prefix of `SUITES`."""
+    """Returns the full ids of the environments with a prefix in `SUITES`."""
     return [name if name == prefix else prefix + name for name in suite(prefix).names()]
 
 
 def make_env(env: Any, **options: Any) -> Env:
-    """An environment from its id or from a user's own object.
+    """Returns an environment from its id or from a user's own object.
 
     Args:
       env: a gymnax id ("Pendulum-v1"), "brax/ant", "playground/CheetahRun", "pixels/Pendulum-v1", "lqr"; or an object
@@ -43,20 +43,20 @@ def make_env(env: Any, **options: Any) -> Env:
         for a Brax-style one, and `name` for both.
 
     Raises:
-      SettingError: no such id, actions that are not a box, or options the environment does not have, in one sentence.
+      SettingError: there is no such id, the actions are not a box, or the environment does not have such an option.
     """
     options = {option: value for option, value in options.items() if value is not None}
     if isinstance(env, Env):
-        _refuse_foreign(options, (), env.spec.name)
+        _refuse_unknown(options, (), env.spec.name)
         return env
     for option in ("episode_length", "action_repeat"):
-        count(option, options.get(option, 1))
+        check_count(option, options.get(option, 1))
     if isinstance(env, str):
-        return _by_name(env, options)
+        return _make_by_id(env, options)
     adapters = [suite(prefix) for prefix in WRAPPERS]
     for adapter in adapters:
         if all(hasattr(env, attribute) for attribute in adapter.STYLE):
-            _refuse_foreign(options, list(inspect.signature(adapter.wrap).parameters)[1:], type(env).__name__)
+            _refuse_unknown(options, list(inspect.signature(adapter.wrap).parameters)[1:], type(env).__name__)
             return adapter.wrap(env, **options)
     gymnax_style, brax_style = (", ".join(adapter.STYLE) for adapter in adapters)
     raise SettingError(
@@ -68,14 +68,15 @@ def make_env(env: Any, **options: Any) -> Env:
 def as_gymnasium(
     env: Any, seed: int | None = None, render: Callable[[EnvState], Any] | None = None, **options: Any
 ) -> Any:
-    """One of our environments as a `gymnasium.Env`, in its own units: what a Box-based agent of another library plays.
+    """Returns an environment as a `gymnasium.Env`, with actions in the environment's own units.
 
-    Observations have no bounds but those of their dtype. Where the environment repeats actions, a step is a decision.
+    Observations are unbounded, except by their dtype. Where the environment repeats actions, one step is one action.
 
     Args:
       env, options: as for `make_env`.
-      seed: of the first episodes, if the first `reset` brings none.
-      render: state -> picture [H, W, 3] in bytes, for `env.render()`, with render_mode "rgb_array"; else it is None.
+      seed: seeds the first episodes, if the first `reset` is called without a seed.
+      render: state -> picture [H, W, 3] of bytes, for `env.render()` with render_mode "rgb_array"; without it,
+        render_mode is None.
 
     Raises:
       SettingError: as for `make_env`.
@@ -85,7 +86,7 @@ def as_gymnasium(
     return Adapter(make_env(env, **options), seed, render)
 
 
-def _by_name(name: str, options: dict[str, Any]) -> Env:
+def _make_by_id(name: str, options: dict[str, Any]) -> Env:
     prefix = max((prefix for prefix in SUITES if name.startswith(prefix)), key=len)
     if name not in ids(prefix):
         known = [known for p in SUITES if p != "playground/" or p == prefix for known in ids(p)]
@@ -94,10 +95,10 @@ def _by_name(name: str, options: dict[str, Any]) -> Env:
             f"There is no environment {name!r}; {f'did you mean {near[0]}?' if near else '`ddpg-jax envs` lists them.'}"
         )
     module = suite(prefix)
-    _refuse_foreign(options, module.OPTIONS, name)
+    _refuse_unknown(options, module.OPTIONS, name)
     return module.make(name.removeprefix(prefix) or name, **options)
 
 
-def _refuse_foreign(options: dict[str, Any], known: Iterable[str], name: str) -> None:
+def _refuse_unknown(options: dict[str, Any], known: Iterable[str], name: str) -> None:
     for option in options.keys() - set(known):
         raise SettingError(f"{name} has no option {option!r}; it has {', '.join(known) or 'none'}.")

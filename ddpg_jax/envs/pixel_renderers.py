@@ -1,7 +1,8 @@
-"""Pictures of the classic control tasks from their states, by distance fields: made for `vmap` over thousands.
+"""Gray images of classic control tasks from their states, by signed distance fields, fast under `vmap`.
 
-A shape is its signed distance in pixels, negative inside. Each renderer takes the width of a square picture and returns
-state -> [size, size] in [0, 1], black to white, the top row first. What does not move is drawn once, by NumPy.
+A shape is given by its signed distance in pixels, negative inside. Each renderer takes the width of a square image and
+returns a function state -> [size, size] from 0, black, to 1, white, the top row first. What does not move is drawn only
+once, in NumPy.
 """
 
 from collections.abc import Callable
@@ -14,7 +15,7 @@ from ddpg_jax.core.types import Array
 
 
 def pendulum(size: int) -> Callable[[Any], Array]:
-    """A rod on a grey hub in the middle: angle 0 points up, and +π/2 to the left, as Gymnasium draws it."""
+    """Returns the renderer of a rod on a gray hub in the middle; 0 points up and +π/2 to the left, as in Gymnasium."""
     x, y = grid(size)
     length, radius = 0.4 * size, 0.045 * size
     hub = 0.5 * ink(np.hypot(x, y) - 0.09 * size)
@@ -29,12 +30,15 @@ def pendulum(size: int) -> Callable[[Any], Array]:
 
 
 def mountain_car(size: int) -> Callable[[Any], Array]:
-    """A white disc on the dark hill sin(3 position), -1.2 on the left to 0.6, and a grey flag at the goal, 0.45."""
+    """Returns the renderer of a white disc on the dark hill sin(3 position), and a gray flag at the goal, 0.45.
+
+    The image shows positions from -1.2, on the left, to 0.6.
+    """
     x, y = grid(size)
     scale, middle, radius = 0.86 * size / 1.8, -0.3, 0.05 * size  # the hill needs room for the car on both sides
 
     def surface(position, xp):
-        """Height in pixels from the middle of the picture, and slope."""
+        """Returns height in pixels from the middle of the image, and slope."""
         rise = 0.25 * size
         return rise * xp.sin(3 * position) - 0.1 * size, 3 * rise / scale * xp.cos(3 * position)
 
@@ -47,7 +51,7 @@ def mountain_car(size: int) -> Callable[[Any], Array]:
 
     def render(state):
         height, slope = surface(state.position, jnp)
-        lift = radius / jnp.sqrt(1 + slope**2)  # the disc's middle is a radius along the hill's normal
+        lift = radius / jnp.sqrt(1 + slope**2)  # the center of the disc is one radius above the hill, along its normal
         right, up = scale * (state.position - middle) - slope * lift, height + lift
         return jnp.maximum(ink(jnp.sqrt((x - right) ** 2 + (y - up) ** 2) - radius), scene)
 
@@ -55,11 +59,11 @@ def mountain_car(size: int) -> Callable[[Any], Array]:
 
 
 def grid(size: int) -> tuple[np.ndarray, np.ndarray]:
-    """x [1, size] to the right and y [size, 1] upwards, in pixels from the middle of the picture."""
+    """Returns x [1, size] to the right and y [size, 1] upwards, in pixels from the middle of the image."""
     x = np.arange(size, dtype=np.float32) - (size - 1) / 2
     return x[None, :], -x[:, None]
 
 
 def ink(distance: Any) -> Any:
-    """The share of a pixel that a shape covers, from its distance: a ramp one pixel wide."""
+    """Returns the fraction of a pixel that a shape covers, from its distance: a ramp one pixel wide."""
     return (0.5 - distance).clip(0, 1).astype(np.float32)

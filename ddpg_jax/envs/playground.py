@@ -1,4 +1,4 @@
-"""MuJoCo Playground's dm_control tasks, behind the `playground` extra; they need no download."""
+"""Adapter for the dm_control tasks of MuJoCo Playground, with the extra `playground`; they need no download."""
 
 from typing import Any
 
@@ -20,16 +20,20 @@ def _suite() -> Any:
 
 
 def names() -> list[str]:
-    """The tasks of the dm_control suite."""
+    """Returns the names of the tasks of the dm_control suite."""
     return list(_suite().ALL_ENVS)
 
 
 def make(name: str, *, episode_length: int | None = None, action_repeat: int | None = None, impl: str = "jax") -> Env:
-    """A task of the dm_control suite.
+    """Returns a task of the dm_control suite.
 
     Args:
+      name: without the prefix "playground/".
       episode_length, action_repeat: by default the task's own.
-      impl: the physics: "jax" runs everywhere, "warp" on NVIDIA cards.
+      impl: the implementation of the physics: "jax" runs everywhere, "warp" on NVIDIA GPUs.
+
+    Raises:
+      SettingError: MuJoCo Playground is not installed.
     """
     suite = _suite()
     config = suite.get_default_config(name)

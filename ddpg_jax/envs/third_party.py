@@ -1,4 +1,4 @@
-"""Third-party start-up noise, dropped by name; everything else passes."""
+"""Messages that other packages print or warn when they are imported: known ones are dropped, all others pass."""
 
 import contextlib
 import io
@@ -16,10 +16,10 @@ NOISE = (
 
 @contextlib.contextmanager
 def quiet() -> Iterator[None]:
-    """Drops the lines of `NOISE` that importing and building MuJoCo models prints or warns."""
+    """Drops the lines in `NOISE` while packages are imported and MuJoCo models are built, as a context manager."""
     printed = io.StringIO()
     with contextlib.ExitStack() as stack:
-        stack.callback(_pass_on, printed)
+        stack.callback(_print_others, printed)
         stack.enter_context(warnings.catch_warnings())
         stack.enter_context(contextlib.redirect_stdout(printed))
         warnings.filterwarnings("ignore", message=f"({'|'.join(NOISE)})")
@@ -30,7 +30,7 @@ def quiet() -> Iterator[None]:
         yield
 
 
-def _pass_on(printed: io.StringIO) -> None:
+def _print_others(printed: io.StringIO) -> None:
     for line in printed.getvalue().splitlines():
         if not line.startswith(NOISE):
             print(line, file=sys.stderr)

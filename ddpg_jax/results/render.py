@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from ddpg_jax.core.episodes import Trajectory, rollout, whole_state
-from ddpg_jax.core.settings import INT32, SettingError, count
+from ddpg_jax.core.settings import INT32, SettingError, check_count
 from ddpg_jax.core.types import EnvState
 from ddpg_jax.deploy.policy import load_seed
 from ddpg_jax.results.drawing import make_renderer
@@ -124,7 +124,7 @@ def frames(trajectory: Trajectory, draw: Callable[[Any], Any], stride: int = 1) 
     Raises:
       SettingError: `stride` is not a whole number of at least 1, or `draw` returns something else.
     """
-    count("stride", stride)
+    check_count("stride", stride)
     returns = np.pad(np.cumsum(trajectory.rewards, axis=1, dtype=float), ((0, 0), (1, 0)))
     images = []
     for episode, step in frame_indices(trajectory, stride):

@@ -19,7 +19,7 @@ from ddpg_jax.devices.data_parallel import STATE, data_parallel_trainer, per_dev
 from ddpg_jax.devices.layout import (
     BY_SEED,
     Layout,
-    choose,
+    choose_mapping,
     loop_over_seeds,
     shard_over_devices,
     split_devices,
@@ -107,7 +107,7 @@ def choose_layout(config: Any, loop: LoopConfig, run: RunConfig, env: Env) -> La
             f"devices must be {available}, all devices of all processes, not {seed_shards * data_shards}: pass "
             "--devices, or a number of seeds that shards over them evenly."
         )
-    chosen = choose(run.seeds // seed_shards, loop.batch_size, getattr(config, "hidden", ()), env.spec.image)
+    chosen = choose_mapping(run.seeds // seed_shards, loop.batch_size, getattr(config, "hidden", ()), env.spec.image)
     per_device_loop(loop, data_shards)
     return Layout(chosen if run.seed_mapping == "auto" else run.seed_mapping, seed_shards, data_shards)
 

@@ -8,7 +8,7 @@ import importlib
 import inspect
 from typing import Any
 
-from ddpg_jax.core.settings import SettingError, count
+from ddpg_jax.core.settings import SettingError, check_count
 from ddpg_jax.core.types import Env
 from ddpg_jax.results.drawing.renderer import DEFAULT_DT, Renderer, to_rgb
 
@@ -30,7 +30,7 @@ def make_renderer(env: Any, size: int = 400, **options: Any) -> Renderer:
     Raises:
       SettingError: there is no way to draw it, no library to draw it with, or `size` cannot be used.
     """
-    count("size", size)
+    check_count("size", size)
     if not MIN_SIZE <= size <= MAX_SIZE:
         raise SettingError(f"size must be from {MIN_SIZE} to {MAX_SIZE:,} pixels, not {size}.")
     if isinstance(env, str):
