@@ -54,7 +54,7 @@ def test_settings_of_the_cache_of_the_users_own_are_left_as_they_are(tmp_path, m
     for name in ("DIR", "MAX_SIZE"):
         monkeypatch.delenv(f"JAX_COMPILATION_CACHE_{name}", raising=False)
     monkeypatch.setenv("JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS", "7")
-    backend._keep_programs(tmp_path / "programs")
+    backend._use_cache(tmp_path / "programs")
     assert changed.keys() == {"jax_compilation_cache_dir", "jax_compilation_cache_max_size"}
     assert changed["jax_compilation_cache_dir"] == str(tmp_path / "programs")
 
