@@ -1,15 +1,21 @@
-# Every target makes the virtual environment it needs; PYTHON and VENV may be set on the command line.
+# Every target makes the virtual environment it needs; PYTHON, VENV and CONSTRAINTS may be set on the command line.
 PYTHON ?= python3
 VENV ?= .venv
+CONSTRAINTS ?= -c constraints.txt
 BIN = $(VENV)/bin
 
-.PHONY: train test check docs wheel clean
+.PHONY: train test test-all check docs wheel clean
 
 train: $(VENV)/.installed
 	$(BIN)/ddpg-jax train ddpg --env Pendulum-v1 --seeds 4 --steps 20000 --hidden 64 64 --batch-size 64 --out runs/make-train --overwrite
 
+PYTEST = $(BIN)/python -m pytest -n auto --dist loadfile --no-loadscope-reorder
+
 test: $(VENV)/.dev
-	$(BIN)/python -m pytest -n auto --dist loadfile $(ARGS)
+	$(PYTEST) $(ARGS)
+
+test-all: $(VENV)/.dev
+	$(PYTEST) -m "slow or not slow" $(ARGS)
 
 check: $(VENV)/.dev
 	$(BIN)/ruff check .
@@ -31,9 +37,9 @@ clean:
 
 $(VENV)/.installed: pyproject.toml constraints.txt
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
-	$(BIN)/python -m pip install -q --disable-pip-version-check -c constraints.txt -e .
+	$(BIN)/python -m pip install -q --disable-pip-version-check $(CONSTRAINTS) -e .
 	touch $@
 
 $(VENV)/.dev: $(VENV)/.installed
-	$(BIN)/python -m pip install -q --disable-pip-version-check -c constraints.txt -e ".[dev]"
+	$(BIN)/python -m pip install -q --disable-pip-version-check $(CONSTRAINTS) -e ".[dev]"
 	touch $@
