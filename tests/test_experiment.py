@@ -130,7 +130,8 @@ def test_evaluate_prints_a_table(folder, capsys):
 
 
 def test_envs_lists_continuous_environments_only(capsys, monkeypatch):
-    monkeypatch.setattr("ddpg_jax.envs.make.SUITES", {"": "gymnax", "lqr": "lqr"})
+    suites = {"": "ddpg_jax.envs.gymnax", "lqr": "ddpg_jax.envs.lqr"}
+    monkeypatch.setattr("ddpg_jax.envs.make.SUITES", suites)
     assert main(["envs"]) == 0
     printed = capsys.readouterr().out
     assert all(name in printed for name in ("Pendulum-v1", "[-2, 2]", "PointRobot-misc", "lqr"))

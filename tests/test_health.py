@@ -8,7 +8,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from toys import TINY, spec
+from toys import TINY, slow, spec
 
 from ddpg_jax import DDPGConfig, LoopConfig, RunConfig, SettingError, ddpg, load_policy, make_env
 from ddpg_jax.cli.main import main
@@ -106,7 +106,7 @@ def sharing():
     return make_programs(treacherous("reward"), "ddpg", LOOP, 1, Layout("sequential", 1, 2))
 
 
-@pytest.mark.parametrize("length", [40, 60])
+@pytest.mark.parametrize("length", [*slow(40), 60])
 def test_devices_that_share_an_agent_die_together(sharing, length):
     """The environments of one device go bad, and all keep the same learner; in a chunk that ends on that very step,
     too, of which no minibatch has told the others."""

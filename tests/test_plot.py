@@ -142,7 +142,7 @@ def test_an_improvement_is_of_the_first_method_over_the_second(tmp_path):
         for name, last in (("ddpg", 1.0), ("td3", 2.0))
     ]
     (pair,) = compare(folders).improvements
-    assert (pair.better, pair.worse, pair.share) == ("ddpg", "td3", 0.0)
+    assert (pair.method, pair.baseline, pair.probability) == ("ddpg", "td3", 0.0)
 
 
 @pytest.mark.parametrize(("suffix", "magic"), [("png", b"\x89PNG"), ("svg", b"<?xml"), ("pdf", b"%PDF")])
