@@ -21,6 +21,7 @@ import sys
 import tempfile
 import time
 from collections import Counter
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -31,6 +32,7 @@ from ddpg_jax.runs.programs import choose_layout, make_programs, seed_keys
 from ddpg_jax.runs.stored_run import read_run
 
 RESULTS = Path(__file__).parent / "results"
+DAMAGE = ("flip", "half", "empty", "missing")  # to a file
 CHUNK = 10  # environment steps, a checkpoint after each
 FLAGS = (
     "td3 --env lqr --episode-length 7 --seeds 2 --hidden 8 --batch-size 8 --replay-capacity 2000 --warmup-steps 20 "
@@ -117,7 +119,7 @@ def kills(count: int, chunks: int, place: Path, seed: int = 0, longest: float = 
     return result
 
 
-def flips(folder: Path, place: Path, seed: int = 0) -> dict[str, int]:
+def flips(folder: Path, place: Path, seed: int = 0, kinds: Sequence[str] = DAMAGE) -> dict[str, int]:
     """Damages each file of the newest checkpoint: a flipped bit, truncated to half, emptied, deleted.
 
     Returns:
@@ -139,7 +141,7 @@ def flips(folder: Path, place: Path, seed: int = 0) -> dict[str, int]:
     right, found = bits(folder), Counter({"found": 0, "harmless": 0, "wrong": 0})
     files = [path for path in (folder / "checkpoints" / str(clock)).rglob("*") if path.is_file()]
     for path in files:
-        for fault in ("flip", "half", "empty", "missing"):
+        for fault in kinds:
             broken = place / "broken"
             shutil.rmtree(broken, ignore_errors=True)
             shutil.copytree(folder, broken)

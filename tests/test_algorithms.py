@@ -3,13 +3,14 @@
 import dataclasses
 import json
 import shlex
+from pathlib import Path
 
 import jax
 import numpy as np
 import pytest
 from toys import TINY, slow_but_for
 
-from ddpg_jax import LoopConfig, load_critic, load_policy, make_env, preset
+from ddpg_jax import LoopConfig, SettingError, load_critic, load_policy, make_env, preset
 from ddpg_jax.cli.main import main
 from ddpg_jax.core.settings import check
 from ddpg_jax.runs.config import RunConfig
@@ -127,20 +128,31 @@ def test_refusals(command, sentence, capsys, tmp_path):
     assert not (tmp_path / "run").exists()
 
 
-def test_a_recipes_name_elsewhere_is_no_preset(tmp_path, monkeypatch):
+def begun_with(command, monkeypatch):
+    """The settings with which a command would begin a run."""
+    settings = []
+
+    def begin(*given, **rest):
+        settings.extend(given)
+        raise SettingError("enough is known")
+
+    with monkeypatch.context() as patch:
+        patch.setattr("ddpg_jax.runs.experiment.run_experiment", begin)
+        assert main(shlex.split(command)) == 2
+    return settings
+
+
+def test_a_recipes_name_elsewhere_is_no_preset(monkeypatch):
     """A run folder may be called as a preset is."""
-    monkeypatch.chdir(tmp_path)
-    assert main(shlex.split(f"train ddpg {FAST} --hidden 4 --out lecture")) == 0
-    assert json.loads((tmp_path / "lecture" / "config.json").read_text())["config"]["activation"] == "relu"
+    _, config, _, run = begun_with(f"train ddpg {FAST} --out lecture", monkeypatch)
+    assert (run.out, config.activation) == (Path("lecture"), "relu")
 
 
-def test_best_is_what_a_search_found_for_the_task(tmp_path, monkeypatch, capsys):
+def test_best_is_what_a_search_found_for_the_task(monkeypatch, capsys):
     """From both doors; a flag beside it wins; on a task that was not searched it is refused."""
     monkeypatch.setitem(tuned_settings(), "copdac-q", {"lqr": {"actor_lr": 0.25, "discount": 0.5, "norm": "none"}})
-    command = f"train copdac-q --preset best {FAST} --hidden 4 --discount 0.75 --out {tmp_path / 'run'}"
-    assert main(shlex.split(command)) == 0
-    config = json.loads((tmp_path / "run" / "config.json").read_text())["config"]
-    assert (config["actor_lr"], config["discount"], config["norm"]) == (0.25, 0.75, "none")
+    _, config, *_ = begun_with(f"train copdac-q --preset best {FAST} --discount 0.75", monkeypatch)
+    assert (config.actor_lr, config.discount, config.norm) == (0.25, 0.75, "none")
     assert preset("best", "copdac-q", "lqr")[0].discount == 0.5
     capsys.readouterr()
     assert main(shlex.split("train copdac-q --preset best --env brax/ant")) == 2

@@ -4,6 +4,7 @@ import json
 
 import faults
 import pytest
+from toys import slow
 
 # (kills, chunks of the run)
 FEW, MANY = (2, 40), pytest.param((20, 120), marks=pytest.mark.slow)
@@ -14,9 +15,7 @@ def killed(request, tmp_path_factory):
     """(the figures, the place with the runs, how many kills were wanted)."""
     kills, chunks = request.param
     place = tmp_path_factory.mktemp("faults")
-    with pytest.MonkeyPatch.context() as patch:  # a process that dies while it writes there leaves half a program
-        patch.setenv("JAX_COMPILATION_CACHE_DIR", str(place / "programs"))
-        return faults.kills(kills, chunks, place, longest=1.5), place, kills
+    return faults.kills(kills, chunks, place, longest=1.5), place, kills
 
 
 @pytest.mark.parametrize("killed", [FEW, MANY], ids=["few", "many"], indirect=True)
@@ -29,11 +28,12 @@ def test_a_run_that_is_killed_again_and_again_ends_like_one_left_in_peace(killed
 
 
 @pytest.mark.parametrize("killed", [FEW], ids=["few"], indirect=True)
-def test_no_damage_to_any_file_of_a_checkpoint_goes_unnoticed(killed):
+@pytest.mark.parametrize("kinds", [("flip", "missing"), *slow(("half", "empty"))])
+def test_no_damage_to_any_file_of_a_checkpoint_goes_unnoticed(killed, kinds):
     _, place, _ = killed
-    counts = faults.flips(place / "killed", place)
+    counts = faults.flips(place / "killed", place, kinds=kinds)
     assert counts["wrong"] == 0
-    assert counts["found"] > counts["files"]
+    assert counts["found"] > counts["files"] * len(kinds) / len(faults.DAMAGE)
 
 
 @pytest.mark.parametrize("killed", [FEW], ids=["few"], indirect=True)
