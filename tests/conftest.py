@@ -66,6 +66,12 @@ def pytest_collection_modifyitems(items):
     items.sort(key=lambda item: order.get(item.path.stem, len(FIRST)))
 
 
+def pytest_terminal_summary(terminalreporter):
+    """Says what the tests took together: on two idle cores, `make test` may take 600 seconds of them."""
+    reports = [report for kind in terminalreporter.stats.values() for report in kind if hasattr(report, "duration")]
+    terminalreporter.write_line(f"{sum(report.duration for report in reports):.0f} s in tests of all workers")
+
+
 def _remembered(function):
     """The function, whose result for equal arguments is one and the same object; an `Env` is equal to itself alone."""
     known = {}
