@@ -184,6 +184,14 @@ def test_a_run_is_not_overwritten_without_being_told_so(folder, capsys):
     assert (folder / "metrics.jsonl").read_bytes() == before
 
 
+def test_a_run_folder_is_held_by_one_run_at_a_time(tmp_path):
+    refused = pytest.raises(SettingError, match="out must not be in use")
+    with run_folder.locked(tmp_path), refused, run_folder.locked(tmp_path):
+        pass
+    with run_folder.locked(tmp_path):
+        pass
+
+
 def test_a_folder_of_somebody_elses_is_not_overwritten_at_all(tmp_path, capsys):
     (tmp_path / "thesis.tex").write_text("years of work")
     assert main([*shlex.split(COMMAND), "--out", str(tmp_path), "--overwrite"]) == 2
