@@ -183,7 +183,7 @@ def test_a_sweep_over_two_processes_is_the_sweep_of_one(tmp_path):
     assert main(shlex.split(f"{words} {tmp_path / 'one'}")) == 0
     tables = [list(csv.DictReader((tmp_path / name / "sweep.csv").open())) for name in ("many", "one")]
     for ours, theirs in zip(*tables, strict=True):
-        numbers = [[float(row[name]) for name in ("setting", "seed", "steps", "mean", "min")] for row in (ours, theirs)]
+        numbers = [[float(row[name]) for name in ("trial", "seed", "steps", "mean", "min")] for row in (ours, theirs)]
         np.testing.assert_allclose(*numbers, rtol=1e-3)
     assert (tmp_path / "many" / "sweep.png").exists()
     policies = [load_policy(tmp_path / name / "best", seed=1)(np.ones(2, np.float32)) for name in ("many", "one")]
