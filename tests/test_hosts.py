@@ -191,7 +191,7 @@ def test_a_sweep_over_two_processes_is_the_sweep_of_one(tmp_path):
     odd = f"sweep ddpg {FLAGS} --steps 160 --grid tau 0.01 0.1 0.5 --out {tmp_path / 'odd'}"
     codes, _, errors = ended(started(2, odd))
     assert codes == [2, 2]
-    assert all("devices must be all 2 of all processes" in error for error in errors)
+    assert all("devices must be 2, all devices of all processes" in error for error in errors)
 
 
 def test_alone_nothing_is_waited_for():
