@@ -18,9 +18,9 @@ from toys import slow, slow_but_for
 from ddpg_jax import make_env
 from ddpg_jax.envs import brax as brax_suite
 from ddpg_jax.envs import lqr
-from ddpg_jax.envs.third_party import NOISE, quiet
+from ddpg_jax.envs.third_party import KNOWN_NOISE, suppress_known_noise
 
-with quiet():
+with suppress_known_noise():
     from brax import envs as brax_envs
     from brax.envs.wrappers import training as brax_wrappers
 
@@ -304,11 +304,11 @@ except ValueError:
 def test_other_warnings_pass():
     import mujoco
 
-    with warnings.catch_warnings(record=True) as caught, quiet():
+    with warnings.catch_warnings(record=True) as caught, suppress_known_noise():
         warnings.simplefilter("always", append=True)
         warnings.warn("Brax is fine, but the roof is leaking", stacklevel=1)
         mujoco.get_mju_user_warning()("the model is unstable")
-        for line in NOISE:
+        for line in KNOWN_NOISE:
             warnings.warn(f"{line}, so they say", stacklevel=1)
     messages = [str(warning.message) for warning in caught]
     assert messages == ["Brax is fine, but the roof is leaking", "the model is unstable"]
@@ -318,7 +318,7 @@ def test_other_lines_pass_even_before_an_error(capsys):
     import mujoco
 
     def fail():
-        with quiet():
+        with suppress_known_noise():
             print("Failed to import warp: No module named 'warp'")
             print("Failed to import the dishes")
             raise RuntimeError("no model")

@@ -179,7 +179,7 @@ def test_a_sweep_over_two_processes_is_the_sweep_of_one(tmp_path):
     words = f"sweep ddpg {FLAGS} --steps 160 --seeds 2 --halving 1 --grid actor_lr 1e-4 1e-2 --grid tau 0.01 0.5 --out"
     codes, said, errors = ended(started(2, f"{words} {tmp_path / 'many'}"))
     assert codes == [0, 0], errors
-    assert "part 1 of 1: 4 trials x 2 seeds in parallel on 2 devices" in said[0].replace("\n", " ")
+    assert "part 1 of 1: 4 trials x 2 seeds under vmap on 2 devices" in said[0].replace("\n", " ")
     assert main(shlex.split(f"{words} {tmp_path / 'one'}")) == 0
     tables = [list(csv.DictReader((tmp_path / name / "sweep.csv").open())) for name in ("many", "one")]
     for ours, theirs in zip(*tables, strict=True):

@@ -211,8 +211,10 @@ def test_devices_are_first_given_to_seeds(seeds, devices, expected):
 REFUSED = {
     "devices must be at most 8, the number of devices here, not 9.": "--devices 9",
     "devices must be at least 1, not 0.": "--devices 0",
-    "num_envs must be a multiple of the 4 devices that share an agent, not 6.": "--devices 4 --num-envs 6",
-    "batch_size must be a multiple of the 4 devices that share an agent, not 6.": (
+    "num_envs must be a multiple of 4, the number of devices of a data parallel agent, not 6.": (
+        "--devices 4 --num-envs 6"
+    ),
+    "batch_size must be a multiple of 4, the number of devices of a data parallel agent, not 6.": (
         "--devices 4 --num-envs 4 --batch-size 6"
     ),
 }
@@ -233,6 +235,6 @@ def test_from_the_command_line(tmp_path, capsys):
         f"--warmup-steps 80 --replay-capacity 200 --evaluations 2 --eval-episodes 2 --out {tmp_path}"
     )
     assert main(shlex.split(command)) == 0
-    assert "on 4 devices, 4 sharing an agent" in capsys.readouterr().out
+    assert "on 4 devices, each agent data parallel over 4" in " ".join(capsys.readouterr().out.split())
     assert [row["steps"] for row in metrics.read_rows(tmp_path / "metrics.jsonl", 1)] == [80, 120, 160]
     assert load_policy(tmp_path)(np.zeros(2, np.float32)).shape == (1,)

@@ -1,1 +1,1 @@
-"""Where programs run: seeds on several devices, one agent on several devices, and several processes."""
+"""Where programs run: seeds sharded over devices, data parallel agents, and runs of several processes."""

@@ -10,20 +10,20 @@ import platformdirs
 
 from ddpg_jax.devices.layout import usable_devices
 
-CACHE_BYTES = 2**30  # of the compilation cache; what was not used for longest is deleted
+CACHE_BYTES = 2**30  # limit of the compilation cache; JAX deletes the least recently used programs
 LEVEL = "xla_backend_optimization_level"
-# Compiler options of programs that run only once and briefly: they compile in a quarter less time. A level that the
-# user has set is kept.
+# Platform -> compiler options that reduce compile time by a quarter, for programs that run briefly and only once. A
+# level that the user has set in XLA_FLAGS is kept.
 QUICK = {} if LEVEL in os.environ.get("XLA_FLAGS", "") else {"cpu": {LEVEL: "1"}}
 
 
 def nbytes(tree: Any) -> int:
-    """Returns the bytes of all arrays of a tree, or of a tree of their shapes."""
+    """Returns the size in bytes of all arrays of a tree; `jax.ShapeDtypeStruct`s count as arrays."""
     return sum(leaf.size * leaf.dtype.itemsize for leaf in jax.tree.leaves(tree))
 
 
 def memory_limit(devices: int = 1) -> int:
-    """Returns the bytes that a program can use on so many devices: their own limits, on CPU the host's memory."""
+    """Returns the bytes of memory that a program can use on `devices` devices; on CPU they share the host's memory."""
     stats = jax.local_devices()[0].memory_stats()
     if stats and "bytes_limit" in stats:
         return stats["bytes_limit"] * devices
@@ -40,7 +40,7 @@ def cores() -> int:
 
 
 def _use_cache(folder: Path) -> None:
-    """Turns on JAX's compilation cache in this folder, if it can be written to."""
+    """Turns on JAX's compilation cache in a folder, unless the folder cannot be written to."""
     with contextlib.suppress(OSError):
         folder.mkdir(parents=True, exist_ok=True)
     if os.access(folder, os.W_OK):
@@ -55,15 +55,15 @@ def _use_cache(folder: Path) -> None:
 
 
 def prepare(seeds: int = 1, one_thread: bool = False, devices: int | None = None) -> None:
-    """Configures JAX as the command line does, before its first computation; what the user has set is kept.
+    """Configures JAX as the command line does; to be called before JAX's first computation.
 
-    Compiled programs are cached in the user's cache folder, up to `CACHE_BYTES`.
+    Compiled programs are cached in the user's cache folder, up to `CACHE_BYTES`. What the user has set is kept.
 
     Args:
-      seeds: how many are trained.
-      one_thread: compute every matrix product on one core; small products lose a third of their speed if divided.
-      devices: how many devices the CPU becomes; by default the largest number over which the seeds can be sharded
-        evenly, at most one per core.
+      seeds: number of seeds that will be trained.
+      one_thread: compute every matrix product on one core, since dividing a small one makes it a third slower.
+      devices: number of devices that JAX makes of the CPU; by default the largest number, at most one per core, over
+        which the seeds can be sharded evenly.
     """
     if one_thread:
         os.environ.setdefault("NPROC", "1")  # the size of XLA's thread pool, which it reads when the CPU backend starts

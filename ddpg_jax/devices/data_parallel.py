@@ -15,7 +15,8 @@ from ddpg_jax.core.rng import fold_in_each
 from ddpg_jax.core.settings import SettingError
 from ddpg_jax.core.types import Agent, Env, Trainer, TrainState
 
-# How the leaves [S, ...] of a `TrainState` are sharded: by seed, and what has a dimension of environments by data, too.
+# How the leaves [S, ...] of a `TrainState` are sharded: all by seed, and those of environments and replay over the
+# devices of an agent, too.
 SHARDED, REPLICATED = PartitionSpec("seeds", DATA), PartitionSpec("seeds")
 _SPECS: Any = dict.fromkeys(("env", "noise", "memory"), SHARDED)
 _SPECS |= dict.fromkeys(("keys", "learner", "nonfinite_at", "hyperparams"), REPLICATED)
@@ -23,15 +24,16 @@ STATE = TrainState(**_SPECS)
 
 
 def per_device_loop(loop: LoopConfig, devices: int) -> LoopConfig:
-    """Returns the settings of the loop on one of so many devices.
+    """Returns the loop settings of each device of a data parallel agent.
 
     Raises:
       SettingError: the environments or the minibatch cannot be divided evenly.
     """
     for name in ("num_envs", "batch_size"):
-        if getattr(loop, name) % devices:
+        value = getattr(loop, name)
+        if value % devices:
             raise SettingError(
-                f"{name} must be a multiple of the {devices} devices that share an agent, not {getattr(loop, name)}."
+                f"{name} must be a multiple of {devices}, the number of devices of a data parallel agent, not {value}."
             )
     num_envs = loop.num_envs // devices
     rows, warmup = (-(-number // loop.num_envs) for number in (loop.replay_capacity, loop.warmup_steps))
@@ -45,14 +47,14 @@ def per_device_loop(loop: LoopConfig, devices: int) -> LoopConfig:
 
 
 def data_parallel_trainer(env: Env, agent: Agent, loop: LoopConfig, devices: int) -> Trainer:
-    """Returns the `trainer` that each of so many devices runs inside a `shard_map` with the axis `DATA`.
+    """Returns the `trainer` that each device of a data parallel agent runs, inside a `shard_map` with the axis `DATA`.
 
-    Each device draws its own episodes, noise and minibatches; an update is that of all minibatches together.
+    Each device draws its own episodes, noise and minibatches; an update applies the mean gradient of all minibatches.
 
     Args:
       env, agent: as for `trainer`.
-      loop: the settings of all devices together.
-      devices: how many share the agent.
+      loop: settings of the agent as a whole.
+      devices: number of devices of the agent.
 
     Raises:
       SettingError: the environments or the minibatch cannot be divided evenly.

@@ -1,4 +1,4 @@
-"""From a function of one seed to one of many: under `vmap` or sequentially, and sharded over devices."""
+"""Maps a function of one seed over many seeds: under `vmap` or sequentially, and sharded over devices."""
 
 import functools
 import itertools
@@ -26,10 +26,10 @@ def vmap_seeds(function: Callable[..., Any]) -> Callable[..., Any]:
 
 
 def loop_over_seeds(function: OneSeed) -> OneSeed:
-    """Returns function(state, *shared) for one seed after the other; leaves lead with [S] as in `vmap_seeds`.
+    """Returns function(state, *shared) that runs the seeds sequentially; leaves lead with [S] as in `vmap_seeds`.
 
-    Each state is copied out, trained and written back, so that only one state more is in memory, not S. On a CPU the
-    matrix products of one seed fill a core, and a batch of them over seeds would only be slower.
+    Each state is copied, trained and written back, so memory holds one more state, not S more. On a CPU the matrix
+    products of one seed fill a core, and a batch of them over seeds would only be slower.
     """
 
     @functools.wraps(function)
@@ -37,12 +37,12 @@ def loop_over_seeds(function: OneSeed) -> OneSeed:
         seeds = jax.tree.leaves(states)[0].shape[0]
         if seeds == 1:  # reshaped in place, where a slice would be copied
             return _add_dimension(function(_drop_dimension(states), *shared))
-        return _one_after_the_other(function, seeds, states, shared)
+        return _sequentially(function, seeds, states, shared)
 
     return call
 
 
-def _one_after_the_other(function: OneSeed, seeds: int, states: Any, shared: tuple[Any, ...]) -> tuple[Any, Any]:
+def _sequentially(function: OneSeed, seeds: int, states: Any, shared: tuple[Any, ...]) -> tuple[Any, Any]:
     """Returns the states [S, ...] and the metrics [S, ...] after `function` has run for every seed."""
     _, metrics = jax.eval_shape(lambda: function(_read(states, 0), *shared))
     empty = jax.tree.map(lambda leaf: jnp.zeros((seeds, *leaf.shape), leaf.dtype), metrics)
@@ -70,25 +70,25 @@ def _write(tree: Any, index: Any, new: Any) -> Any:
 
 
 class Layout(NamedTuple):
-    """How a run is sharded: seeds over groups of devices, and the data of each agent over the devices of its group."""
+    """How a run is sharded: its seeds over groups of devices, and each agent's data over the devices of its group."""
 
     mapping: Mapping = "vmap"  # how the seeds of a group are trained
-    seed_shards: int = 1  # groups
-    data_shards: int = 1  # devices in a group
+    seed_shards: int = 1  # number of groups
+    data_shards: int = 1  # devices in a group; above 1, agents are data parallel
 
     @property
     def devices(self) -> int:
-        """Number of devices in all."""
+        """Number of devices of all groups together."""
         return self.seed_shards * self.data_shards
 
     def describe(self, seeds: int) -> str:
-        """Returns words such as " sequentially on 4 devices, 2 sharing an agent"; "" for one seed on one device."""
-        how = {"vmap": " in parallel", "sequential": " sequentially"}[self.mapping] if seeds > self.seed_shards else ""
+        """Returns text such as " under vmap on 4 devices, each agent data parallel over 2"; "" for one seed on one."""
+        how = {"vmap": " under vmap", "sequential": " sequentially"}[self.mapping] if seeds > self.seed_shards else ""
         where = f" on {self.devices} devices" if self.devices > 1 else ""
-        return how + where + (f", {self.data_shards} sharing an agent" if self.data_shards > 1 else "")
+        return how + where + (f", each agent data parallel over {self.data_shards}" if self.data_shards > 1 else "")
 
     def mesh(self) -> Mesh:
-        """Returns the mesh of the first devices, groups x devices in a group."""
+        """Returns the mesh [seed_shards, data_shards] of the first `devices` devices."""
         axes = {"seeds": self.seed_shards, "data": self.data_shards}
         devices = jax.devices()[: self.devices]
         return jax.make_mesh(tuple(axes.values()), tuple(axes), (AxisType.Auto,) * 2, devices=devices)
@@ -97,11 +97,11 @@ class Layout(NamedTuple):
 def shard_over_devices(
     function: Callable[..., Any], layout: Layout, inside: Any = BY_SEED, outside: Any = BY_SEED
 ) -> Callable[..., Any]:
-    """Returns function(states [S, ...], *shared) sharded over devices, of which groups never wait for each other.
+    """Returns function(states [S, ...], *shared) sharded over devices; groups of them never wait for each other.
 
     Args:
       function: what each device does with its shard.
-      layout: S must be a multiple of its `seed_shards`.
+      layout: the groups and their devices; S must be a multiple of `seed_shards`.
       inside, outside: how `states` and the result are sharded; by default their leaves [S, ...] by seed only.
     """
     if layout.devices == 1:
@@ -117,7 +117,7 @@ def shard_over_devices(
 
 
 def shardings(tree: Any, layout: Layout, specs: Any) -> Any:
-    """Returns the sharding of every leaf of `tree` under a layout; a spec in `specs` is for a whole branch."""
+    """Returns the sharding of every leaf of `tree` under a layout; a spec in `specs` applies to a whole branch."""
     mesh = layout.mesh()
 
     def of_branch(spec, branch):
@@ -131,20 +131,20 @@ def _sharding(mesh: Mesh, spec: PartitionSpec, leaf: Any) -> NamedSharding:
 
 
 def split_devices(seeds: int, devices: int) -> tuple[int, int]:
-    """Returns (`seed_shards`, `data_shards`) of a layout that uses all of so many devices."""
+    """Returns (`seed_shards`, `data_shards`) of the layout that uses all of `devices` devices."""
     seed_shards = math.gcd(seeds, devices)
     return seed_shards, devices // seed_shards
 
 
 def usable_devices(seeds: int, devices: int) -> int:
-    """Returns the largest number of devices, up to `devices`, over which so many seeds can be sharded evenly."""
+    """Returns the largest number of devices, up to `devices`, over which `seeds` seeds can be sharded evenly."""
     return max(n for n in range(1, devices + 1) if seeds % n == 0)
 
 
 def choose_mapping(seeds: int, batch_size: int, hidden: tuple[int, ...], image: bool) -> Mapping:
-    """Returns the faster mapping for so many seeds per device on this backend, as measured in benchmarks/README.md.
+    """Returns the faster mapping for `seeds` seeds per device on this backend, as measured in benchmarks/README.md.
 
-    A single seed needs no batch dimension. Several seeds fill a GPU or a TPU if they are batched. On a CPU batching is
+    A single seed needs no batch dimension. Several seeds fill a GPU or a TPU only as a batch. On a CPU a batch is
     faster only while matrix products are so small that their overhead is larger than their computation.
     """
     batches = jax.default_backend() != "cpu" or _small(batch_size, hidden, image)

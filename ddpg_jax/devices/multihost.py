@@ -1,4 +1,4 @@
-"""Several processes for one run: the same command on every host, connected by `jax.distributed`."""
+"""Runs that span several processes: every host runs the same command, and `jax.distributed` connects them."""
 
 import os
 from collections.abc import Callable
@@ -10,9 +10,9 @@ import numpy as np
 from ddpg_jax.core.settings import SettingError
 
 HEARTBEAT = 10  # seconds without a heartbeat after which JAX ends the other processes
-# A variable that a launcher sets for every process -> the variable with the number of processes.
+# An environment variable that a launcher sets for every process -> the one that holds the number of processes.
 SIZES = {"SLURM_STEP_NODELIST": "SLURM_NTASKS", "OMPI_COMM_WORLD_RANK": "OMPI_COMM_WORLD_SIZE"}
-MESSAGE_BYTES = 2000  # of an error that is sent to all processes
+MESSAGE_BYTES = 2000  # longest error message that the main process sends to the others
 
 
 def launched_by_cluster() -> bool:
@@ -22,9 +22,9 @@ def launched_by_cluster() -> bool:
 
 
 def initialize(coordinator: str | None = None, processes: int | None = None, process: int | None = None) -> None:
-    """Connects this process with the others of its run; to be called before JAX's first computation.
+    """Connects this process with the other processes of its run; to be called before JAX's first computation.
 
-    On SLURM, Open MPI, Kubernetes and TPU pods JAX finds all three arguments by itself.
+    On SLURM, Open MPI, Kubernetes and TPU pods JAX finds out all three arguments.
 
     Args:
       coordinator: HOST:PORT of process 0.
@@ -47,7 +47,7 @@ def initialize(coordinator: str | None = None, processes: int | None = None, pro
 
 
 def is_main() -> bool:
-    """Returns whether this is process 0, the one that writes files and prints."""
+    """Returns whether this is the main process, process 0, which alone writes files and prints."""
     return jax.process_index() == 0
 
 
@@ -61,7 +61,7 @@ def fetch(tree: Any) -> Any:
 
 
 def reshard(tree: Any, shardings: Any) -> Any:
-    """Returns the arrays with other shardings, over the devices of this process or of all processes."""
+    """Returns the arrays of a tree with new shardings, which may span the devices of several processes."""
     if jax.process_count() == 1:
         return jax.device_put(tree, shardings)
     return jax.jit(lambda tree: tree, out_shardings=shardings)(tree)
@@ -80,10 +80,10 @@ def any_process(condition: bool) -> bool:
 
 
 def on_main(action: Callable[[], None]) -> None:
-    """Runs `action` in process 0 while the others wait.
+    """Runs `action` in the main process while the others wait.
 
     Raises:
-      SettingError: in every process, if it was raised in process 0.
+      SettingError: `action` raised it in the main process; every process raises it.
     """
     message = b""
     if is_main():
@@ -101,5 +101,5 @@ def on_main(action: Callable[[], None]) -> None:
 
 
 def exit_now(code: int) -> NoReturn:
-    """Ends this process at once; waiting for other processes that have ended would take minutes."""
+    """Ends this process at once, since a normal exit would wait minutes for processes that have already ended."""
     os._exit(code)

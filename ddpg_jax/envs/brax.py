@@ -9,7 +9,7 @@ import jax.numpy as jnp
 from ddpg_jax.core.environment import action_bounds, env_from_functions, obs_shape_and_dtype
 from ddpg_jax.core.settings import SettingError
 from ddpg_jax.core.types import Env, Spec
-from ddpg_jax.envs.third_party import quiet
+from ddpg_jax.envs.third_party import suppress_known_noise
 
 DEFAULT_LENGTH = 1000
 BACKENDS = ("mjx", "spring", "positional", "generalized")
@@ -19,7 +19,7 @@ STYLE = ("reset", "step", "action_size")  # the attributes of an object that `wr
 
 def names() -> list[str]:
     """Returns the names of the registered tasks."""
-    with quiet():
+    with suppress_known_noise():
         from brax import envs
     return list(envs._envs)
 
@@ -37,7 +37,7 @@ def make(name: str, *, backend: str | None = None, **options: Any) -> Env:
     """
     if backend not in (None, *BACKENDS):
         raise SettingError(f"backend must be one of {', '.join(BACKENDS)}, not {backend!r}.")
-    with quiet():
+    with suppress_known_noise():
         from brax import envs, fluid
 
         # brax 0.14.2 calls `clip(a_min=...)` in its swimmer, which jax 0.10 has removed.
@@ -89,7 +89,7 @@ def wrap(
 
 
 def _copy(state: Any) -> Any:
-    """Returns a copy of the containers of a state, for many environments write into its dict `info` in place."""
+    """Returns a state in new containers, because many environments write into the dict `info` in place."""
     return jax.tree.map(lambda leaf: leaf, state)
 
 
@@ -103,5 +103,5 @@ def _refuse_wrappers(env: Any, name: str) -> None:
 
 
 def _clip(x: Any, *bounds: Any, a_min: Any = None, **named: Any) -> Any:
-    """Is `jnp.clip` with the former argument `a_min`."""
+    """Clips as `jnp.clip` does, and accepts its former argument `a_min`."""
     return jnp.clip(x, *bounds, **named) if a_min is None else jnp.maximum(x, a_min)

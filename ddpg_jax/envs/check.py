@@ -16,12 +16,12 @@ NUM_ENVS = 16  # stepped in parallel
 
 
 def check_env(env: Any, steps: int = 200, seed: int = 0, **options: Any) -> None:
-    """Takes random actions in 16 parallel environments and checks what they return.
+    """Takes random actions in 16 copies of an environment in parallel, and checks what they return.
 
     Args:
       env, options: as for `make_env`.
-      steps: of each of the environments, which reset automatically.
-      seed: of the actions and of the initial states.
+      steps: number of steps of each copy; copies reset automatically.
+      seed: determines the actions and the initial states.
 
     Raises:
       SettingError: reset and step differ in structure, shape or dtype; a reward or an observation is not finite; or an

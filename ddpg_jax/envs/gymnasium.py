@@ -1,4 +1,4 @@
-"""Adapters to Gymnasium: our environments as `gymnasium.Env`, and Gymnasium's opened and compared with a `Spec`."""
+"""Adapters to Gymnasium: makes a `gymnasium.Env` of an `Env`, and checks that Gymnasium's own fit a `Spec`."""
 
 from collections.abc import Callable
 from typing import Any
@@ -74,10 +74,10 @@ def dtype_bounds(dtype: np.dtype) -> tuple[Any, Any]:
 
 
 def open_env(env: Any) -> gymnasium.Env:
-    """Returns a Gymnasium environment from its id, or an environment unchanged.
+    """Returns the Gymnasium environment with an id; an environment is returned unchanged.
 
     Raises:
-      SettingError: there is no such id, its libraries are not installed, or it is no Gymnasium environment.
+      SettingError: there is no such id, its libraries are not installed, or `env` is not a Gymnasium environment.
     """
     if isinstance(env, gymnasium.Env):
         return env
@@ -94,7 +94,7 @@ def check_spaces(env: gymnasium.Env, spec: Spec, name: str) -> None:
     """Checks that an environment has the observations and actions of `spec`.
 
     Raises:
-      SettingError: it does not; the message is about the first difference.
+      SettingError: its spaces differ from those of `spec`; the message names the first difference.
     """
     observations, actions = env.observation_space, env.action_space
     if not isinstance(observations, Box) or not isinstance(actions, Box):

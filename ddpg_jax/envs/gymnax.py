@@ -20,7 +20,7 @@ STYLE = ("reset_env", "step_env", "action_space")  # the attributes of an object
 
 
 class Functions(NamedTuple):
-    """An environment as what `env_from_functions` needs, except shape and dtype of the observations."""
+    """The functions and bounds of an environment, which lack only the observations' shape and dtype to be an `Env`."""
 
     reset: Callable[..., tuple]  # key -> (state, obs)
     step: Callable[..., tuple]  # (key, state, action) -> (state, obs, reward, terminated, truncated)
@@ -62,10 +62,10 @@ def wrap(
 
 
 def functions_of(env: Any, params: Any = None, name: str | None = None, episode_length: int | None = None) -> Functions:
-    """Returns the functions that `wrap` is made of; the arguments are those of `wrap`.
+    """Returns the functions and bounds from which `wrap` makes an `Env`; the arguments are those of `wrap`.
 
-    They call `step_env` and `reset_env`, not `step` and `reset`: `step` computes a reset at every step, and does not
-    return the final state.
+    The functions call `step_env` and `reset_env`, not `step` and `reset`: `step` computes a reset at every step, and
+    does not return the final state.
 
     Raises:
       SettingError: the actions are not a box with finite bounds.

@@ -1,4 +1,4 @@
-"""Environments by id or from an object, all as one small type, `Env`."""
+"""Makes an `Env`, the one type of environment here, from an id or from an object."""
 
 import difflib
 import importlib
@@ -75,7 +75,7 @@ def as_gymnasium(
     Args:
       env, options: as for `make_env`.
       seed: seeds the first episodes, if the first `reset` is called without a seed.
-      render: state -> picture [H, W, 3] of bytes, for `env.render()` with render_mode "rgb_array"; without it,
+      render: state -> image [H, W, 3] of bytes, for `env.render()` with render_mode "rgb_array"; without it,
         render_mode is None.
 
     Raises:

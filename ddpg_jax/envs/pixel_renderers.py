@@ -2,7 +2,7 @@
 
 A shape is given by its signed distance in pixels, negative inside. Each renderer takes the width of a square image and
 returns a function state -> [size, size] from 0, black, to 1, white, the top row first. What does not move is drawn only
-once, in NumPy.
+once, with NumPy.
 """
 
 from collections.abc import Callable
@@ -38,7 +38,7 @@ def mountain_car(size: int) -> Callable[[Any], Array]:
     scale, middle, radius = 0.86 * size / 1.8, -0.3, 0.05 * size  # the hill needs room for the car on both sides
 
     def surface(position, xp):
-        """Returns height in pixels from the middle of the image, and slope."""
+        """Returns the hill's height in pixels from the middle of the image, and its slope."""
         rise = 0.25 * size
         return rise * xp.sin(3 * position) - 0.1 * size, 3 * rise / scale * xp.cos(3 * position)
 

@@ -59,12 +59,12 @@ def pixels(
 ) -> Env:
     """Returns an `Env` whose observations are the last `frames` states of a gymnax-style object, rendered.
 
-    Observations are [H, W, frames] of bytes, the newest last; after a reset all frames show the same state. Keys are
-    used as without images: the same key and actions give the same states, rewards and ends of episodes as
+    Observations are [H, W, frames] of bytes, the newest last; after a reset all frames show the same state. Random
+    keys are used as without images: the same key and actions give the same states, rewards and ends of episodes as
     `make_env(env, action_repeat=3)`.
 
-    If the object truncates by itself (`is_truncated`), then not before its time limit `max_steps_in_episode`: the
-    replay relies on it where it stores the last images of episodes.
+    An object that truncates episodes itself (`is_truncated`) must not do so before its time limit
+    `max_steps_in_episode`: the replay relies on this when it stores the last images of episodes.
 
     Args:
       env: an object with gymnax's `reset_env`, `step_env` and `action_space`.
@@ -74,8 +74,8 @@ def pixels(
       frames: number of states in an observation.
 
     Raises:
-      SettingError: it is not such an object or not such an image, actions are discrete, an option is not a whole
-        number of at least 1, or the object truncates by itself and has no time limit.
+      SettingError: `env` is not such an object, `render` does not return such an image, actions are discrete, an
+        option is not a whole number of at least 1, or `env` truncates episodes itself and has no time limit.
     """
     for option, value in {"episode_length": episode_length, "action_repeat": action_repeat, "frames": frames}.items():
         check_count(option, 1 if value is None else value)
@@ -86,17 +86,17 @@ def pixels(
         raise SettingError(f"{type(env).__name__} needs params with max_steps_in_episode, since it has is_truncated.")
     reset, step, name, low, high, length = functions_of(env, params, name, episode_length)
 
-    def begin(key):
+    def stacked_reset(key):
         state, _ = reset(key)
         return _repeat(state, frames), NO_IMAGE
 
-    def follow(key, past, action):
+    def stacked_step(key, past, action):
         state, _, reward, terminated, truncated = step(key, _newest(past), action)
         return _shift_in(past, state), NO_IMAGE, reward, terminated, truncated
 
-    shape = _image_shape(lambda key: render(_newest(begin(key)[0])), name)
+    shape = _image_shape(lambda key: render(_newest(stacked_reset(key)[0])), name)
     spec = Spec(name, (*shape, frames), np.dtype(np.uint8), low, high, length, action_repeat, image=True)
-    return _rendered(env_from_functions(begin, follow, spec), render)
+    return _rendered(env_from_functions(stacked_reset, stacked_step, spec), render)
 
 
 def _rendered(env: Env, render: Callable[[Any], Array]) -> Env:
@@ -134,6 +134,7 @@ def _shift_in(past: Any, state: Any) -> Any:
 
 
 def _newest(past: Any) -> Any:
+    """Returns the last state of a stack [frames, ...]."""
     return jax.tree.map(lambda leaf: leaf[-1], past)
 
 
@@ -143,10 +144,10 @@ def _bytes(image: Array) -> Array:
 
 
 def _image_shape(render_first: Callable[[Array], Any], name: str) -> tuple[int, ...]:
-    """Returns the shape [H, W] of what `render_first` makes of a key.
+    """Returns the shape [H, W] of the image that `render_first` returns for a key.
 
     Raises:
-      SettingError: that is not an image [H, W] of floats.
+      SettingError: it does not return an image [H, W] of floats.
     """
     image = jax.eval_shape(render_first, jax.random.key(0))
     dtype, shape = getattr(image, "dtype", type(image).__name__), getattr(image, "shape", ())

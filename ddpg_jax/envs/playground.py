@@ -5,14 +5,19 @@ from typing import Any
 from ddpg_jax.core.settings import SettingError
 from ddpg_jax.core.types import Env
 from ddpg_jax.envs import brax
-from ddpg_jax.envs.third_party import quiet
+from ddpg_jax.envs.third_party import suppress_known_noise
 
 OPTIONS = ("impl", "episode_length", "action_repeat")
 
 
 def _suite() -> Any:
+    """Imports and returns the module of the suite.
+
+    Raises:
+      SettingError: MuJoCo Playground is not installed.
+    """
     try:
-        with quiet():
+        with suppress_known_noise():
             from mujoco_playground import dm_control_suite
     except ImportError as error:
         raise SettingError("Environments of playground/ need the extra: pip install 'ddpg_jax[playground]'.") from error
@@ -37,7 +42,7 @@ def make(name: str, *, episode_length: int | None = None, action_repeat: int | N
     """
     suite = _suite()
     config = suite.get_default_config(name)
-    with quiet():
+    with suppress_known_noise():
         env = suite.load(name, config=config, config_overrides={"impl": impl})
         limited = env.mj_model.actuator_ctrllimited[:, None]
         low, high = (limited * env.mj_model.actuator_ctrlrange + ~limited.astype(bool) * [[-1.0, 1.0]]).T

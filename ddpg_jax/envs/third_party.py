@@ -1,4 +1,4 @@
-"""Messages that other packages print or warn when they are imported: known ones are dropped, all others pass."""
+"""Suppresses known messages that other packages print or warn about when they are imported; all others pass."""
 
 import contextlib
 import io
@@ -6,7 +6,7 @@ import sys
 import warnings
 from collections.abc import Iterator
 
-NOISE = (
+KNOWN_NOISE = (  # how the messages begin
     "Failed to import warp",
     "Failed to import mujoco_warp",
     "Brax System, piplines and environments",
@@ -15,14 +15,14 @@ NOISE = (
 
 
 @contextlib.contextmanager
-def quiet() -> Iterator[None]:
-    """Drops the lines in `NOISE` while packages are imported and MuJoCo models are built, as a context manager."""
+def suppress_known_noise() -> Iterator[None]:
+    """Suppresses the messages in `KNOWN_NOISE` in a `with` block that imports packages or builds MuJoCo models."""
     printed = io.StringIO()
     with contextlib.ExitStack() as stack:
         stack.callback(_print_others, printed)
         stack.enter_context(warnings.catch_warnings())
         stack.enter_context(contextlib.redirect_stdout(printed))
-        warnings.filterwarnings("ignore", message=f"({'|'.join(NOISE)})")
+        warnings.filterwarnings("ignore", message=f"({'|'.join(KNOWN_NOISE)})")
         import mujoco
 
         stack.callback(mujoco.set_mju_user_warning, mujoco.get_mju_user_warning())
@@ -31,6 +31,7 @@ def quiet() -> Iterator[None]:
 
 
 def _print_others(printed: io.StringIO) -> None:
+    """Prints the other lines to standard error."""
     for line in printed.getvalue().splitlines():
-        if not line.startswith(NOISE):
+        if not line.startswith(KNOWN_NOISE):
             print(line, file=sys.stderr)

@@ -12,8 +12,13 @@ from ddpg_jax.core.settings import SettingError, check_count
 from ddpg_jax.core.types import Env
 from ddpg_jax.results.drawing.renderer import DEFAULT_DT, Renderer, to_rgb
 
-# prefix of an id -> the module of this folder whose `make` draws it; "" is every other id
-MODULES = {"": "planar", "pixels/": "pixels", "brax/": "mujoco_bodies", "playground/": "mujoco_bodies"}
+# Prefix of an id -> the module whose `make` draws it, imported when it is first needed; "" is every other id.
+MODULES = {
+    "": "ddpg_jax.results.drawing.planar",
+    "pixels/": "ddpg_jax.results.drawing.pixels",
+    "brax/": "ddpg_jax.results.drawing.mujoco_bodies",
+    "playground/": "ddpg_jax.results.drawing.mujoco_bodies",
+}
 MIN_SIZE, MAX_SIZE = 64, 1024  # pixels
 
 
@@ -36,16 +41,17 @@ def make_renderer(env: Any, size: int = 400, **options: Any) -> Renderer:
     if isinstance(env, str):
         prefix = max((prefix for prefix in MODULES if env.startswith(prefix)), key=len)
         given = {name: value for name, value in options.items() if value is not None}
-        return _module(MODULES[prefix]).make(env, size, **given)
+        return _module(prefix).make(env, size, **given)
     if isinstance(env, Env):
         return _of_env(env, size, options)
     if hasattr(env, "sys") or hasattr(env, "mj_model"):
-        return _module("mujoco_bodies").of_object(env, size)
+        return _module("brax/").of_object(env, size)
     return _of_render_method(env)
 
 
-def _module(name: str) -> Any:
-    return importlib.import_module(f"ddpg_jax.results.drawing.{name}")
+def _module(prefix: str) -> Any:
+    """Returns the module for a prefix in `MODULES`."""
+    return importlib.import_module(MODULES[prefix])
 
 
 def _of_env(env: Env, size: int, options: dict[str, Any]) -> Renderer:
@@ -54,7 +60,7 @@ def _of_env(env: Env, size: int, options: dict[str, Any]) -> Renderer:
     except SettingError:
         if not env.spec.image:
             raise
-    return _module("pixels").of_observations(size)
+    return _module("pixels/").of_observations(size)
 
 
 def _of_render_method(env: Any) -> Renderer:

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from ddpg_jax.core.settings import SettingError
-from ddpg_jax.envs.third_party import quiet
+from ddpg_jax.envs.third_party import suppress_known_noise
 from ddpg_jax.results.drawing.brax_style import TEXTURE_SKYBOX, recolor
 from ddpg_jax.results.drawing.cameras import VIEWS, View, create_camera
 from ddpg_jax.results.drawing.canvas import BACKGROUND
@@ -33,7 +33,7 @@ def make(name: str, size: int, **options: Any) -> Renderer:
       SettingError: the task has no bodies to draw.
     """
     suite, task = name.split("/", 1)
-    with quiet():
+    with suppress_known_noise():
         env = _load_brax(task, options.get("backend")) if suite == "brax" else _load_playground(task)
     return of_object(env, size, VIEWS.get(task), name)
 
@@ -113,5 +113,5 @@ def _brax_html(system: Any, parts: list[Any], dt: float) -> str:
 
     system = system.tree_replace({"opt.timestep": dt})  # the viewer's seconds from one state to the next
     states = [types.SimpleNamespace(x=part["x"]) for part in parts]
-    with quiet():
+    with suppress_known_noise():
         return html.render(system, states, height="100vh", colab=False)
