@@ -64,8 +64,8 @@ def render(
       log: called with a line of text before each stage.
 
     Raises:
-      SettingError: the folder holds no run of ours, a number cannot be used, the file may not be written, a library is
-        missing, or there is no way to draw the environment.
+      SettingError: the folder holds no run of ddpg_jax, a number cannot be used, the file may not be written, a library
+        is missing, or there is no way to draw the environment.
     """
     run_folder = Path(folder).resolve()
     out = Path(out) if out is not None else run_folder.with_name(f"{run_folder.name}.gif")
@@ -74,9 +74,7 @@ def render(
     log = log or (lambda line: None)
     agent, learner, stored, seed = load_seed(folder, seed)
     run, env = stored.run, stored.make_env()
-    renderer = (
-        make_renderer(run.env, size, **env_options(run)) if draw is None else Renderer(whole_state, draw, DEFAULT_DT)
-    )
+    renderer = Renderer(whole_state, draw, DEFAULT_DT) if draw else make_renderer(run.env, size, **env_options(run))
     log(f"playing {episodes} episode(s) of {env.spec.name}")
     key = episode_keys(start_seed, run.seeds)[seed - run.seed]
     trajectory = rollout(key, env, lambda obs: agent.act(learner, obs), episodes, max_steps, renderer.select)

@@ -28,7 +28,7 @@ def report(folder: str | Path, out: str | Path | None = None, pictures: bool = T
       The path of the page.
 
     Raises:
-      SettingError: the folder holds no run of ours, or `out` cannot be written; nothing is written then.
+      SettingError: the folder holds no run of ddpg_jax, or `out` cannot be written; nothing is written then.
     """
     run_folder = Path(folder).resolve()
     path = new_output(out or run_folder.with_name(f"report-{run_folder.name}.html"), (".html",), overwrite)
