@@ -35,19 +35,19 @@ os.environ["JAX_PERSISTENT_CACHE_MIN_ENTRY_SIZE_BYTES"] = "-1"
 # Files that take longest, so that no worker begins one of them when the other has nothing left to do.
 FIRST = (
     "test_faults",
-    "test_hosts",
+    "test_multihost",
     "test_notebooks",
     "test_resume",
     "test_sweep",
     "test_algorithms",
-    "test_health",
+    "test_divergence",
     "test_bench",
-    "test_parallel",
+    "test_data_parallel",
     "test_envs",
     "test_learning",
     "test_contributing",
     "test_experiment",
-    "test_recipe",
+    "test_agent",
     "test_export",
 )
 
