@@ -192,14 +192,14 @@ def full_disk(place: Path, chunks: int, room: int) -> dict[str, Any]:
     result = {
         "how": "tmpfs" if mounted else "RLIMIT_FSIZE",
         "exit code": code,
-        "said": messages[-1:],
+        "last message": messages[-1:],
         "kept": len(kept),
     }
     if kept:
         stored = json.loads((elsewhere / "config.json").read_text(encoding="utf-8"))
         steps = max(kept) + 5 * CHUNK
         code, _, errors = finish([*again(elsewhere), "--steps", str(min(steps, stored["run"]["steps"]))])
-        result["goes on elsewhere"] = code == 0 or errors
+        result["resumes elsewhere"] = code == 0 or errors
     return result
 
 
@@ -220,7 +220,7 @@ def terminated(place: Path, chunks: int) -> dict[str, Any]:
         results[name] = {
             "exit code": process.returncode,
             "seconds": round(time.perf_counter() - began, 1),
-            "goes on": "--resume" in output.replace("\n", " "),
+            "names --resume": "--resume" in output.replace("\n", " "),
         }
     return results
 

@@ -397,7 +397,7 @@ def faults() -> str:
         [
             f"a full disk ({disk['how']})",
             f"exit code {disk['exit code']} and one sentence; "
-            f"the run {'resumes' if disk.get('goes on elsewhere') is True else 'does not resume'} on another disk",
+            f"the run {'resumes' if disk.get('resumes elsewhere') is True else 'does not resume'} on another disk",
         ],
         [
             f"{soak['minutes']:.0f} minutes with logging, evaluation and a checkpoint every minute",

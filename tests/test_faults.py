@@ -64,13 +64,13 @@ def test_a_damaged_checkpoint_is_set_aside_and_the_one_before_it_taken(killed):
 def test_a_full_disk_ends_the_run_in_a_sentence_and_it_can_go_on_elsewhere(tmp_path):
     figures = faults.full_disk(tmp_path, 200, 3_000_000)
     assert figures["exit code"] == 2, figures
-    assert len(figures["said"]) == 1
-    assert figures.get("goes on elsewhere", True) is True, figures
+    assert len(figures["last message"]) == 1
+    assert figures.get("resumes elsewhere", True) is True, figures
 
 
 def test_sigterm_while_compiling_ends_after_the_first_chunk_and_twice_at_once(tmp_path):
     figures = faults.terminated(tmp_path, 50)
-    assert (figures["once"]["exit code"], figures["once"]["goes on"]) == (75, True)
+    assert (figures["once"]["exit code"], figures["once"]["names --resume"]) == (75, True)
     assert figures["twice"]["exit code"] == 128 + 15
     assert figures["twice"]["seconds"] < figures["once"]["seconds"]
 

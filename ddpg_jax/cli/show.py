@@ -36,7 +36,7 @@ def plot(
     y: Annotated[str, Doc("quantity of metrics.jsonl")] = "eval_return",
     overwrite: Annotated[bool, Doc("replace the figure")] = False,
 ) -> None:
-    """Draw learning curves of runs beside each other, for a paper."""
+    """Draw learning curves of several runs in one figure, for a paper."""
     from ddpg_jax.results import plot as figures
 
     if not folders:
@@ -87,7 +87,7 @@ def bench(
     seconds: Annotated[float, Doc("about how long to measure each row")] = 3.0,
     json: Annotated[bool, Doc("print one JSON object instead of a table")] = False,
 ) -> None:
-    """Measure how fast this machine trains, beside its limit."""
+    """Measure how fast this machine trains, and how fast it could by its matrix products alone."""
     from ddpg_jax.devices.backend import prepare
 
     if not 0 < seconds <= 3600:

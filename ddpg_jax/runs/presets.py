@@ -51,7 +51,7 @@ PRESETS = {
         {"env": "pixels/Pendulum-v1"},
     ),
     "tutorial": Preset(
-        "the form of PyTorch tutorials: minibatches of 64, a slow actor",
+        "the form of PyTorch tutorials: minibatches of 64, a smaller learning rate for the actor",
         "ddpg",
         {"actor_lr": 1e-4, "critic_lr": 1e-3, "tau": 5e-3, "noise_scale": 0.1},
         {"batch_size": 64},
