@@ -14,9 +14,10 @@ from ddpg_jax.core.types import TrainState
 from ddpg_jax.deploy.evaluate import evaluate_run
 from ddpg_jax.deploy.policy import load_learners
 from ddpg_jax.devices.layout import Layout
-from ddpg_jax.runs import run_folder
+from ddpg_jax.runs import folders
 from ddpg_jax.runs.checkpoint import save_state
 from ddpg_jax.runs.config import RunConfig
+from ddpg_jax.runs.contents import LOCK
 from ddpg_jax.runs.experiment import run_experiment, summarize
 from ddpg_jax.runs.plan import make_plan
 from ddpg_jax.runs.programs import evaluation_keys, make_programs, seed_keys
@@ -186,9 +187,9 @@ def test_a_run_is_not_overwritten_without_being_told_so(folder, capsys):
 
 def test_a_run_folder_is_held_by_one_run_at_a_time(tmp_path):
     refused = pytest.raises(SettingError, match="out must not be in use")
-    with run_folder.locked(tmp_path), refused, run_folder.locked(tmp_path):
+    with folders.locked(tmp_path), refused, folders.locked(tmp_path):
         pass
-    with run_folder.locked(tmp_path):
+    with folders.locked(tmp_path):
         pass
 
 
@@ -210,8 +211,8 @@ def test_a_config_json_alone_does_not_make_a_folder_ours(tmp_path, capsys, folde
 def test_a_run_of_ours_is_replaced_when_told_so(folder, tmp_path):
     shutil.copytree(folder, tmp_path / "run")
     (tmp_path / "run" / "metrics.jsonl").write_text("old")
-    with run_folder.new_run_folder(tmp_path / "run", overwrite=True):
-        assert {path.name for path in (tmp_path / "run").iterdir()} <= {run_folder.LOCK}
+    with folders.new_run_folder(tmp_path / "run", overwrite=True):
+        assert {path.name for path in (tmp_path / "run").iterdir()} <= {LOCK}
 
 
 def test_critic_pairs_one_with_many(folder):

@@ -22,7 +22,8 @@ from ddpg_jax.deploy.export.npz import encode as encode_npz
 from ddpg_jax.deploy.export.onnx_model import convert
 from ddpg_jax.deploy.export.onnx_model import encode as encode_onnx
 from ddpg_jax.deploy.policy import TrainedSeed, load_seed
-from ddpg_jax.runs import run_folder
+from ddpg_jax.runs import folders
+from ddpg_jax.runs.contents import LOCK
 from ddpg_jax.runs.files import temporary_name
 
 onnx = pytest.importorskip("onnx")
@@ -299,5 +300,5 @@ def test_the_command_line_exports_into_the_run_which_stays_a_run(tmp_path, capsy
     obs = np.ones((2, 2))
     np.testing.assert_allclose(loader.load(folder / "policy.npz")(obs), load_policy(folder, 3)(obs), atol=1e-5)
     temporary_name(folder / "policy.npz").touch()  # of a process that was killed while it exported
-    with run_folder.new_run_folder(folder, overwrite=True):
-        assert {path.name for path in folder.iterdir()} <= {run_folder.LOCK}
+    with folders.new_run_folder(folder, overwrite=True):
+        assert {path.name for path in folder.iterdir()} <= {LOCK}

@@ -13,7 +13,7 @@ from toys import slow_but_for
 from ddpg_jax import DDPGConfig, LoopConfig, RunConfig, TD3Config, load_policy, make_env
 from ddpg_jax.algorithms.copdac import COPDACConfig
 from ddpg_jax.cli.main import main
-from ddpg_jax.runs import run_folder
+from ddpg_jax.runs import folders
 from ddpg_jax.runs.checkpoint import Checkpoints, load_state, newest_first
 from ddpg_jax.runs.experiment import run_experiment
 from ddpg_jax.runs.programs import choose_layout, make_programs, seed_keys
@@ -208,7 +208,7 @@ def test_a_run_in_use_is_left_alone(finished, tmp_path, capsys):
     """Neither replaced nor resumed while a process holds its lock."""
     folder = copied(finished, tmp_path)
     before = (folder / "metrics.jsonl").read_bytes()
-    with run_folder.locked(folder):
+    with folders.locked(folder):
         for words in (f"train ddpg --env lqr --steps 2000 --overwrite --out {folder}", f"resume {folder} --steps 200"):
             assert main(shlex.split(words)) == 2
             assert "out must not be in use" in capsys.readouterr().err

@@ -43,6 +43,11 @@ def flush_output() -> None:
         discard_output()
 
 
+def print_error(words: str) -> None:
+    """Prints a line to standard error, at once."""
+    print(words, file=sys.stderr, flush=True)
+
+
 def print_line(words: object, to: Console | None = None) -> None:
     """Prints one line, which a narrow terminal wraps and which stays one line in a pipe."""
     (to or console()).print(Text(str(words)), soft_wrap=True)

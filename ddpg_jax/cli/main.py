@@ -8,7 +8,7 @@ from rich.panel import Panel
 from rich.table import Table
 from rich.text import Text
 
-from ddpg_jax.cli.console import console, flush_output
+from ddpg_jax.cli.console import console, flush_output, print_error
 from ddpg_jax.cli.parse import HELP, first_line, parse
 from ddpg_jax.cli.policy import evaluate, export, render
 from ddpg_jax.cli.settings import read_settings
@@ -18,6 +18,7 @@ from ddpg_jax.cli.sweep import Search, sweep
 from ddpg_jax.cli.train import resume, train
 from ddpg_jax.core.settings import SettingError
 from ddpg_jax.runs.registry import algorithms
+from ddpg_jax.runs.signals import Stop
 
 # Commands that an algorithm follows, with what they ask for beside the settings of a run; then all others.
 TRAINING: dict[str, tuple[Callable[..., Any], type | None]] = {"train": (train, None), "sweep": (sweep, Search)}
@@ -37,7 +38,7 @@ EXIT_CODES = {
     3: "another process of the run has ended",
     4: "the run has ended because seeds diverged",
     75: "the run was stopped and can be resumed",
-    130: "interrupted by ctrl-C",
+    130: "interrupted by ctrl-C before there was anything to keep; 143: by SIGTERM, 129: by SIGHUP",
 }
 
 
@@ -45,7 +46,8 @@ def main(args: Sequence[str] | None = None) -> int:
     """Runs one command and returns its exit code, one of `EXIT_CODES`."""
     args = list(sys.argv[1:] if args is None else args)
     try:
-        return _exit_code(args)
+        with Stop(print_error):
+            return _exit_code(args)
     except KeyboardInterrupt:
         return 130
     except SettingError as error:

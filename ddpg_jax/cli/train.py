@@ -9,7 +9,7 @@ from typing import Annotated, Any
 from rich.console import Console
 from typing_extensions import Doc
 
-from ddpg_jax.cli.console import console, evaluation_table, print_line
+from ddpg_jax.cli.console import console, evaluation_table, print_error, print_line
 from ddpg_jax.cli.parse import RunFolder
 from ddpg_jax.cli.settings import Processes, Settings
 from ddpg_jax.core.loop import LoopConfig
@@ -35,16 +35,20 @@ def resume(
     steps: Annotated[int | None, Doc("environment steps per seed to train to; by default as before")] = None,
     devices: Annotated[int | None, Doc("devices to use; by default as before")] = None,
     accept_changes: Annotated[bool, Doc("resume although config.json has been changed since the run began")] = False,
+    follow_links: Annotated[bool, Doc("write also where a link in the run folder leads out of it")] = False,
     process: Processes = Processes(),
 ) -> int:
     """Resume a run from its newest checkpoint, as `train --resume` does."""
+    from ddpg_jax.runs.folders import recover
     from ddpg_jax.runs.resume import resume_experiment
     from ddpg_jax.runs.stored_run import read_run
 
+    if not process.distributed:
+        recover(folder, None if process.quiet else print_line)
     stored = read_run(folder)
     run = dataclasses.replace(stored.run, devices=stored.run.devices if devices is None else devices)
     prepare_for(check(run), stored.loop, stored.config, process)
-    return _run(process, functools.partial(resume_experiment, folder, steps, devices, accept_changes))
+    return _run(process, functools.partial(resume_experiment, folder, steps, devices, accept_changes, follow_links))
 
 
 def prepare_for(run: Any, loop: LoopConfig, config: Any, processes: Processes) -> None:
@@ -61,7 +65,7 @@ def prepare_for(run: Any, loop: LoopConfig, config: Any, processes: Processes) -
 def _run(processes: Processes, experiment: Callable[..., Any]) -> int:
     """Runs an experiment until it ends or is asked to, prints its table and returns the exit code."""
     is_main = processes.join()  # before signals are handled here: JAX's runtime would replace the handlers
-    with Stop(functools.partial(print, file=sys.stderr, flush=True)) as stop:
+    with Stop(print_error) as stop:
         result, out = run_displayed(processes, is_main, functools.partial(experiment, should_stop=stop))
     run = result.run
     out.print(evaluation_table(f"{run.eval_episodes} deterministic episodes per seed", result.table))

@@ -1,5 +1,6 @@
 """The host's side of a run: train chunk by chunk, and write metrics, checkpoints and results."""
 
+import functools
 import time
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack, closing
@@ -12,7 +13,7 @@ from ddpg_jax.core.episodes import Evaluation
 from ddpg_jax.core.loop import LoopConfig
 from ddpg_jax.core.types import TrainState, short_repr
 from ddpg_jax.devices import multihost
-from ddpg_jax.runs import figures, metrics, run_folder, sinks
+from ddpg_jax.runs import figures, folders, metrics, run_folder, signals, sinks
 from ddpg_jax.runs.checkpoint import Checkpoints
 from ddpg_jax.runs.chunks import ChunkResult, run_chunks
 from ddpg_jax.runs.config import RunConfig
@@ -72,7 +73,7 @@ def run_experiment(
     """
     job, callbacks = plan_run(algorithm, config, loop, run), Callbacks(log, on_chunk, should_stop)
     with ExitStack() as stack:
-        multihost.on_main(lambda: stack.enter_context(run_folder.new_run_folder(job.run.folder, run.overwrite)))
+        multihost.on_main(lambda: stack.enter_context(folders.new_run_folder(job.run.folder, run.overwrite)))
         if multihost.is_main():
             run_folder.write_config(job.run.folder, job.config_dict())
         callbacks.say(job.describe())
@@ -93,6 +94,7 @@ def train_job(
     folder, run, plan = job.run.folder, job.run, job.plan
     first = resumed_after is None
     began, monitor = time.perf_counter() - (resumed_after or 0.0), Monitor(job, bounds[0], callbacks)
+    check_present = functools.partial(folders.check_present, folder, folders.identify(folder))
     with ExitStack() as stack:
         checkpoints = Checkpoints(folder, run.keep_checkpoints, job.config_dict(), run.checkpoint_replay)
         stack.enter_context(closing(checkpoints))
@@ -100,9 +102,12 @@ def train_job(
         writer = stack.enter_context(closing(_writer(job, purge))) if multihost.is_main() else None
         for chunk in run_chunks(job.programs, state, job.keys(), job.config, bounds, first):
             step = chunk.vector_step
+            multihost.on_main(check_present)
             row = metrics.make_row(plan.steps(step), plan.updates(step), time.perf_counter() - began, chunk.metrics)
             if writer:
                 writer.write(row)
+            if row["updates"]:
+                signals.end_at_chunk()
             if callbacks.on_chunk:
                 callbacks.on_chunk(row, plan)
             outcome = monitor.outcome(chunk, last=step == bounds[-1])
@@ -111,8 +116,10 @@ def train_job(
                     writer.sync()
                 checkpoints.save(step, chunk.state, chunk.score())
                 monitor.saved(step)
+                multihost.on_main(functools.partial(folders.delete_replaced, folder))
             if outcome:
                 break
+        multihost.on_main(check_present)
         callbacks.say(f"writing {folder}")
     assert outcome
     table = _table(job, chunk)

@@ -2,10 +2,13 @@
 
 import contextlib
 import os
+import re
+import secrets
 from collections.abc import Iterator
 from pathlib import Path
 
 from ddpg_jax.core.settings import SettingError
+from ddpg_jax.runs.signals import undone_at_once
 
 
 def new_output(out: str | Path, suffixes: tuple[str, ...], overwrite: bool) -> Path:
@@ -17,28 +20,40 @@ def new_output(out: str | Path, suffixes: tuple[str, ...], overwrite: bool) -> P
       overwrite: whether it may exist.
 
     Raises:
-      SettingError: it has another suffix, is a folder, or exists and may not be overwritten.
+      SettingError: it has another suffix, is a folder, cannot be looked at, or exists and may not be overwritten.
     """
     path = Path(out)
     if suffixes and path.suffix.lower() not in suffixes:
         raise SettingError(f"out must end in {' or '.join(suffixes)}, not {str(out)!r}.")
-    if path.is_dir():
+    try:
+        is_folder, exists = path.is_dir(), os.path.lexists(path)
+        path.parent.exists()  # raises for a name that is too long
+    except OSError as error:
+        raise _not_writable(path, error) from None
+    if is_folder:
         raise SettingError(f"out must be a file, and {path} is a folder.")
-    if path.exists() and not overwrite:
+    if exists and not overwrite:
         raise SettingError(f"out must be a new file, and {path} already exists; --overwrite replaces it.")
     return path
 
 
 def temporary_name(path: Path) -> Path:
-    """Returns where a file is written before it is whole; its suffix stays, since libraries tell the format by it."""
-    return path.with_name(f"{path.stem}.new{path.suffix}")
+    """Returns a name beside `path` that no file has; its suffix stays, since libraries tell the format by it."""
+    stem = os.fsdecode(os.fsencode(path.stem)[:100])
+    return path.with_name(f".{stem}.{secrets.token_hex(4)}.tmp{path.suffix}")
+
+
+def is_temporary(name: str, of: set[str]) -> bool:
+    """Returns whether `temporary_name` may have made this name of one of the names in `of`."""
+    found = re.fullmatch(r"\.(.+)\.[0-9a-f]{8}\.tmp(\.\w+)", name)
+    return found is not None and found[1] + found[2] in of
 
 
 @contextlib.contextmanager
 def atomic_path(path: Path) -> Iterator[Path]:
-    """Yields a temporary file that replaces `path` when it is whole; the parent folder is made.
+    """Yields a new temporary file that replaces `path` when it is whole; the parent folder is made.
 
-    So an end at any instant leaves either the old file or the new one.
+    So an end at any instant leaves either the old file or the new one. Where `path` is a link, the link is replaced.
 
     Raises:
       SettingError: it cannot be written.
@@ -46,20 +61,31 @@ def atomic_path(path: Path) -> Iterator[Path]:
     temporary = temporary_name(path)
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        try:
-            yield temporary
-            with temporary.open("rb") as file:
-                os.fsync(file.fileno())
-            temporary.replace(path)
-        finally:
-            temporary.unlink(missing_ok=True)
+        with undone_at_once(lambda: _delete(temporary)):
+            try:
+                os.close(os.open(temporary, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o666))
+                yield temporary
+                with temporary.open("rb") as file:
+                    os.fsync(file.fileno())
+                temporary.replace(path)
+            finally:
+                _delete(temporary)
     except OSError as error:
-        raise SettingError(
-            f"out must be a file that can be written, and {path} is not ({error.strerror or error})."
-        ) from None
+        raise _not_writable(path, error) from None
 
 
 def atomic_write(path: Path, content: bytes) -> None:
     """Writes a file, whole or not at all; errors as for `atomic_path`."""
     with atomic_path(path) as temporary:
         temporary.write_bytes(content)
+
+
+def _delete(path: Path) -> None:
+    with contextlib.suppress(OSError):
+        path.unlink()
+
+
+def _not_writable(path: Path, error: OSError) -> SettingError:
+    return SettingError(
+        f"out must be a file that can be written, and {path} is not ({error.strerror or type(error).__name__})."
+    )

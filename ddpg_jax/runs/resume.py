@@ -13,7 +13,9 @@ from ddpg_jax.devices import multihost
 from ddpg_jax.devices.layout import split_devices
 from ddpg_jax.runs import metrics, run_folder
 from ddpg_jax.runs.checkpoint import DAMAGED, Damaged, Restored, load_state, newest_first, read_metadata, set_aside
+from ddpg_jax.runs.contents import refuse_links_out
 from ddpg_jax.runs.experiment import Result, train_job
+from ddpg_jax.runs.folders import locked, recover
 from ddpg_jax.runs.monitor import Callbacks
 from ddpg_jax.runs.plan import Job, Plan, plan_run
 from ddpg_jax.runs.programs import seed_keys
@@ -25,6 +27,7 @@ def resume_experiment(
     steps: int | None = None,
     devices: int | None = None,
     accept_changes: bool = False,
+    follow_links: bool = False,
     log: Callable[[str], None] | None = print,
     on_chunk: Callable[[dict[str, Any], Plan], None] | None = None,
     should_stop: Callable[[], bool] | None = None,
@@ -38,13 +41,15 @@ def resume_experiment(
       steps: environment steps per seed to train to, if more than before.
       devices: how many devices to use now; seeds are sharded over them anew.
       accept_changes: resume although config.json has other settings than the checkpoint was made with.
+      follow_links: write also where a link in the run folder leads out of it.
       log, on_chunk, should_stop: as for `run_experiment`.
 
     Raises:
       SettingError: there is no checkpoint or nothing left to do, settings have changed, the devices do not fit the run,
-        or another process is still training it.
+        a link leads out of the folder, or another process is still training it.
     """
     callbacks = Callbacks(log, on_chunk, should_stop)
+    multihost.on_main(lambda: recover(Path(folder), callbacks.log))
     job, data_shards = _plan_again(Path(folder), steps, devices)
     if job.layout.data_shards != data_shards:
         raise SettingError(
@@ -52,7 +57,9 @@ def resume_experiment(
             f"{job.layout.data_shards}: its replay is sharded over them."
         )
     with ExitStack() as stack:
-        multihost.on_main(lambda: stack.enter_context(run_folder.locked(job.run.folder)))
+        multihost.on_main(lambda: stack.enter_context(locked(job.run.folder)))
+        if not follow_links:
+            multihost.on_main(lambda: refuse_links_out(job.run.folder))
         restored, seconds = _recover(job, accept_changes, callbacks)
         vector_step, state = restored.vector_step, restored.state
         callbacks.say(job.describe())

@@ -1,88 +1,22 @@
-"""A run on disk: config.json, metrics.jsonl, evaluation.json, checkpoints/, curve.png."""
+"""config.json: everything that a run depends on, as it is written, and compared with that of an earlier run."""
 
-import contextlib
 import dataclasses
 import importlib.metadata
 import json
-import shutil
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Literal
 
-import filelock
 import jax
 
-from ddpg_jax.core.settings import SettingError
 from ddpg_jax.core.types import Spec
-from ddpg_jax.runs.files import atomic_write, temporary_name
-from ddpg_jax.runs.json_values import read_json
+from ddpg_jax.runs.files import atomic_write
 
 FORMAT = 1  # of everything in a run folder; another one is refused by name
-CONFIG_KEYS = {"format", "kind", "algorithm", "run", "loop", "config", "spec", "versions", "device"}
-LOCK = ".lock"
-FILES = {"config.json", "metrics.jsonl", "evaluation.json", "curve.png"}
-FILES |= {"policy.stablehlo", "policy.onnx", "policy.npz"}  # as `export` calls them
-FILES |= {"sweep.csv", "curves.jsonl", "sweep.png"}  # of a sweep
-ENTRIES = FILES | {temporary_name(Path(name)).name for name in FILES}
-ENTRIES |= {"checkpoints", "checkpoints-damaged", "tensorboard", "wandb", "best"}
 PACKAGES = ("ddpg_jax", "jax", "flax", "optax", "gymnax", "brax")
 
 # Settings of a run that do not change what it computes.
 FREE = {"out", "overwrite", "steps", "devices", "checkpoint_seconds", "checkpoint_steps", "checkpoint_replay"}
 FREE |= {"keep_checkpoints", "halt_on_nan", "tensorboard", "wandb"}
-
-
-@contextlib.contextmanager
-def locked(folder: Path) -> Iterator[None]:
-    """Holds the lock of a run folder, which goes with the process, however it ends.
-
-    Raises:
-      SettingError: another process holds it, or the folder cannot be written.
-    """
-    lock = filelock.FileLock(folder / LOCK, timeout=0)
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        lock.acquire()
-    except filelock.Timeout:
-        raise SettingError(f"out must not be in use, and another process is training the run in {folder}.") from None
-    except OSError as error:
-        raise SettingError(
-            f"out must be a folder that can be written, and {folder} is not ({error.strerror})."
-        ) from None
-    try:
-        yield
-    finally:
-        lock.release()
-
-
-@contextlib.contextmanager
-def new_run_folder(folder: Path, overwrite: bool) -> Iterator[None]:
-    """Makes an empty run folder and holds its lock.
-
-    Raises:
-      SettingError: it exists and may not be overwritten, what is there is not a run of ddpg_jax, or it is in use.
-    """
-    if folder.exists() and (not folder.is_dir() or _entries(folder)):
-        if not _holds_only_a_run(folder):
-            raise SettingError(f"out must be a new folder or a run of ddpg_jax, and {folder} is neither.")
-        if not overwrite:
-            raise SettingError(f"out must be a new folder, and {folder} already holds a run; --overwrite replaces it.")
-    with locked(folder):
-        for name in _entries(folder):
-            path = folder / name
-            shutil.rmtree(path) if path.is_dir() else path.unlink()
-        yield
-
-
-def _entries(folder: Path) -> set[str]:
-    return {path.name for path in folder.iterdir()} - {LOCK}
-
-
-def _holds_only_a_run(folder: Path) -> bool:
-    try:
-        return read_json(folder / "config.json").fields().keys() >= CONFIG_KEYS and _entries(folder) <= ENTRIES
-    except (OSError, SettingError):
-        return False
 
 
 def config_dict(

@@ -13,9 +13,10 @@ from ddpg_jax.core.settings import SettingError
 from ddpg_jax.core.types import Agent, Env, Spec
 from ddpg_jax.envs.make import make_env
 from ddpg_jax.runs.config import RunConfig, env_options
+from ddpg_jax.runs.contents import CONFIG_KEYS
 from ddpg_jax.runs.json_values import Value, read_json
 from ddpg_jax.runs.registry import installed_algorithm
-from ddpg_jax.runs.run_folder import CONFIG_KEYS, FORMAT
+from ddpg_jax.runs.run_folder import FORMAT
 
 
 class Run(NamedTuple):

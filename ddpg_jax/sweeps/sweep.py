@@ -15,7 +15,7 @@ from ddpg_jax.core.types import Env, TrainState
 from ddpg_jax.devices import multihost
 from ddpg_jax.devices.backend import memory_limit, nbytes
 from ddpg_jax.envs.make import make_env
-from ddpg_jax.runs import run_folder
+from ddpg_jax.runs import folders, run_folder
 from ddpg_jax.runs.config import RunConfig, env_options
 from ddpg_jax.runs.monitor import Callbacks
 from ddpg_jax.runs.plan import Plan, make_plan, peak_bytes
@@ -73,7 +73,7 @@ def sweep(
         callbacks.say(f"part {number} of {len(parts)}: {members}; {part.plan.describe()}")
     folder = task.run.folder
     with ExitStack() as stack:
-        multihost.on_main(lambda: stack.enter_context(run_folder.new_run_folder(folder, run.overwrite)))
+        multihost.on_main(lambda: stack.enter_context(folders.new_run_folder(folder, run.overwrite)))
         if multihost.is_main():
             contents = run_folder.config_dict(algorithm, task.run, loop, config, env.spec, "sweep")
             run_folder.write_config(folder, contents)
