@@ -204,23 +204,29 @@ def full_disk(place: Path, chunks: int, room: int) -> dict[str, Any]:
 
 
 def terminated(place: Path, chunks: int) -> dict[str, Any]:
-    """Sends SIGTERM while compiling, once and twice."""
-    folder, results = place / "terminated", {}
-    for name, times in (("once", 1), ("twice", 2)):
+    """Sends SIGTERM while compiling, while training, and twice while training."""
+    results = {}
+    for name, awaited, times in (
+        ("compiling", "compiling", 1),
+        ("training", "updates/s", 1),
+        ("twice", "updates/s", 2),
+    ):
+        folder = place / f"terminated-{name}"
         process = start(command(folder, chunks * 1000))
         assert process.stdout
         for line in process.stdout:
-            if "compiling" in line:
+            if awaited in line:
                 break
         began = time.perf_counter()
         for _ in range(times):
             process.send_signal(signal.SIGTERM)
-            time.sleep(0.2)
+            time.sleep(0.002)
         output, _ = process.communicate()
         results[name] = {
             "exit code": process.returncode,
             "seconds": round(time.perf_counter() - began, 1),
             "names --resume": "--resume" in output.replace("\n", " "),
+            "folder": folder.exists(),
         }
     return results
 
@@ -248,7 +254,7 @@ def main() -> None:
     print(results, flush=True)
     results["damaged files"] = flips(place / "killed", place)
     results["full disk"] = full_disk(place, 200, 3_000_000)
-    results["SIGTERM while compiling"] = terminated(place, 50)
+    results["SIGTERM"] = terminated(place, 50)
     results["rivals"] = rivals(place, 60)
     results["seconds"] = round(time.perf_counter() - began)
     results["device"] = f"{platform.machine()}, {os.cpu_count()} virtual cores, no accelerator"
