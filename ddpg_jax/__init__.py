@@ -25,6 +25,7 @@ from ddpg_jax.runs.experiment import run_experiment
 from ddpg_jax.runs.plan import RunConfig
 from ddpg_jax.runs.presets import preset
 from ddpg_jax.runs.resume import resume_experiment as resume
+from ddpg_jax.sweeps.resume import resume_sweep
 from ddpg_jax.sweeps.search_space import Range, grid, sampled
 from ddpg_jax.sweeps.sweep import sweep
 
@@ -72,6 +73,7 @@ __all__ = [
     "render",
     "report",
     "resume",
+    "resume_sweep",
     "rollout",
     "run_experiment",
     "sac",

@@ -11,11 +11,12 @@ from rich.text import Text
 from ddpg_jax.cli.console import console, flush_output, print_error
 from ddpg_jax.cli.parse import HELP, first_line, parse
 from ddpg_jax.cli.policy import evaluate, export, render
+from ddpg_jax.cli.resume import resume
 from ddpg_jax.cli.settings import read_settings
 from ddpg_jax.cli.show import bench, envs, plot, report
 from ddpg_jax.cli.suggestions import did_you_mean
 from ddpg_jax.cli.sweep import Search, sweep
-from ddpg_jax.cli.train import resume, train
+from ddpg_jax.cli.train import train
 from ddpg_jax.core.settings import SettingError
 from ddpg_jax.runs.registry import algorithms
 from ddpg_jax.runs.signals import Stop
@@ -63,7 +64,7 @@ def main(args: Sequence[str] | None = None) -> int:
 
 def _exit_code(args: list[str]) -> int:
     """Of the command that the arguments name, or of the help."""
-    if args[:2] == ["train", "--resume"]:
+    if args[:2] in (["train", "--resume"], ["sweep", "--resume"]):
         args = ["resume", *args[2:]]
     name, *rest = args or [""]
     try:

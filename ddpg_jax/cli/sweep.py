@@ -3,15 +3,17 @@
 import dataclasses
 import functools
 import itertools
+from collections.abc import Callable
 from typing import Annotated, Any
 
 import tyro
 from typing_extensions import Doc
 
-from ddpg_jax.cli.console import print_line, table
-from ddpg_jax.cli.settings import Settings
-from ddpg_jax.cli.train import prepare_for, run_displayed
+from ddpg_jax.cli.console import print_error, print_line, table
+from ddpg_jax.cli.settings import Processes, Settings
+from ddpg_jax.cli.train import EXIT_CODES, prepare_for, run_displayed
 from ddpg_jax.core.settings import SettingError, check, check_count
+from ddpg_jax.runs.signals import Stop
 from ddpg_jax.sweeps.search_space import Range, Trial, grid, read, sampled
 
 SHOWN = 20  # settings in the printed table
@@ -65,17 +67,31 @@ class Search:
         return [draw | trial for draw, trial in itertools.product(drawn, grid(dict(axes)))]
 
 
-def sweep(settings: Settings) -> None:
+def sweep(settings: Settings) -> int:
     """Train agents of one algorithm with many settings and rank them."""
     from ddpg_jax.sweeps import sweep as sweeps
 
     algorithm, config, loop, run, processes, search = settings
     trials = search.trials((config, loop))
     prepare_for(check(run).replace(seeds=run.seeds * len(trials)), loop, config, processes)
-    experiment = functools.partial(sweeps.sweep, algorithm, trials, config, loop, run, search.halving, search.pbt)
-    swept, out = run_displayed(processes, processes.join(), experiment)
-    title = f"interquartile mean of {run.seeds} seed{'s' * (run.seeds > 1)}, 95% interval"
+    return run_to_end(
+        processes,
+        run.seeds,
+        functools.partial(sweeps.sweep, algorithm, trials, config, loop, run, search.halving, search.pbt),
+    )
+
+
+def run_to_end(processes: Processes, seeds: int, experiment: Callable[..., Any]) -> int:
+    """Runs a sweep until it ends or is asked to, prints its table and returns the exit code."""
+    is_main = processes.join()  # before signals are handled here: JAX's runtime would replace the handlers
+    with Stop(print_error) as stop:
+        swept, out = run_displayed(processes, is_main, functools.partial(experiment, should_stop=stop))
+    if swept.outcome == "stopped":
+        print_line(f"stopped; `ddpg-jax sweep --resume {swept.folder}` resumes the sweep", out)
+        return EXIT_CODES["stopped"]
+    title = f"interquartile mean of {seeds} seed{'s' * (seeds > 1)}, 95% interval"
     out.print(table(title, swept.table[0], (row.values() for row in swept.table[:SHOWN])))
     if len(swept.table) > SHOWN:
         print_line(f"and {len(swept.table) - SHOWN} more in sweep.csv", out)
     print_line(f"{swept.folder}: sweep.csv, curves.jsonl, sweep.png, best (a run folder)", out)
+    return 0

@@ -1,16 +1,13 @@
 """`ddpg-jax train` and `resume`: one process or several, of which the first one prints."""
 
-import dataclasses
 import functools
 import sys
 from collections.abc import Callable
-from typing import Annotated, Any
+from typing import Any
 
 from rich.console import Console
-from typing_extensions import Doc
 
 from ddpg_jax.cli.console import console, evaluation_table, print_error, print_line
-from ddpg_jax.cli.parse import RunFolder
 from ddpg_jax.cli.settings import Processes, Settings
 from ddpg_jax.core.loop import LoopConfig
 from ddpg_jax.core.settings import check
@@ -27,28 +24,7 @@ def train(settings: Settings) -> int:
 
     algorithm, config, loop, run, processes, _ = settings
     prepare_for(check(run), loop, config, processes)
-    return _run(processes, functools.partial(run_experiment, algorithm, config, loop, run))
-
-
-def resume(
-    folder: RunFolder,
-    steps: Annotated[int | None, Doc("environment steps per seed to train to; by default as before")] = None,
-    devices: Annotated[int | None, Doc("devices to use; by default as before")] = None,
-    accept_changes: Annotated[bool, Doc("resume although config.json has been changed since the run began")] = False,
-    follow_links: Annotated[bool, Doc("write also where a link in the run folder leads out of it")] = False,
-    process: Processes = Processes(),
-) -> int:
-    """Resume a run from its newest checkpoint, as `train --resume` does."""
-    from ddpg_jax.runs.folders import recover
-    from ddpg_jax.runs.resume import resume_experiment
-    from ddpg_jax.runs.stored_run import read_run
-
-    if not process.distributed:
-        recover(folder, None if process.quiet else print_line)
-    stored = read_run(folder)
-    run = dataclasses.replace(stored.run, devices=stored.run.devices if devices is None else devices)
-    prepare_for(check(run), stored.loop, stored.config, process)
-    return _run(process, functools.partial(resume_experiment, folder, steps, devices, accept_changes, follow_links))
+    return run_to_end(processes, functools.partial(run_experiment, algorithm, config, loop, run))
 
 
 def prepare_for(run: Any, loop: LoopConfig, config: Any, processes: Processes) -> None:
@@ -62,7 +38,7 @@ def prepare_for(run: Any, loop: LoopConfig, config: Any, processes: Processes) -
     prepare(run.seeds, one_thread, 1 if processes.distributed else run.devices)
 
 
-def _run(processes: Processes, experiment: Callable[..., Any]) -> int:
+def run_to_end(processes: Processes, experiment: Callable[..., Any]) -> int:
     """Runs an experiment until it ends or is asked to, prints its table and returns the exit code."""
     is_main = processes.join()  # before signals are handled here: JAX's runtime would replace the handlers
     with Stop(print_error) as stop:

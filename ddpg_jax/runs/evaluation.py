@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from ddpg_jax.core.settings import SettingError
+from ddpg_jax.runs.config import RunConfig
 from ddpg_jax.runs.json_values import Value, read_json
 from ddpg_jax.runs.run_folder import write_json
 from ddpg_jax.runs.stored_run import Run
@@ -44,16 +45,26 @@ def read_evaluation(run: Run) -> StoredEvaluation | None:
     except OSError as error:
         raise SettingError(f"{run.folder / 'evaluation.json'} cannot be read ({error.strerror}).") from None
     fields = document.object({"episodes", "best_seed", "seeds"}, set())
-    rows = [_evaluation_row(row) for row in fields["seeds"].items()]
-    numbers = run.run.seed_numbers()
-    if [row["seed"] for row in rows] != numbers:
-        raise SettingError(
-            f"{document.file}: seeds must have a row for each of the seeds {numbers[0]} to {numbers[-1]}, in order."
-        )
+    rows = read_rows_of_seeds(fields["seeds"], run.run)
     best = fields["best_seed"].optional(Value.integer)
     if best != best_of(rows):
         raise fields["best_seed"].refuse(f"{best_of(rows)}, the seed with the highest mean")
     return StoredEvaluation(fields["episodes"].integer(low=1), best, rows)
+
+
+def read_rows_of_seeds(value: Value, run: RunConfig) -> list[dict[str, Any]]:
+    """Returns a list with the evaluation of each seed of a run, in order.
+
+    Raises:
+      SettingError: it is something else; the message names the place.
+    """
+    rows, numbers = [_evaluation_row(row) for row in value.items()], run.seed_numbers()
+    if [row["seed"] for row in rows] != numbers:
+        raise SettingError(
+            f"{value.file}: {value.place} must have a row for each of the seeds {numbers[0]} to {numbers[-1]}, "
+            "in order."
+        )
+    return rows
 
 
 def _evaluation_row(row: Value) -> dict[str, Any]:

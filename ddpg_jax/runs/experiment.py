@@ -18,7 +18,7 @@ from ddpg_jax.runs.checkpoint import Checkpoints
 from ddpg_jax.runs.chunks import ChunkResult, run_chunks
 from ddpg_jax.runs.config import RunConfig
 from ddpg_jax.runs.evaluation import write_evaluation
-from ddpg_jax.runs.monitor import Callbacks, Monitor
+from ddpg_jax.runs.monitor import Callbacks, CheckpointClock, Monitor
 from ddpg_jax.runs.plan import Job, Plan, plan_run
 
 
@@ -93,7 +93,8 @@ def train_job(
     """
     folder, run, plan = job.run.folder, job.run, job.plan
     first = resumed_after is None
-    began, monitor = time.perf_counter() - (resumed_after or 0.0), Monitor(job, bounds[0], callbacks)
+    began, monitor = time.perf_counter() - (resumed_after or 0.0), Monitor(job, callbacks)
+    clock = CheckpointClock(run, plan.steps(bounds[0]))
     check_present = functools.partial(folders.check_present, folder, folders.identify(folder))
     with ExitStack() as stack:
         checkpoints = Checkpoints(folder, run.keep_checkpoints, job.config_dict(), run.checkpoint_replay)
@@ -111,11 +112,11 @@ def train_job(
             if callbacks.on_chunk:
                 callbacks.on_chunk(row, plan)
             outcome = monitor.outcome(chunk, last=step == bounds[-1])
-            if outcome or monitor.checkpoint_due(step):
+            if outcome or clock.due(plan.steps(step)):
                 if writer:
                     writer.sync()
                 checkpoints.save(step, chunk.state, chunk.score())
-                monitor.saved(step)
+                clock.saved(plan.steps(step))
                 multihost.on_main(functools.partial(folders.delete_replaced, folder))
             if outcome:
                 break

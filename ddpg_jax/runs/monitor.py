@@ -6,6 +6,7 @@ from typing import Any, NamedTuple
 
 from ddpg_jax.devices import multihost
 from ddpg_jax.runs.chunks import ChunkResult
+from ddpg_jax.runs.config import RunConfig
 from ddpg_jax.runs.plan import Job, Plan
 
 
@@ -21,26 +22,36 @@ class Callbacks(NamedTuple):
         if self.log:
             self.log(words)
 
+    def stopping(self) -> bool:
+        """Whether the run is to stop, in any process."""
+        return multihost.any_process(bool(self.should_stop and self.should_stop()))
+
+
+class CheckpointClock:
+    """When the next checkpoint is due, in time or in environment steps per seed."""
+
+    def __init__(self, run: RunConfig, steps: int = 0):
+        self._run = run
+        self.saved(steps)
+
+    def saved(self, steps: int) -> None:
+        """Notes that a checkpoint was written at so many steps."""
+        self._steps, self._time = steps, time.perf_counter()
+
+    def due(self, steps: int) -> bool:
+        """Whether the next checkpoint is due, in any process."""
+        seconds, often = self._run.checkpoint_seconds, self._run.checkpoint_steps
+        late = seconds is not None and time.perf_counter() - self._time >= seconds
+        far = often is not None and steps - self._steps >= often
+        return multihost.any_process(late or far)
+
 
 class Monitor:
-    """What the host remembers from chunk to chunk: the seeds known to have diverged, and the last checkpoint."""
+    """What the host remembers from chunk to chunk: the seeds known to have diverged."""
 
-    def __init__(self, job: Job, vector_step: int, callbacks: Callbacks):
+    def __init__(self, job: Job, callbacks: Callbacks):
         self._job, self._callbacks = job, callbacks
         self._diverged: set[int] = set()
-        self.saved(vector_step)
-
-    def saved(self, vector_step: int) -> None:
-        """Notes that a checkpoint was written."""
-        self._saved_step, self._saved_time = vector_step, time.perf_counter()
-
-    def checkpoint_due(self, vector_step: int) -> bool:
-        """Whether the next checkpoint is due, in time or in steps."""
-        run, plan = self._job.run, self._job.plan
-        seconds, steps = run.checkpoint_seconds, run.checkpoint_steps
-        late = seconds is not None and time.perf_counter() - self._saved_time >= seconds
-        far = steps is not None and plan.steps(vector_step) - plan.steps(self._saved_step) >= steps
-        return multihost.any_process(late or far)
 
     def outcome(self, chunk: ChunkResult, last: bool) -> Any:
         """Returns how the run ends with this chunk, or None; logs the seeds that have diverged in it."""
@@ -54,6 +65,5 @@ class Monitor:
         self._diverged |= chunk.diverged.keys()
         if len(chunk.diverged) == run.seeds or (chunk.diverged and run.halt_on_nan):
             return "halted"
-        stop = self._callbacks.should_stop
-        stopped = multihost.any_process(bool(stop and stop()))
+        stopped = self._callbacks.stopping()
         return "finished" if last else "stopped" if stopped else None

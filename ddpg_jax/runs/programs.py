@@ -45,9 +45,9 @@ class Programs(NamedTuple):
         """Returns the state of every seed after the warm-up; `hyperparams` [S] are settings that differ by seed."""
         return self.prefill(self.init((keys, hyperparams or {}), config), config)
 
-    def shapes(self, keys: Any, config: Any) -> TrainState:
+    def shapes(self, keys: Any, config: Any, hyperparams: Any = None) -> TrainState:
         """Returns the shapes of what `start` makes, without compiling anything."""
-        return jax.eval_shape(self.prefill, jax.eval_shape(self.init, (keys, {}), config), config)
+        return jax.eval_shape(self.prefill, jax.eval_shape(self.init, (keys, hyperparams or {}), config), config)
 
 
 def make_programs(env: Env, algorithm: str, loop: LoopConfig, episodes: int, layout: Layout = ONE_DEVICE) -> Programs:

@@ -63,11 +63,11 @@ def differences(before: dict[str, Any], now: dict[str, Any]) -> str:
     Args:
       before, now: the earlier and the later contents of config.json.
     """
-    groups = ("run", "loop", "config", "spec")
+    groups = [name for name in ("run", "loop", "config", "spec", "sweep") if name in before or name in now]
     old: dict[tuple[str, str], Any] = {("", "algorithm"): before["algorithm"]}
     new: dict[tuple[str, str], Any] = {("", "algorithm"): now["algorithm"]}
     for group in groups:
-        old |= {(group, name): value for name, value in before[group].items()}
-        new |= {(group, name): value for name, value in now[group].items()}
+        old |= {(group, name): value for name, value in before.get(group, {}).items()}
+        new |= {(group, name): value for name, value in now.get(group, {}).items()}
     changed = [key for key in old | new if old.get(key) != new.get(key) and not (key[0] == "run" and key[-1] in FREE)]
     return ", ".join(f"{key[-1]} is {new.get(key)!r} and was {old.get(key)!r}" for key in changed)

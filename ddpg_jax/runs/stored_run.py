@@ -60,7 +60,7 @@ def read_run(folder: str | Path) -> Run:
     fields = document.fields()
     if "format" in fields and document.value["format"] != FORMAT:
         raise fields["format"].refuse(f"{FORMAT}, the format that this version of ddpg_jax reads")
-    document.object(CONFIG_KEYS, set())
+    document.object(CONFIG_KEYS, {"sweep"} if document.value.get("kind") == "sweep" else set())
     kind = fields["kind"].string()
     if kind not in ("run", "sweep"):
         raise fields["kind"].refuse("one of run, sweep")

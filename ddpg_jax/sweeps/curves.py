@@ -1,14 +1,18 @@
 """curves.jsonl: a row per trial and evaluation, as in a run's metrics.jsonl, with its trial and values."""
 
+import contextlib
 import dataclasses
+import os
 import time
 from collections.abc import Callable, Sequence
+from pathlib import Path
 from typing import IO, Any
 
 import numpy as np
 
 from ddpg_jax.core.settings import SettingError, check
 from ddpg_jax.runs import metrics
+from ddpg_jax.runs.files import atomic_write
 from ddpg_jax.runs.json_values import Value
 from ddpg_jax.runs.plan import Plan
 from ddpg_jax.runs.stored_run import Run
@@ -24,11 +28,20 @@ class CurveWriter:
       file: the open file.
       task: the sweep.
       on_chunk: called with the same evaluation as one row over the seeds of all trials.
+      lines: how many the file has.
+      seconds: how long the sweep has taken so far.
     """
 
-    def __init__(self, file: IO[bytes], task: Task, on_chunk: Callable[[dict[str, Any], Plan], None] | None):
-        self._file, self._task, self._on_chunk = file, task, on_chunk
-        self._began = time.perf_counter()
+    def __init__(
+        self,
+        file: IO[bytes],
+        task: Task,
+        on_chunk: Callable[[dict[str, Any], Plan], None] | None,
+        lines: int = 0,
+        seconds: float = 0.0,
+    ):
+        self._file, self._task, self._on_chunk, self._lines = file, task, on_chunk, lines
+        self._began = time.perf_counter() - seconds
 
     def write(self, part: Part, vector_step: int, active: Sequence[int], measured: dict[str, Any]) -> None:
         """Writes and flushes an evaluation of the trials in training; `measured` [trials * seeds] of each quantity."""
@@ -40,8 +53,29 @@ class CurveWriter:
             rows.append({"trial": trial, "values": self._task.trials[trial]} | metrics.make_row(*clock, own))
         self._file.write(metrics.to_lines(rows))
         self._file.flush()
+        self._lines += len(rows)
         if self._on_chunk:
             self._on_chunk(metrics.make_row(*clock, measured), plan)
+
+    def sync(self) -> int:
+        """Flushes to the disk, before a checkpoint that relies on the lines; returns their number."""
+        with contextlib.suppress(OSError):  # of /dev/null, which other processes than the main one write to
+            os.fsync(self._file.fileno())
+        return self._lines
+
+
+def keep_lines(folder: Path, lines: int, seeds: int) -> float:
+    """Drops all but the first lines of curves.jsonl, which a resumed sweep writes anew; returns their last seconds.
+
+    Raises:
+      SettingError: a line is damaged or missing.
+    """
+    path = folder / CURVES
+    rows = metrics.read_rows(path, seeds, "sweep") if path.exists() else []
+    if len(rows) < lines:
+        raise SettingError(f"{path} must have the {lines:,} lines that were there when the sweep was saved.")
+    atomic_write(path, b"".join(path.read_bytes().splitlines(keepends=True)[:lines]) if lines else b"")
+    return rows[lines - 1]["seconds"] if lines else 0.0
 
 
 def read_trials(sweep: Run) -> list[tuple[Run, list[metrics.Row]]]:

@@ -2,7 +2,9 @@
 
 import csv
 import dataclasses
+import io
 import json
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +13,7 @@ from ddpg_jax.devices import multihost
 from ddpg_jax.runs import figures, metrics, run_folder
 from ddpg_jax.runs.checkpoint import save_state
 from ddpg_jax.runs.evaluation import write_evaluation
+from ddpg_jax.runs.files import atomic_write
 from ddpg_jax.sweeps.curves import CURVES, without_trial
 from ddpg_jax.sweeps.search_space import applied
 from ddpg_jax.sweeps.task import Part, Task, TrialResult
@@ -28,11 +31,12 @@ def write_tables(task: Task, ended: list[TrialResult]) -> list[dict[str, Any]]:
     ranked = sorted(ended, key=lambda one: (one.finished, one.steps, one.interval()), reverse=True)
     table = [{"trial": one.trial, **trials[one.trial], "steps": one.steps} | one.interval()._asdict() for one in ranked]
     if multihost.is_main():
-        with (folder / "sweep.csv").open("w", newline="", encoding="utf-8") as file:
-            writer = csv.DictWriter(file, lines[0])
-            writer.writeheader()
-            writer.writerows(lines)
         figures.sweep(trials, table, folder / "sweep.png")
+        text = io.StringIO(newline="")
+        writer = csv.DictWriter(text, lines[0])
+        writer.writeheader()
+        writer.writerows(lines)
+        atomic_write(folder / "sweep.csv", text.getvalue().encode("utf-8"))
     return table
 
 
@@ -45,11 +49,17 @@ def write_best(task: Task, best: TrialResult, part: Part, state: TrainState) -> 
     state = dataclasses.replace(state, hyperparams={})  # they are in its config
     contents = run_folder.config_dict(task.algorithm, run, loop, config, task.env.spec)
     if multihost.is_main():
-        folder.mkdir()
+        _make_empty(folder)
         run_folder.write_config(folder, contents)
         write_evaluation(folder, run.eval_episodes, best.seeds)
         _write_own_rows(folder, best.trial)
     save_state(folder, part.plan.bounds[-1], state, contents)
+
+
+def _make_empty(folder: Path) -> None:
+    """Makes the folder of the best trial anew; an earlier one, of another part or of a killed process, is deleted."""
+    folder.unlink() if folder.is_symlink() else shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir()
 
 
 def _write_own_rows(folder: Path, trial: int) -> None:

@@ -11,6 +11,7 @@ from typing import Any, Literal, NamedTuple, get_origin, get_type_hints
 import numpy as np
 
 from ddpg_jax.core.settings import SettingError, check, is_traced, kind_of
+from ddpg_jax.runs.json_values import Value
 
 Trial = dict[str, Any]  # name of a setting -> its value
 
@@ -96,14 +97,15 @@ class CompileGroup(NamedTuple):
 
     def split(self, most: int) -> "list[CompileGroup]":
         """Returns the fewest parts of at most `most` trials, as equal in size as possible."""
-        chosen = np.array_split(np.arange(len(self.indices)), -(-len(self.indices) // most))
-        return [
-            self._replace(
-                indices=tuple(self.indices[at] for at in part),
-                hyperparams={name: values[part] for name, values in self.hyperparams.items()},
-            )
-            for part in chosen
-        ]
+        return [self.pick(part) for part in np.array_split(self.indices, -(-len(self.indices) // most))]
+
+    def pick(self, indices: Iterable[int]) -> "CompileGroup":
+        """Returns the group of these of its trials."""
+        places = [self.indices.index(index) for index in indices]
+        return self._replace(
+            indices=tuple(self.indices[at] for at in places),
+            hyperparams={name: values[places] for name, values in self.hyperparams.items()},
+        )
 
 
 def applied(trial: Trial, config: Any, loop: Any) -> tuple[Any, Any]:
@@ -118,6 +120,22 @@ def applied(trial: Trial, config: Any, loop: Any) -> tuple[Any, Any]:
         for group in (config, loop)
     )
     return check(config), check(loop)
+
+
+def read_trial(value: Value, config: Any, loop: Any) -> Trial:
+    """Returns a trial that was written as JSON.
+
+    Raises:
+      SettingError: it names a setting that there is not, or a value that is not allowed; the message names the place.
+    """
+    fields = value.fields()
+    try:
+        kinds = {name: type(_owner(name, (config, loop))) for name in fields}
+        trial = {name: field.setting(kinds[name]) for name, field in fields.items()}
+        applied(trial, config, loop)
+    except SettingError as error:
+        raise SettingError(str(error) if str(value.file) in str(error) else f"{value.file}: {error}") from None
+    return trial
 
 
 def perturbed(trial: Trial, names: Sequence[str], config: Any, rng: np.random.Generator) -> Trial:

@@ -1,17 +1,18 @@
 """Many trials in one program: every seed of every trial is a member of it, as the seeds of a run are."""
 
 import dataclasses
+import json
 import os
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import ExitStack
+from contextlib import ExitStack, closing
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 import jax
 
 from ddpg_jax.core.loop import LoopConfig
 from ddpg_jax.core.settings import SettingError, check
-from ddpg_jax.core.types import Env, TrainState
+from ddpg_jax.core.types import Env
 from ddpg_jax.devices import multihost
 from ddpg_jax.devices.backend import memory_limit, nbytes
 from ddpg_jax.envs.make import make_env
@@ -20,10 +21,11 @@ from ddpg_jax.runs.config import RunConfig, env_options
 from ddpg_jax.runs.monitor import Callbacks
 from ddpg_jax.runs.plan import Plan, make_plan, peak_bytes
 from ddpg_jax.runs.programs import make_programs, seed_keys
-from ddpg_jax.sweeps.curves import CURVES, CurveWriter
+from ddpg_jax.sweeps.curves import CURVES, CurveWriter, keep_lines
 from ddpg_jax.sweeps.files import write_best, write_tables
+from ddpg_jax.sweeps.progress import Keeper, Progress
 from ddpg_jax.sweeps.search_space import CompileGroup, Trial, compile_groups
-from ddpg_jax.sweeps.task import Part, Task, TrialResult
+from ddpg_jax.sweeps.task import Part, Task
 from ddpg_jax.sweeps.training import sweep_layout, train_part
 
 
@@ -32,7 +34,8 @@ class SweepResult(NamedTuple):
 
     folder: Path
     table: list[dict[str, Any]]  # a row per trial: its index, its values, steps, iqm, low, high; the best first
-    best: Trial
+    best: Trial | None  # None where the sweep was stopped
+    outcome: Literal["finished", "stopped"] = "finished"
 
 
 def sweep(
@@ -45,6 +48,7 @@ def sweep(
     pbt: bool = False,
     log: Callable[[str], None] | None = print,
     on_chunk: Callable[[dict[str, Any], Plan], None] | None = None,
+    should_stop: Callable[[], bool] | None = None,
 ) -> SweepResult:
     """Trains `run.seeds` seeds of every trial and writes a folder with tables, a figure and the best policies.
 
@@ -59,31 +63,47 @@ def sweep(
         and Talwalkar 2016). A trial with a seed that is not finite counts as the worst.
       pbt: whether trials that end are replaced by copies of the better half, networks and replay included, with
         perturbed settings (population based training, Jaderberg et al. 2017); each copy is a trial of its own.
-      log, on_chunk: as for `run_experiment`; rows hold a value per trial and seed, all seeds of the first trial first.
+      log, on_chunk, should_stop: as for `run_experiment`; rows hold a value per trial and seed, all seeds of the first
+        trial first. `resume_sweep` resumes a sweep that was stopped.
 
     Raises:
       SettingError: before anything is compiled or written, where a setting cannot be used.
     """
-    callbacks, env, task = Callbacks(log, on_chunk), *_checked(algorithm, trials, config, loop, run, halving, pbt)
+    callbacks = Callbacks(log, on_chunk, should_stop)
+    task = _checked(algorithm, trials, config, loop, run, halving, pbt)
     groups = compile_groups(task.trials, config, loop)
-    parts = [part for group in groups for part in plan_parts(algorithm, group, run, env)]
+    parts = [part for group in groups for part in plan_parts(algorithm, group, run, task.env)]
+    describe(parts, run, callbacks)
+    folder = task.run.folder
+    with ExitStack() as stack:
+        multihost.on_main(lambda: stack.enter_context(folders.new_run_folder(folder, run.overwrite)))
+        contents = sweep_contents(task, parts)
+        if multihost.is_main():
+            run_folder.write_config(folder, contents)
+            (folder / CURVES).touch()
+        return train_parts(task, parts, contents, Progress(), callbacks)
+
+
+def describe(parts: Sequence[Part], run: RunConfig, callbacks: Callbacks) -> None:
+    """Logs a line per part."""
     for number, part in enumerate(parts, 1):
         size = len(part.group.indices)
         members = f"{size} trials x {run.seeds} seeds{part.layout.describe(size * run.seeds)}"
         callbacks.say(f"part {number} of {len(parts)}: {members}; {part.plan.describe()}")
-    folder = task.run.folder
-    with ExitStack() as stack:
-        multihost.on_main(lambda: stack.enter_context(folders.new_run_folder(folder, run.overwrite)))
-        if multihost.is_main():
-            contents = run_folder.config_dict(algorithm, task.run, loop, config, env.spec, "sweep")
-            run_folder.write_config(folder, contents)
-        return _train_parts(task, parts, callbacks)
+
+
+def sweep_contents(task: Task, parts: Sequence[Part]) -> dict[str, Any]:
+    """Returns the contents of config.json: those of a run, and what is tried and how."""
+    contents = run_folder.config_dict(task.algorithm, task.run, task.loop, task.config, task.env.spec, "sweep")
+    indices = [[int(index) for index in part.group.indices] for part in parts]
+    own = {"trials": task.trials, "parts": indices, "halving": task.halving, "pbt": task.pbt}
+    return contents | {"sweep": json.loads(json.dumps(own))}  # a copy, since more trials may join those of the task
 
 
 def _checked(
     algorithm: str, trials: Sequence[Trial], config: Any, loop: LoopConfig, run: RunConfig, halving: int, pbt: bool
-) -> tuple[Env, Task]:
-    """Returns the environment and the task of a sweep whose settings can be used."""
+) -> Task:
+    """Returns the task of a sweep whose settings can be used."""
     for group in (config, loop, run):
         check(group)
     if not trials or not trials[0]:
@@ -97,25 +117,35 @@ def _checked(
     env = make_env(run.env, **env_options(run))
     run = dataclasses.replace(run, out=Path(run.out or f"runs/sweep-{algorithm}-{run.env.replace('/', '-')}"))
     plain = [{name: getattr(value, "item", lambda v=value: v)() for name, value in trial.items()} for trial in trials]
-    return env, Task(algorithm, plain, {}, config, loop, run, env, halving, pbt)
+    return Task(algorithm, plain, {}, config, loop, run, env, halving, pbt)
 
 
-def _train_parts(task: Task, parts: Sequence[Part], callbacks: Callbacks) -> SweepResult:
-    """Trains part after part and writes the results."""
-    bests: list[tuple[TrialResult, Part, TrainState]] = []  # the best trial of each part, with its states
-    ended: list[TrialResult] = []
-    path = task.run.folder / CURVES if multihost.is_main() else Path(os.devnull)
-    with path.open("wb") as file:
-        writer = CurveWriter(file, task, callbacks.on_chunk)
-        for number, part in enumerate(parts, 1):
+def train_parts(
+    task: Task, parts: Sequence[Part], contents: dict[str, Any], progress: Progress, callbacks: Callbacks
+) -> SweepResult:
+    """Trains part after part from where the progress says, and writes the results."""
+    folder = task.run.folder
+    seconds = keep_lines(folder, progress.lines, task.run.seeds) if multihost.is_main() else 0.0
+    with ExitStack() as stack:
+        file = stack.enter_context((folder / CURVES if multihost.is_main() else Path(os.devnull)).open("ab"))
+        writer = CurveWriter(file, task, callbacks.on_chunk, progress.lines, seconds)
+        keeper = stack.enter_context(closing(Keeper(task, contents, writer, callbacks, progress)))
+        for number, part in list(enumerate(parts, 1))[progress.parts :]:
             callbacks.say(f"compiling part {number} of {len(parts)}")
-            results, state = train_part(task, part, writer)
-            ended += results
-            bests.append((results[-1], part, state))
-    callbacks.say(f"writing {task.run.folder}")
-    best, part, state = max(bests, key=lambda result: result[0].interval())
-    write_best(task, best, part, state)
-    return SweepResult(task.run.folder, write_tables(task, ended), task.trials[best.trial])
+            state = train_part(task, part, writer, keeper)
+            if state is None:
+                return SweepResult(folder, [], None, "stopped")
+            best, result = keeper.progress.best, keeper.progress.ended[-1]
+            if best is None or result.interval() > best.interval():
+                best = result
+                write_best(task, best, part, state)
+            keeper.finish_part(keeper.progress._replace(parts=number, best=best))
+            if number < len(parts) and keeper.stopping():
+                return SweepResult(folder, [], None, "stopped")
+    callbacks.say(f"writing {folder}")
+    ended, best = list(keeper.progress.ended), keeper.progress.best
+    assert best is not None
+    return SweepResult(folder, write_tables(task, ended), task.trials[best.trial])
 
 
 def plan_parts(algorithm: str, group: CompileGroup, run: RunConfig, env: Env) -> Iterator[Part]:
@@ -124,11 +154,6 @@ def plan_parts(algorithm: str, group: CompileGroup, run: RunConfig, env: Env) ->
     Raises:
       SettingError: even the seeds of one trial do not fit, or no step is left after the warm-up.
     """
-
-    def part(group: CompileGroup) -> Part:
-        all_seeds, layout = sweep_layout(group, run, len(group.indices) * run.seeds, env)
-        programs = make_programs(env, algorithm, group.loop, run.eval_episodes, layout)
-        return Part(group, layout, make_plan(env, programs, group.config, group.loop, all_seeds, layout))
 
     one = make_programs(env, algorithm, group.loop, run.eval_episodes)
     bytes_per_seed = nbytes(one.shapes(jax.eval_shape(lambda: seed_keys(run)), group.config)) // run.seeds
@@ -141,4 +166,12 @@ def plan_parts(algorithm: str, group: CompileGroup, run: RunConfig, env: Env) ->
         return peak_bytes(bytes_per_seed * all_seeds.seeds, all_seeds.seeds, layout) <= memory_limit(layout.devices)
 
     most = next((size for size in range(len(group.indices), 1, -1) if fits(size)), 1)
-    yield from map(part, group.split(most))
+    for picked in group.split(most):
+        yield plan_part(algorithm, picked, run, env)
+
+
+def plan_part(algorithm: str, group: CompileGroup, run: RunConfig, env: Env) -> Part:
+    """Plans the trials of a group as one part; errors as for `plan_parts`."""
+    all_seeds, layout = sweep_layout(group, run, len(group.indices) * run.seeds, env)
+    programs = make_programs(env, algorithm, group.loop, run.eval_episodes, layout)
+    return Part(group, layout, make_plan(env, programs, group.config, group.loop, all_seeds, layout))

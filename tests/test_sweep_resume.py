@@ -1,0 +1,203 @@
+"""A sweep that was stopped or killed anywhere is resumed as if it had never ended, halving and copies included."""
+
+import dataclasses
+import json
+import shlex
+import shutil
+
+import jax
+import numpy as np
+import pytest
+
+from ddpg_jax import DDPGConfig, LoopConfig, SettingError, grid, resume_sweep, sweep
+from ddpg_jax.cli.main import main
+from ddpg_jax.runs.checkpoint import read_metadata, saved_steps
+from ddpg_jax.runs.config import RunConfig
+
+pytestmark = pytest.mark.usefixtures("same_programs")
+CONFIG = DDPGConfig(hidden=(8,))
+LOOP = LoopConfig(batch_size=8, replay_capacity=200, warmup_steps=40, pool_size=2)
+RUN = RunConfig(env="lqr", episode_length=10, steps=120, seeds=2, seed=5, evaluations=4, eval_episodes=2)
+RATES = grid({"actor_lr": [1e-4, 3e-2], "tau": [0.01, 0.5]})
+SHAPES = [trial | {"norm": norm} for norm in ("none", "layer") for trial in RATES[:2]]
+KINDS = {
+    "two parts": (SHAPES, {}),
+    "halving": (RATES, {"halving": 2}),
+    "copies": (RATES, {"halving": 2, "pbt": True}),
+}
+
+
+def quiet(*_):
+    pass
+
+
+def run_in(folder, **settings):
+    return dataclasses.replace(RUN, out=folder, **settings)
+
+
+def outcome(folder):
+    """Everything that a sweep leaves, but for what time it took: tables, curves, the best run with its bits."""
+    curves = [json.loads(line) for line in (folder / "curves.jsonl").read_text().splitlines()]
+    own = [json.loads(line) for line in (folder / "best" / "metrics.jsonl").read_text().splitlines()]
+    for row in [*curves, *own]:
+        del row["seconds"]
+    (step,) = saved_steps(folder / "best")
+    config = json.loads((folder / "best" / "config.json").read_text())
+    for name in ("out", "checkpoint_steps", "checkpoint_seconds"):
+        config["run"][name] = None
+    evaluation = (folder / "best" / "evaluation.json").read_text()
+    sums = read_metadata(folder / "best", step).checksums
+    return (folder / "sweep.csv").read_text(), curves, own, config, evaluation, sums
+
+
+def kinds(quick):
+    """A parametrization over the kinds, all but one of them among the slow tests."""
+    marked = [pytest.param(name, marks=() if name == quick else pytest.mark.slow) for name in KINDS]
+    return pytest.mark.parametrize("kind", marked, indirect=True)
+
+
+@pytest.fixture(scope="module")
+def kind(request, tmp_path_factory):
+    """A kind of sweep, and what it leaves when it is never stopped."""
+    trials, how = KINDS[request.param]
+    folder = tmp_path_factory.mktemp("sweeps") / "whole"
+    result = sweep("ddpg", trials, CONFIG, LOOP, run_in(folder), log=quiet, **how)
+    return trials, how, result, outcome(folder)
+
+
+def stop_at(number):
+    """Asks to stop at this call and all later ones."""
+    calls = iter(range(1, 1000))
+    return lambda: next(calls) >= number
+
+
+@kinds(quick="copies")
+def test_a_sweep_that_stops_at_every_chunk_ends_like_one_that_never_did(kind, tmp_path):
+    trials, how, whole, expected = kind
+    folder = tmp_path / "sweep"
+    found = sweep("ddpg", trials, CONFIG, LOOP, run_in(folder), log=quiet, should_stop=stop_at(1), **how)
+    stops = 1
+    while found.outcome == "stopped":
+        assert not (folder / "sweep.csv").exists()
+        found = resume_sweep(folder, log=quiet, should_stop=stop_at(1))
+        stops += 1
+        assert stops < 30
+    assert stops > 4
+    assert found.table == whole.table
+    assert outcome(folder) == expected
+
+
+class Killed(BaseException):
+    """What no handler expects, as the end of a process."""
+
+
+@kinds(quick="two parts")
+def test_a_sweep_that_is_killed_between_checkpoints_ends_like_one_that_never_was(kind, tmp_path):
+    """Lines of curves that no checkpoint knows are written anew; without a checkpoint a part begins anew."""
+    trials, how, whole, expected = kind
+    folder = tmp_path / "sweep"
+
+    def die_at(number):
+        rows = iter(range(1, 1000))
+
+        def on_chunk(*_):
+            if next(rows) == number:
+                raise Killed
+
+        return on_chunk
+
+    run = run_in(folder, checkpoint_steps=40, checkpoint_seconds=None)
+    with pytest.raises(Killed):
+        sweep("ddpg", trials, CONFIG, LOOP, run, log=quiet, on_chunk=die_at(3), **how)
+    for _ in range(30):
+        try:
+            found = resume_sweep(folder, log=quiet, on_chunk=die_at(4))
+            break
+        except Killed:
+            continue
+    assert found.table == whole.table
+    assert outcome(folder) == expected
+
+
+@pytest.mark.slow
+def test_what_is_finished_is_kept(tmp_path):
+    folder, rows = tmp_path / "sweep", []
+
+    def on_chunk(row, _):
+        rows.append(row)
+
+    def after_the_first_part():
+        return len(rows) == 5
+
+    run = run_in(folder)
+    sweep("ddpg", SHAPES, CONFIG, LOOP, run, log=quiet, on_chunk=on_chunk, should_stop=after_the_first_part)
+    assert (folder / "best" / "config.json").exists()
+    assert not saved_steps(folder)
+    before, said = len((folder / "curves.jsonl").read_text().splitlines()), []
+    resume_sweep(folder, log=said.append, on_chunk=on_chunk)
+    assert "resuming with 1 of 2 parts finished" in said
+    assert len(rows) == 10
+    assert len((folder / "curves.jsonl").read_text().splitlines()) == 2 * before
+
+
+def test_from_the_command_line(tmp_path, capsys, monkeypatch):
+    """75 and the command that resumes it; both commands do; a finished sweep has nothing left to do."""
+    monkeypatch.setattr("ddpg_jax.runs.signals.Stop.__call__", lambda self: True)
+    command = "sweep ddpg --env lqr --episode-length 10 --steps 80 --evaluations 2 --eval-episodes 1 --hidden 4 "
+    command += f"--batch-size 4 --replay-capacity 100 --warmup-steps 40 --grid tau 0.1 0.2 --out {tmp_path / 'sweep'}"
+    assert main(shlex.split(command)) == 75
+    assert f"ddpg-jax sweep --resume {tmp_path / 'sweep'}" in capsys.readouterr().out.replace("\n", " ")
+    assert main(["resume", str(tmp_path / "sweep"), "--steps", "90"]) == 2
+    assert "must not be given to resume a sweep" in capsys.readouterr().err
+    monkeypatch.undo()
+    assert main(["sweep", "--resume", str(tmp_path / "sweep")]) == 0
+    assert "sweep.csv" in capsys.readouterr().out
+    assert main(["resume", str(tmp_path / "sweep")]) == 2
+    assert "nothing is left to do" in capsys.readouterr().err
+
+
+@pytest.fixture(scope="module")
+def stopped(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("sweeps") / "stopped"
+    sweep("ddpg", RATES, CONFIG, LOOP, run_in(folder), halving=1, pbt=True, log=quiet, should_stop=stop_at(4))
+    return folder
+
+
+CHANGES = {
+    "trials": lambda c: c["sweep"]["trials"][0].update(tau=0.3),
+    "parts must be lists that name each trial once": lambda c: c["sweep"].update(parts=[[0, 1]]),
+    "discount is 0.5 and was 0.99": lambda c: c["config"].update(discount=0.5),
+    "sweep.halving must be a whole number from 0 to 3": lambda c: c["sweep"].update(halving=9),
+    "halving is 0 and was 1": lambda c: c["sweep"].update(halving=0),
+    "sweep is missing": lambda c: c.pop("sweep"),
+    "sweep must be an object": lambda c: c.update(sweep=[]),
+}
+
+
+@pytest.mark.parametrize("sentence", CHANGES)
+def test_a_changed_sweep_is_refused(stopped, sentence, tmp_path):
+    folder = tmp_path / "sweep"
+    shutil.copytree(stopped, folder)
+    config = json.loads((folder / "config.json").read_text())
+    CHANGES[sentence](config)
+    (folder / "config.json").write_text(json.dumps(config))
+    with pytest.raises(SettingError, match=sentence):
+        resume_sweep(folder, log=quiet)
+
+
+def test_missing_lines_are_refused(stopped, tmp_path):
+    folder = tmp_path / "sweep"
+    shutil.copytree(stopped, folder)
+    (folder / "curves.jsonl").write_text("")
+    with pytest.raises(SettingError, match=r"must have the \d+ lines that were there"):
+        resume_sweep(folder, log=quiet)
+
+
+def test_the_states_are_those_of_the_trials_in_training(stopped):
+    """Four trials of two seeds, two of them copies."""
+    (step,) = saved_steps(stopped)
+    progress = read_metadata(stopped, step).config["progress"]
+    assert len(progress["active"]) == 4
+    assert progress["parents"].keys() == {"4", "5"}
+    assert len(progress["ended"]) == 2
+    assert np.isfinite(jax.tree.leaves(progress["trials"])).all()
