@@ -1,5 +1,6 @@
 """Deterministic policy gradients in JAX, from environment to policy inside one jit."""
 
+from ddpg_jax.cli import interrupt  # noqa: F401  # isort: skip, it comes before what takes long to import
 from ddpg_jax.algorithms.copdac import COPDACConfig, copdac_gq, copdac_q
 from ddpg_jax.algorithms.d4pg import D4PGConfig, d4pg
 from ddpg_jax.algorithms.ddpg import DDPGConfig, ddpg

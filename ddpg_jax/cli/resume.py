@@ -35,8 +35,9 @@ def resume(
         return _resume_sweep(stored, follow_links, process)
     run = dataclasses.replace(stored.run, devices=stored.run.devices if devices is None else devices)
     train.prepare_for(check(run), stored.loop, stored.config, process)
+    kept = f"stopped before the first update; `ddpg-jax train --resume {folder}` resumes the run from its checkpoint"
     again = functools.partial(resume_experiment, folder, steps, devices, accept_changes, follow_links)
-    return train.run_to_end(process, again)
+    return train.run_to_end(process, again, kept)
 
 
 def _resume_sweep(stored: Any, follow_links: bool, process: Processes) -> int:

@@ -11,7 +11,7 @@ from typing_extensions import Doc
 
 from ddpg_jax.cli.console import print_error, print_line, table
 from ddpg_jax.cli.settings import Processes, Settings
-from ddpg_jax.cli.train import EXIT_CODES, prepare_for, run_displayed
+from ddpg_jax.cli.train import BEFORE_TRAINING, EXIT_CODES, prepare_for, run_displayed
 from ddpg_jax.core.settings import SettingError, check, check_count
 from ddpg_jax.runs.signals import Stop
 from ddpg_jax.sweeps.search_space import Range, Trial, grid, read, sampled
@@ -84,7 +84,7 @@ def sweep(settings: Settings) -> int:
 def run_to_end(processes: Processes, seeds: int, experiment: Callable[..., Any]) -> int:
     """Runs a sweep until it ends or is asked to, prints its table and returns the exit code."""
     is_main = processes.join()  # before signals are handled here: JAX's runtime would replace the handlers
-    with Stop(print_error) as stop:
+    with Stop(print_error, BEFORE_TRAINING) as stop:
         swept, out = run_displayed(processes, is_main, functools.partial(experiment, should_stop=stop))
     if swept.outcome == "stopped":
         print_line(f"stopped; `ddpg-jax sweep --resume {swept.folder}` resumes the sweep", out)

@@ -15,6 +15,7 @@ from ddpg_jax.devices import multihost
 from ddpg_jax.runs.signals import Stop
 
 EXIT_CODES = {"finished": 0, "halted": 4, "stopped": 75}  # 75 is what sysexits.h calls "try again later"
+BEFORE_TRAINING = "stopped before the first update: there is nothing to keep"
 LOST = "another process of this run has ended; `ddpg-jax resume` in all of them resumes the run from its checkpoint"
 
 
@@ -38,10 +39,10 @@ def prepare_for(run: Any, loop: LoopConfig, config: Any, processes: Processes) -
     prepare(run.seeds, one_thread, 1 if processes.distributed else run.devices)
 
 
-def run_to_end(processes: Processes, experiment: Callable[..., Any]) -> int:
+def run_to_end(processes: Processes, experiment: Callable[..., Any], early: str = BEFORE_TRAINING) -> int:
     """Runs an experiment until it ends or is asked to, prints its table and returns the exit code."""
     is_main = processes.join()  # before signals are handled here: JAX's runtime would replace the handlers
-    with Stop(print_error) as stop:
+    with Stop(print_error, early) as stop:
         result, out = run_displayed(processes, is_main, functools.partial(experiment, should_stop=stop))
     run = result.run
     out.print(evaluation_table(f"{run.eval_episodes} deterministic episodes per seed", result.table))

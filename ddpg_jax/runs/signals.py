@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
-AT_ONCE = "stopped at once: nothing was finished that could be kept"
+AT_ONCE = "interrupted: nothing was written"
 
 _undo: list[Callable[[], None]] = []  # what is to be undone if the process ends at once, the newest last
 _active: list["Stop"] = []  # the innermost last
