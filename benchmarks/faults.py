@@ -231,6 +231,62 @@ def terminated(place: Path, chunks: int) -> dict[str, Any]:
     return results
 
 
+SWEEP = (
+    "sweep ddpg --env lqr --episode-length 7 --seeds 2 --hidden 8 --batch-size 8 --replay-capacity 500 --warmup-steps "
+    "20 --pool-size 2 --eval-episodes 1 --checkpoint-seconds 0 --grid norm none layer --range actor_lr log 1e-4 1e-2 "
+    "--sample 4 --halving 2 --pbt"
+)
+
+
+def swept(folder: Path) -> tuple[Any, ...]:
+    """Returns all that a sweep leaves, but for the time that it took."""
+    curves = [json.loads(line) for line in (folder / "curves.jsonl").read_text(encoding="utf-8").splitlines()]
+    rows = [{name: value for name, value in row.items() if name != "seconds"} for row in curves]
+    return (folder / "sweep.csv").read_text(encoding="utf-8"), rows, sums(folder / "best")
+
+
+def sweep_kills(count: int, place: Path, chunks: int = 60, longest: float = 4.0, seed: int = 0) -> dict[str, Any]:
+    """Kills a sweep of two parts, with successive halving and copies, up to `count` times; compares as `kills` does."""
+    chance, peaceful, folder = random.Random(seed), place / "peaceful-sweep", place / "killed-sweep"
+    words = [sys.executable, "-m", "ddpg_jax", *shlex.split(SWEEP)]
+    words += ["--steps", str(20 + CHUNK * chunks), "--evaluations", str(chunks), "--overwrite", "--out"]
+    code, _, errors = finish([*words, str(peaceful)])
+    assert code == 0, errors
+    survived = 0
+    while survived < count and not (folder / "sweep.csv").exists():
+        saved = (folder / "progress.json").exists() or saved_steps(folder)
+        survived += live(again(folder) if saved else [*words, str(folder)], longest, chance)
+    if not (folder / "sweep.csv").exists():
+        code, _, errors = finish(again(folder))
+        assert code == 0, errors
+    mine, theirs = swept(folder), swept(peaceful)
+    return {"kills": survived, "same": mine == theirs}
+
+
+def deleted(place: Path, chunks: int) -> dict[str, Any]:
+    """Deletes the folder of a run in training."""
+    folder = place / "deleted"
+    process = start(command(folder, chunks * 1000))
+    while not saved_steps(folder):
+        time.sleep(0.05)
+    shutil.rmtree(folder, ignore_errors=True)
+    _, errors = process.communicate()
+    messages = errors.strip().splitlines()
+    return {"exit code": process.returncode, "messages": messages, "folder left": folder.exists()}
+
+
+def streams(place: Path, chunks: int) -> dict[str, Any]:
+    """Trains with a standard output that is closed, full, or a pipe that nobody reads after its first line."""
+    results = {}
+    for name, redirection in {"closed": ">&-", "full": ">/dev/full", "a pipe": "| head -1 >/dev/null"}.items():
+        folder = place / f"output-{name.replace(' ', '-')}"
+        line = f"set -o pipefail; {shlex.join(command(folder, chunks))} {redirection}"
+        code, _, errors = finish(["bash", "-c", line])
+        messages = errors.strip().splitlines()
+        results[name] = {"exit code": code, "messages": messages, "whole": (folder / "evaluation.json").exists()}
+    return results
+
+
 def rivals(place: Path, chunks: int) -> dict[str, Any]:
     """Starts a second run, and resumes, in the folder of a run in progress."""
     folder = place / "rivals"
@@ -247,6 +303,7 @@ def main() -> None:
     """Injects all faults and writes the results."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--kills", type=int, default=100, help="how many times to kill the run")
+    parser.add_argument("--sweep-kills", type=int, default=30, help="how many times to kill the sweep")
     options = parser.parse_args()
     place = Path(tempfile.mkdtemp())
     began = time.perf_counter()
@@ -256,6 +313,9 @@ def main() -> None:
     results["full disk"] = full_disk(place, 200, 3_000_000)
     results["SIGTERM"] = terminated(place, 50)
     results["rivals"] = rivals(place, 60)
+    results["kills of a sweep"] = sweep_kills(options.sweep_kills, place)
+    results["deleted folder"] = deleted(place, 60)
+    results["standard output"] = streams(place, 60)
     results["seconds"] = round(time.perf_counter() - began)
     results["device"] = f"{platform.machine()}, {os.cpu_count()} virtual cores, no accelerator"
     results["command"] = f"python benchmarks/faults.py --kills {options.kills}"

@@ -7,13 +7,15 @@ import subprocess
 import sys
 
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 from trained import make_run
 
 from ddpg_jax import SettingError
 from ddpg_jax.cli.main import main
 from ddpg_jax.runs import folders
 from ddpg_jax.runs.contents import LOCK, foreign_entry, refuse_links_out
-from ddpg_jax.runs.files import atomic_write, new_output, temporary_name
+from ddpg_jax.runs.files import atomic_write, new_output, real_path, temporary_name
 from ddpg_jax.runs.folders import new_run_folder, recover
 from ddpg_jax.runs.signals import undone_at_once
 
@@ -325,3 +327,89 @@ def test_undoing_is_for_the_block_alone():
     with undone_at_once(lambda: undone.append(1)):
         pass
     assert undone == []
+
+
+NAMES = ["config.json", "metrics.jsonl", "evaluation.json", "curve.png", "policy.npz", "checkpoints", "tensorboard"]
+NAMES += ["checkpoints/9", "checkpoints-damaged", "wandb", "wandb/token", "best", LOCK, "thesis.tex", "progress.json"]
+KINDS = ["file", "folder", "link to a file outside", "link to a folder outside", "dangling", "link to the inside"]
+
+
+def lay_out(run, outside, name, kind):
+    """Puts something of a kind in the place of a file or folder of a run."""
+    path = run / name
+    if path.parent.is_symlink() or (path.parent != run and not path.parent.is_dir()):
+        return
+    if path.is_dir() and not path.is_symlink():
+        shutil.rmtree(path)
+    path.unlink(missing_ok=True)
+    target = {"link to a file outside": outside / "file", "link to a folder outside": outside / "folder"}
+    target |= {"dangling": outside / "nothing", "link to the inside": run / "metrics.jsonl"}
+    if kind in target:
+        path.symlink_to(target[kind])
+    elif kind == "file":
+        path.write_text("a file")
+    else:
+        path.mkdir()
+
+
+class Reached(Exception):
+    """What would train has been reached."""
+
+
+def try_layout(tmp_path, layout, words):
+    """Runs a command on a run folder in which things were replaced by links and files; nothing outside changes."""
+    place = tmp_path / "layout"
+    shutil.rmtree(place, ignore_errors=True)
+    run, outside = place / "run", place / "outside"
+    shutil.copytree(tmp_path / "tiny", run)
+    (outside / "folder").mkdir(parents=True)
+    for file in (outside / "file", outside / "folder" / "config.json", outside / "folder" / "mine"):
+        file.write_text("somebody's")
+    for name, kind in layout.items():
+        lay_out(run, outside, name, kind)
+    before, inside, foreign = everything(outside), everything(run), foreign_entry(run)
+    leads_out = any(path.is_symlink() and not real_path(path).is_relative_to(run) for path in run.rglob("*"))
+    try:
+        code = main([word.format(run=run, place=place) for word in words.split()])
+    except Reached:
+        assert words.startswith("train") or not leads_out
+        assert words.startswith("resume") or foreign is None
+        code = 0
+    assert code in (0, 2)
+    assert everything(outside) == before
+    if foreign and words.startswith("train"):
+        assert everything(run) == inside
+
+
+WORDS = ["train ddpg --env lqr --steps 90 --warmup-steps 40 --batch-size 4 --out {run} --overwrite"]
+WORDS += ["resume {run} --steps 200", "export {run} --format npz --overwrite", "plot {run} --out {place}/f.svg"]
+
+
+@pytest.fixture
+def tiny(tiny_run, tmp_path, monkeypatch):
+    """A copy of a finished run, and commands that end where they would train or play."""
+
+    def reach(*args, **options):
+        raise Reached
+
+    shutil.copytree(tiny_run, tmp_path / "tiny")
+    monkeypatch.setattr("ddpg_jax.runs.plan.Job.keys", reach)
+    monkeypatch.setattr("ddpg_jax.runs.resume.load_state", reach)
+    return tmp_path
+
+
+LAYOUTS = st.dictionaries(st.sampled_from(NAMES), st.sampled_from(KINDS), min_size=1, max_size=4)
+ANYWHERE = {"deadline": None, "suppress_health_check": list(HealthCheck)}
+
+
+@settings(max_examples=40, **ANYWHERE)
+@given(layout=LAYOUTS, words=st.sampled_from(WORDS[:3]))
+def test_no_layout_of_links_leads_out_of_the_folder(tiny, layout, words):
+    try_layout(tiny, layout, words)
+
+
+@pytest.mark.slow
+@settings(max_examples=600, **ANYWHERE)
+@given(layout=LAYOUTS, words=st.sampled_from(WORDS))
+def test_no_layout_of_links_leads_out_of_the_folder_many_times(tiny, layout, words):
+    try_layout(tiny, layout, words)

@@ -12,7 +12,10 @@ import pytest
 from ddpg_jax import DDPGConfig, LoopConfig, SettingError, grid, resume_sweep, sweep
 from ddpg_jax.cli.main import main
 from ddpg_jax.runs.checkpoint import read_metadata, saved_steps
+from ddpg_jax.runs.checksum import json_checksum
 from ddpg_jax.runs.config import RunConfig
+from ddpg_jax.runs.json_values import read_json
+from ddpg_jax.sweeps import progress
 
 pytestmark = pytest.mark.usefixtures("same_programs")
 CONFIG = DDPGConfig(hidden=(8,))
@@ -196,8 +199,22 @@ def test_missing_lines_are_refused(stopped, tmp_path):
 def test_the_states_are_those_of_the_trials_in_training(stopped):
     """Four trials of two seeds, two of them copies."""
     (step,) = saved_steps(stopped)
-    progress = read_metadata(stopped, step).config["progress"]
-    assert len(progress["active"]) == 4
-    assert progress["parents"].keys() == {"4", "5"}
-    assert len(progress["ended"]) == 2
-    assert np.isfinite(jax.tree.leaves(progress["trials"])).all()
+    found = read_metadata(stopped, step).config["progress"]
+    assert len(found["active"]) == 4
+    assert found["parents"].keys() == {"4", "5"}
+    assert len(found["ended"]) == 2
+    assert np.isfinite(jax.tree.leaves(found["trials"])).all()
+
+
+def test_any_change_of_progress_json_is_noticed(tmp_path):
+    """By its checksum; and a cut file is damaged."""
+    folder = tmp_path / "sweep"
+    folder.mkdir()
+    contents = {"progress": {"parts": 1, "lines": 3}, "tau": 0.5}
+    text = json.dumps(contents | {"checksum": json_checksum(contents)})
+    (folder / "progress.json").write_text(text)
+    assert progress._checked(read_json(folder / "progress.json")).value == contents
+    for changed in (text.replace("3", "4"), text.replace("0.5", "0.51"), text[:-9] + "}", text[:20], "[]"):
+        (folder / "progress.json").write_text(changed)
+        with pytest.raises(SettingError, match=r"progress\.json"):
+            progress._checked(read_json(folder / "progress.json"))

@@ -15,6 +15,7 @@ from ddpg_jax.results.drawing.animation import check_output, save_animation, sav
 from ddpg_jax.results.drawing.renderer import DEFAULT_DT, Renderer, to_rgb
 from ddpg_jax.results.drawing.title import add_title
 from ddpg_jax.runs.config import env_options
+from ddpg_jax.runs.files import real_path
 from ddpg_jax.runs.programs import episode_keys
 
 DEFAULT_FPS, DEFAULT_MAX_FRAMES = 25.0, 500
@@ -67,7 +68,7 @@ def render(
       SettingError: the folder holds no run of ddpg_jax, a number cannot be used, the file may not be written, a library
         is missing, or there is no way to draw the environment.
     """
-    run_folder = Path(folder).resolve()
+    run_folder = real_path(folder)
     out = Path(out) if out is not None else run_folder.with_name(f"{run_folder.name}.gif")
     check_output(out, overwrite)
     _check_numbers(seed, start_seed, episodes, fps)

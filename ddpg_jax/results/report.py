@@ -11,7 +11,7 @@ from ddpg_jax.results.html import curve_figure, document, escape, paragraph, pol
 from ddpg_jax.results.labels import cell, named
 from ddpg_jax.runs.checkpoint import DAMAGED, Damaged, checkpoints_folder, read_metadata, saved_steps
 from ddpg_jax.runs.evaluation import read_evaluation
-from ddpg_jax.runs.files import atomic_write, new_output
+from ddpg_jax.runs.files import atomic_write, new_output, real_path
 from ddpg_jax.runs.statistics import interval
 
 
@@ -30,7 +30,7 @@ def report(folder: str | Path, out: str | Path | None = None, pictures: bool = T
     Raises:
       SettingError: the folder holds no run of ddpg_jax, or `out` cannot be written; nothing is written then.
     """
-    run_folder = Path(folder).resolve()
+    run_folder = real_path(folder)
     path = new_output(out or run_folder.with_name(f"report-{run_folder.name}.html"), (".html",), overwrite)
     history = read_history(folder)
     sections = [_summary(history), _settings(history), _versions(history), _curves(history)]

@@ -21,6 +21,7 @@ from ddpg_jax.core.types import Learner, TrainState
 from ddpg_jax.devices.data_parallel import STATE
 from ddpg_jax.devices.layout import Layout, shardings
 from ddpg_jax.runs.checksum import bit_sum, json_checksum
+from ddpg_jax.runs.files import real_path
 from ddpg_jax.runs.json_values import Value, read_json
 
 DAMAGED = "checkpoints-damaged"  # beside "checkpoints": where checkpoints that cannot be read are moved
@@ -65,7 +66,7 @@ class Checkpoints:
         self._config, self._replay = config, replay
         kept = AnyPreservationPolicy([LatestN(keep), _Best(self._scores)])
         options = ocp.CheckpointManagerOptions(preservation_policy=kept, cleanup_tmp_directories=True)
-        self._manager = ocp.CheckpointManager(checkpoints_folder(folder).resolve(), options=options)
+        self._manager = ocp.CheckpointManager(real_path(checkpoints_folder(folder)), options=options)
 
     def save(self, vector_step: int, state: TrainState, score: float) -> None:
         """Begins to write; returns as soon as the state may be trained on.
@@ -222,7 +223,7 @@ def _restore(folder: Path, vector_step: int, wanted: dict[str, Any]) -> dict[str
     """Reads these items of a checkpoint and compares their checksums."""
     import orbax.checkpoint as ocp
 
-    path = (checkpoints_folder(folder) / str(vector_step)).resolve()
+    path = real_path(checkpoints_folder(folder) / str(vector_step))
     checksums = read_metadata(folder, vector_step).checksums
     items = {name: ocp.args.StandardRestore(tree) for name, tree in wanted.items()}
     before, sys.unraisablehook = sys.unraisablehook, _mute_late_reads

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from ddpg_jax.core.settings import SettingError
-from ddpg_jax.runs.files import is_temporary
+from ddpg_jax.runs.files import is_temporary, real_path
 from ddpg_jax.runs.json_values import read_json
 
 LOCK = ".lock"
@@ -52,10 +52,10 @@ def refuse_links_out(folder: Path) -> None:
     Raises:
       SettingError: there is one; the message names it.
     """
-    inside = folder.resolve()
+    inside = real_path(folder)
     for name in _entries(folder):
         link = folder / name
-        if link.is_symlink() and not link.resolve().is_relative_to(inside):
+        if link.is_symlink() and not real_path(link).is_relative_to(inside):
             raise SettingError(
                 f"{folder} must hold no link that leads out of it, and {name} leads to {os.readlink(link)}; "
                 "--follow-links writes there."

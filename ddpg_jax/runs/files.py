@@ -37,6 +37,11 @@ def new_output(out: str | Path, suffixes: tuple[str, ...], overwrite: bool) -> P
     return path
 
 
+def real_path(path: str | Path) -> Path:
+    """Returns the absolute path without links; a link that leads to itself, which `Path.resolve` refuses, stays."""
+    return Path(os.path.realpath(path))
+
+
 def temporary_name(path: Path) -> Path:
     """Returns a name beside `path` that no file has; its suffix stays, since libraries tell the format by it."""
     stem = os.fsdecode(os.fsencode(path.stem)[:100])
@@ -87,5 +92,5 @@ def _delete(path: Path) -> None:
 
 def _not_writable(path: Path, error: OSError) -> SettingError:
     return SettingError(
-        f"out must be a file that can be written, and {path} is not ({error.strerror or type(error).__name__})."
+        f"out must be a file that can be written, and {path} is not ({error.strerror or error})."
     )

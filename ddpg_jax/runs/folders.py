@@ -17,6 +17,7 @@ import filelock
 from ddpg_jax.core.settings import SettingError
 from ddpg_jax.runs.checkpoint import saved_steps
 from ddpg_jax.runs.contents import LOCK, foreign_entry, is_run
+from ddpg_jax.runs.files import real_path
 from ddpg_jax.runs.signals import undone_at_once
 
 Identity = tuple[int, int] | None  # of a folder: device and inode
@@ -50,7 +51,7 @@ def new_run_folder(folder: Path, overwrite: bool) -> Iterator[None]:
     Raises:
       SettingError: it exists and may not be overwritten, what is there is not a run of ddpg_jax, or it is in use.
     """
-    folder = folder.resolve() if folder.is_symlink() else folder
+    folder = real_path(folder) if folder.is_symlink() else folder
     made = _first_missing(folder)
     recover(folder)
     try:
@@ -109,7 +110,7 @@ def recover(folder: Path, log: Callable[[str], None] | None = None) -> None:
     Args:
       log: called with a sentence if there was one to bring back.
     """
-    folder = folder.resolve() if folder.is_symlink() else folder
+    folder = real_path(folder) if folder.is_symlink() else folder
     moved = _moved_aside(folder)
     if not moved:
         return
@@ -139,12 +140,12 @@ def _check_replaceable(folder: Path, overwrite: bool) -> None:
         raise SettingError(f"out must be a new folder, and {folder} already holds a run; --overwrite replaces it.")
     if foreign := foreign_entry(folder):
         raise SettingError(f"out must hold nothing but a run to be replaced, and {folder} also holds {foreign}.")
-    if Path.cwd().is_relative_to(folder.resolve()):
+    if Path.cwd().is_relative_to(real_path(folder)):
         raise SettingError(f"out must not hold the current folder, and {folder} does; replace its run from elsewhere.")
 
 
 def _move_aside(folder: Path) -> None:
-    place = folder.resolve()
+    place = real_path(folder)
     aside = place.with_name(f".{place.name[:100]}.replaced-{secrets.token_hex(4)}")
     try:
         place.rename(aside)
@@ -154,7 +155,7 @@ def _move_aside(folder: Path) -> None:
 
 def _moved_aside(folder: Path) -> list[Path]:
     """Returns the runs that were moved aside for this folder, the oldest first; usually none."""
-    place = folder.resolve()
+    place = real_path(folder)
     prefix = f".{place.name[:100]}.replaced-"
     try:
         found = [path for path in place.parent.iterdir() if path.name.startswith(prefix)]

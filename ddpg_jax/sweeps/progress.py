@@ -4,6 +4,7 @@ progress.json is written when a part is finished. Within a part a checkpoint has
 and its metadata the progress at that moment. So a sweep that ended anywhere is resumed without a difference.
 """
 
+import json
 import shutil
 from collections.abc import Sequence
 from pathlib import Path
@@ -12,6 +13,7 @@ from typing import Any, NamedTuple
 from ddpg_jax.core.types import TrainState
 from ddpg_jax.devices import multihost
 from ddpg_jax.runs.checkpoint import Checkpoints, Damaged, checkpoints_folder, read_metadata, saved_steps
+from ddpg_jax.runs.checksum import json_checksum
 from ddpg_jax.runs.evaluation import read_rows_of_seeds
 from ddpg_jax.runs.json_values import Value, read_json
 from ddpg_jax.runs.monitor import Callbacks, CheckpointClock
@@ -82,7 +84,8 @@ class Keeper:
 
     def _write(self) -> None:
         folder = self._task.run.folder
-        write_json(folder / PROGRESS, self._contents | {"progress": self._plain()})
+        contents = self._contents | {"progress": json.loads(json.dumps(self._plain()))}
+        write_json(folder / PROGRESS, contents | {"checksum": json_checksum(contents)})
         shutil.rmtree(checkpoints_folder(folder), ignore_errors=True)
 
     def _plain(self) -> dict[str, Any]:
@@ -108,7 +111,7 @@ def read_progress(folder: Path, task: Task, parts: int) -> tuple[Progress, Task,
     """
     finished: tuple[Progress, Task, dict[str, Any]] = (Progress(), task, {})
     if (folder / PROGRESS).exists():
-        finished = _progress(read_json(folder / PROGRESS), task, parts)
+        finished = _progress(_checked(read_json(folder / PROGRESS)), task, parts)
     for vector_step in reversed(saved_steps(folder)):
         try:
             config = read_metadata(folder, vector_step).config
@@ -118,6 +121,15 @@ def read_progress(folder: Path, task: Task, parts: int) -> tuple[Progress, Task,
         if found[0].parts == finished[0].parts and found[0].vector_step == vector_step:
             return found
     return finished
+
+
+def _checked(document: Value) -> Value:
+    """Returns the contents of progress.json without its checksum, which must fit."""
+    fields = document.object({"progress", "checksum"})
+    rest = {name: value for name, value in document.value.items() if name != "checksum"}
+    if fields["checksum"].integer(high=2**32 - 1) != json_checksum(rest):
+        raise fields["checksum"].refuse(f"{json_checksum(rest)}, the checksum of the rest of the file")
+    return document._replace(value=rest)
 
 
 def _progress(document: Value, task: Task, parts: int) -> tuple[Progress, Task, dict[str, Any]]:
