@@ -1,13 +1,14 @@
 """What `--help` shows: one sentence, then options in groups, those that people look for first."""
 
 import dataclasses
+import re
 
 import pytest
 
 from ddpg_jax.cli.main import COMMANDS, EXIT_CODES, TRAINING, main
 from ddpg_jax.cli.settings import config_groups, read_settings
 from ddpg_jax.cli.sweep import Search
-from ddpg_jax.runs.presets import PRESETS
+from ddpg_jax.runs.presets import PRESETS, presets_for, tuned_settings
 from ddpg_jax.runs.registry import algorithms
 
 
@@ -75,6 +76,32 @@ def test_a_command_is_explained_in_one_sentence(command, monkeypatch, capsys):
     assert lines[4].strip("╭─╮ ") == titles(lines)[0]
 
 
+@pytest.mark.parametrize("command", [*COMMANDS, *(f"{name} ddpg" for name in TRAINING)])
+def test_an_option_has_one_default_in_words_or_as_a_value(command, monkeypatch, capsys):
+    """What is done "by default" is not followed by "(default: None)", unless a value was set."""
+    text = " ".join(line.strip("│ ") for line in help_of(command, monkeypatch, capsys))
+    options = re.split(r"(?:^| )--(?=[a-z])", text)
+    assert not [option for option in options if "by default" in option and "(default:" in option]
+
+
+def test_a_default_in_words_gives_way_to_a_value_that_was_set(monkeypatch, capsys):
+    """Under a launcher, a process is one of several, whatever the words say of other cases."""
+    monkeypatch.setenv("OMPI_COMM_WORLD_RANK", "0")
+    monkeypatch.setenv("OMPI_COMM_WORLD_SIZE", "2")
+    text = " ".join(" ".join(help_of("train ddpg", monkeypatch, capsys)).replace("│", " ").split())
+    assert "by default detected under srun, mpirun and on TPU pods (default: True)" in text
+
+
+@pytest.mark.parametrize("env", ["Pendulum-v1", "brax/reacher"])
+@pytest.mark.parametrize("name", ["ddpg", "sac", "dpg-off-policy"])
+def test_the_help_names_the_presets_of_the_environment(name, env, monkeypatch, capsys):
+    text = " ".join(" ".join(help_of(f"train {name} --env {env}", monkeypatch, capsys)).replace("│", " ").split())
+    (about,) = re.findall(r"for this environment: (.*?) \(default: None\)", text)
+    names, _, elsewhere = about.partition(" (`best`: for ")
+    assert names == (", ".join(presets_for(name, env)) or "none")
+    assert bool(elsewhere) == (name in tuned_settings() and env not in tuned_settings()[name])
+
+
 @pytest.mark.parametrize("name", algorithms())
 def test_groups_hold_every_setting_once(name):
     config = algorithms()[name].config()
@@ -95,9 +122,10 @@ def test_a_preset_is_the_default_of_what_is_not_given(name, form):
     assert settings.search == Search()
 
 
-def test_what_may_be_absent_can_be_switched_off():
-    """None is a value, where a preset gives a number."""
-    absent = "--weight-decay None --checkpoint-seconds None --backend None"
+@pytest.mark.parametrize("none", ["None", "none", "NONE"])
+def test_what_may_be_absent_can_be_switched_off(none):
+    """None is a value in any case, where a preset gives a number."""
+    absent = f"--weight-decay {none} --checkpoint-seconds {none} --backend {none}"
     settings = read_settings("ddpg-jax", "ddpg", f"--preset lillicrap2016 {absent}".split(), "")
     assert (settings.config.weight_decay, settings.run.checkpoint_seconds, settings.run.backend) == (None, None, None)
     assert settings.search is None

@@ -36,7 +36,7 @@ def test_draws_are_even_in_their_scale_and_within_their_range():
         (("batch_size", "32"), [32]),
         (("normalize_obs", "True", "False"), [True, False]),
         (("norm", "batch", "none"), ["batch", "none"]),
-        (("weight_decay", "None", "0.01"), [None, 0.01]),
+        (("weight_decay", "None", "none", "0.01"), [None, None, 0.01]),
     ],
 )
 def test_words_become_values_of_the_settings_kind(words, values):

@@ -1,4 +1,4 @@
-"""Printing: text as it is, tables with numbers as people read them, and silence where nobody reads any more."""
+"""Printing: text as it is, tables with numbers as people read them, and no error when output is piped to a closed reader."""
 
 import math
 import os

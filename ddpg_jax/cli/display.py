@@ -36,7 +36,7 @@ def rates(row: Mapping[str, Any], previous: Mapping[str, Any] | None) -> str:
 
 
 def returns(row: Mapping[str, Any]) -> str:
-    """The mean return, its least and greatest over seeds, and how many seeds have diverged."""
+    """The mean return, its minimum and maximum over seeds, and how many seeds have diverged."""
     alive = np.array([value for value in row["eval_return"] if value is not None])
     diverged = len(row["eval_return"]) - len(alive)
     parts = [f"return {alive.mean():,.1f}"] if len(alive) else []
@@ -90,9 +90,9 @@ class Display:
 
 
 def chunk_table(row: Mapping[str, Any]) -> Table:
-    """A line per quantity: its mean over seeds and, where there are several, its least and greatest value."""
+    """A line per quantity: its mean over seeds and, where there are several, its minimum and maximum."""
     shown = Table(box=None, padding=(0, 2), title=Text(returns(row)), title_justify="left")
-    for head in ("", "mean", "least", "greatest"):
+    for head in ("", "mean", "min", "max"):
         shown.add_column(head, justify="right" if head else "left")
     for name, values in quantities(row):
         spread = [values.min(), values.max()] if len(values) > 1 else []

@@ -35,11 +35,11 @@ COMMANDS: dict[str, Callable[..., Any]] = {
 }
 EXIT_CODES = {
     0: "done",
-    2: "something cannot be used; one sentence says what",
+    2: "invalid setting or unusable file; the message names it",
     3: "another process of the run has ended",
-    4: "the run has ended because seeds diverged",
+    4: "stopped because a seed diverged (--halt-on-nan) or all seeds did",
     75: "the run was stopped and can be resumed",
-    130: "interrupted by ctrl-C before there was anything to keep; 143: by SIGTERM, 129: by SIGHUP",
+    130: "interrupted by ctrl-C with nothing to save; 129: SIGHUP, 143: SIGTERM",
 }
 
 
@@ -98,7 +98,7 @@ def _overview(missing: bool) -> int:
     return _print_help(
         "name a command, as in `ddpg-jax train ddpg`." if missing else "",
         "usage: ddpg-jax COMMAND ...",
-        "Train, compare and use agents of deterministic policy gradients.",
+        "Train, evaluate and compare deterministic policy gradient agents.",
         _listing("commands", about),
         _listing("exit codes", {str(code): meaning for code, meaning in EXIT_CODES.items()}),
         "`ddpg-jax train` lists the algorithms.",

@@ -3,6 +3,7 @@
 import contextlib
 import dataclasses
 import functools
+import inspect
 import itertools
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -11,7 +12,13 @@ from typing import Annotated, Any, Literal, TypeVar, Union, get_args, get_origin
 
 import tyro
 from typing_extensions import Doc
-from tyro.constructors import PrimitiveConstructorSpec, PrimitiveTypeInfo
+from tyro.constructors import (
+    PrimitiveConstructorSpec,
+    PrimitiveTypeInfo,
+    StructConstructorSpec,
+    StructFieldSpec,
+    StructTypeInfo,
+)
 
 from ddpg_jax.cli.suggestions import name_of, unknown_option
 from ddpg_jax.core.settings import SettingError, kind_of
@@ -55,7 +62,7 @@ def parse(command: Callable[..., T], prog: str, args: Sequence[str]) -> T:
 
 @RULES.primitive_rule
 def _optional(info: PrimitiveTypeInfo) -> PrimitiveConstructorSpec | None:
-    """An option that may be None as FLOAT in the help, where tyro has {None}|FLOAT."""
+    """An option that may be None, typed in any case, as FLOAT in the help, where tyro has {None}|FLOAT."""
     if info.type_origin not in (Union, UnionType) or kind_of(info.type) is info.type:
         return None
     spec = tyro.constructors.ConstructorRegistry.get_primitive_spec(
@@ -65,11 +72,31 @@ def _optional(info: PrimitiveTypeInfo) -> PrimitiveConstructorSpec | None:
         return None
     return dataclasses.replace(
         spec,
-        instance_from_str=lambda words: None if words == ["None"] else spec.instance_from_str(words),
+        instance_from_str=lambda words: None if _is_none(words) else spec.instance_from_str(words),
         is_instance=lambda value: value is None or spec.is_instance(value),
         str_from_instance=lambda value: ["None"] if value is None else spec.str_from_instance(value),
-        choices=spec.choices and (*spec.choices, "None"),
+        choices=None,  # of a Literal: `instance_from_str` refuses any other word
     )
+
+
+def _is_none(words: Sequence[str]) -> bool:
+    return [word.lower() for word in words] == ["none"]
+
+
+@RULES.struct_rule
+def _parameters(info: StructTypeInfo) -> StructConstructorSpec | None:
+    """The parameters of a command or a dataclass; where the help says what is done by default, tyro adds no None."""
+    if not (dataclasses.is_dataclass(info.type) or inspect.isfunction(info.type)):
+        return None
+    hints, fields = get_type_hints(info.type, include_extras=True), []
+    for name, parameter in inspect.signature(info.type).parameters.items():
+        default = tyro.MISSING_NONPROP if parameter.default is parameter.empty else parameter.default
+        default = getattr(info.default, name, default)
+        hint, docs = hints[name], [doc for doc in getattr(hints[name], "__metadata__", ()) if isinstance(doc, Doc)]
+        if (default is None or default is False) and any("by default" in doc.documentation for doc in docs):
+            hint = Annotated[hint, tyro.conf.arg(help_behavior_hint="")]
+        fields.append(StructFieldSpec(name, hint, default))
+    return StructConstructorSpec(info.type, tuple(fields))
 
 
 def first_line(command: Callable[..., Any]) -> str:

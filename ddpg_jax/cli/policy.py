@@ -41,9 +41,12 @@ def render(
     seed: Annotated[int | None, Doc("which seed of the run; by default the best by final evaluation")] = None,
     episodes: Annotated[int, Doc("whole episodes, one after the other")] = 1,
     start_seed: Annotated[int, Doc("seed of the initial states, as `evaluate --seed`")] = 0,
-    size: Annotated[int, Doc("of a picture in pixels")] = 400,
-    fps: Annotated[float | None, Doc("frames per second at most; by default 25, or fewer of a long video")] = None,
-    max_steps: Annotated[int | None, Doc("steps of an episode to show at most")] = None,
+    size: Annotated[int, Doc("width and height of a frame in pixels")] = 400,
+    fps: Annotated[
+        float | None,
+        Doc("approximate frames per second, at most one frame per action; by default 25, less for long videos"),
+    ] = None,
+    max_steps: Annotated[int | None, Doc("maximum number of actions shown per episode")] = None,
     overwrite: Annotated[bool, Doc("replace the file")] = False,
 ) -> None:
     """Write a video of a policy of a run: .gif, .mp4 or .html."""

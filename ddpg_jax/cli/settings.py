@@ -8,7 +8,7 @@ from typing import Annotated, Any, NamedTuple, get_type_hints
 import tyro
 from typing_extensions import Doc
 
-from ddpg_jax.cli.parse import parse
+from ddpg_jax.cli.parse import RULES, parse
 from ddpg_jax.core.exploration import NoiseConfig
 from ddpg_jax.core.learning import LearningConfig, TargetConfig
 from ddpg_jax.core.loop import LoopConfig
@@ -16,7 +16,7 @@ from ddpg_jax.core.networks import NetworkConfig
 from ddpg_jax.core.settings import SettingError
 from ddpg_jax.devices import multihost
 from ddpg_jax.runs.config import RunConfig
-from ddpg_jax.runs.presets import BEST, Preset, presets_for, searched
+from ddpg_jax.runs.presets import BEST, Preset, presets_for, searched, tuned_settings
 from ddpg_jax.runs.registry import algorithms
 
 # The groups of settings that algorithms share, in the order of the help; an underscore is a space in the title.
@@ -35,11 +35,15 @@ class Processes:
     """Which process this is, where several train one run with the same command, and whether it prints."""
 
     distributed: Annotated[
-        bool, Doc("this is one of several processes (on a CPU each is one device); by default as srun or mpirun says")
+        bool,
+        Doc(
+            "join a run of several processes (each CPU process is one device); by default detected under srun, mpirun "
+            "and on TPU pods"
+        ),
     ] = dataclasses.field(default_factory=multihost.launched_by_cluster)
-    coordinator: Annotated[str | None, Doc("HOST:PORT of process 0; by default as the cluster says")] = None
-    processes: Annotated[int | None, Doc("number of processes; by default as the cluster says")] = None
-    process: Annotated[int | None, Doc("which of them this is, from 0; by default as the cluster says")] = None
+    coordinator: Annotated[str | None, Doc("HOST:PORT of process 0; by default detected from the cluster")] = None
+    processes: Annotated[int | None, Doc("number of processes; by default detected from the cluster")] = None
+    process: Annotated[int | None, Doc("which of them this is, from 0; by default detected from the cluster")] = None
     quiet: Annotated[bool, Doc("print nothing but errors")] = False
 
     def join(self) -> bool:
@@ -98,8 +102,8 @@ def read_settings(prog: str, algorithm: str, args: Sequence[str], summary: str, 
         "loop": LoopConfig(**preset.loop),
     }
     groups |= own | {"process": Processes()}  # in which "own" keeps its place
-    about = Doc(f"sets the defaults below: {', '.join(named) or 'there is none yet'}")
-    fields = [("preset", Annotated[str | None, about], None), *_fields(groups, algorithm)]
+    fields = [("preset", Annotated[str | None, Doc(_about_presets(algorithm, named))], None)]
+    fields += _fields(groups, algorithm)
     read = parse(dataclasses.make_dataclass("CommandLine", fields, namespace={"__doc__": summary}), prog, args)
     config = kind(**{name: value for group in own for name, value in vars(getattr(read, group)).items()})
     return Settings(algorithm, config, read.loop, read.run, read.process, getattr(read, "search", None))
@@ -127,9 +131,18 @@ def _fields(groups: dict[str, Any], algorithm: str) -> Iterator[tuple[str, Any, 
 
 def _choice(args: Sequence[str]) -> _Choice:
     try:
-        return tyro.cli(_Choice, args=args, return_unknown_args=True, add_help=False, console_outputs=False)[0]
+        return tyro.cli(
+            _Choice, args=args, return_unknown_args=True, add_help=False, console_outputs=False, registry=RULES
+        )[0]
     except SystemExit:
         return _Choice()  # what is wrong with these two is said when everything is read
+
+
+def _about_presets(algorithm: str, named: dict[str, Preset]) -> str:
+    """The help of --preset: the names for the chosen environment, and where else there are tuned settings."""
+    names = ", ".join(named) or "none"
+    tuned = "" if BEST in named or algorithm not in tuned_settings() else f" (`{BEST}`: for {searched(algorithm)})"
+    return f"published or tuned settings as defaults; for this environment: {names}{tuned}"
 
 
 def _preset(algorithm: str, name: str | None, named: dict[str, Preset]) -> Preset:

@@ -29,7 +29,7 @@ def plot(
         tuple[Path, ...],
         tyro.conf.Positional,
         tyro.conf.arg(metavar="RUN [RUN ...]"),
-        Doc("run folders; seeds of equal settings are joined"),
+        Doc("run or sweep folders; runs that differ only in their seeds are combined"),
     ] = (),
     out: Annotated[Path, Doc("figure to write: .png, .svg or .pdf")] = Path("figure.png"),
     x: Annotated[Literal["steps", "updates", "seconds"], Doc("what the x axis counts")] = "steps",
@@ -87,7 +87,7 @@ def bench(
     seconds: Annotated[float, Doc("about how long to measure each row")] = 3.0,
     json: Annotated[bool, Doc("print one JSON object instead of a table")] = False,
 ) -> None:
-    """Measure how fast this machine trains, and how fast it could by its matrix products alone."""
+    """Measure training speed here, and its limit by matrix products alone."""
     from ddpg_jax.devices.backend import prepare
 
     if not 0 < seconds <= 3600:

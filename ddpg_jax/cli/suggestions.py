@@ -1,4 +1,4 @@
-"""What was meant by an unknown word of the command line: an option of another library, or a slip of the keyboard."""
+"""What was meant by an unknown word of the command line: an option of another library, or a typo."""
 
 import difflib
 from collections.abc import Sequence

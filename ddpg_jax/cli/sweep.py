@@ -1,4 +1,4 @@
-"""`ddpg-jax sweep`: which settings to try, and a table of what came of them."""
+"""`ddpg-jax sweep`: which settings to try, and a table of the results."""
 
 import dataclasses
 import functools
@@ -16,12 +16,12 @@ from ddpg_jax.core.settings import SettingError, check, check_count
 from ddpg_jax.runs.signals import Stop
 from ddpg_jax.sweeps.search_space import Range, Trial, grid, read, sampled
 
-SHOWN = 20  # settings in the printed table
+SHOWN = 20  # trials in the printed table
 
 
 @dataclasses.dataclass(frozen=True)
 class Search:
-    """Which settings to try: every value of --grid, combined with each draw of --range."""
+    """What to try. A trial is a combination of settings: one value of each --grid, and one draw of each --range."""
 
     grid: Annotated[
         tuple[tuple[str, ...], ...],
@@ -35,17 +35,22 @@ class Search:
         tyro.conf.arg(metavar="NAME log|uniform LOW HIGH"),
         Doc("a setting drawn at random, uniformly or log-uniformly"),
     ] = ()
-    sample: Annotated[int | None, Doc("how many random draws of all ranges together")] = None
+    sample: Annotated[int | None, Doc("number of random draws, each of a value from every range")] = None
     sample_seed: Annotated[int, Doc("seed of those draws")] = 0
     halving: Annotated[
-        int, Doc("how often, evenly over the run, successive halving ends the worse half of the settings")
+        int,
+        Doc(
+            "number of times, evenly spaced, that the worse half of the trials that are trained together is stopped "
+            "(successive halving)"
+        ),
     ] = 0
     pbt: Annotated[
-        bool, Doc("with halving: population-based training replaces them by perturbed copies of the better half")
+        bool,
+        Doc("with --halving: replace stopped trials by perturbed copies of better ones (population based training)"),
     ] = False
 
     def trials(self, groups: tuple[Any, ...]) -> list[Trial]:
-        """The settings to try, of these groups of settings.
+        """The trials, of these groups of settings.
 
         Raises:
           SettingError: nothing to try, a name twice, or a name or value that cannot be used.
@@ -68,7 +73,7 @@ class Search:
 
 
 def sweep(settings: Settings) -> int:
-    """Train agents of one algorithm with many settings and rank them."""
+    """Train many trials (combinations of settings) and rank them."""
     from ddpg_jax.sweeps import sweep as sweeps
 
     algorithm, config, loop, run, processes, search = settings

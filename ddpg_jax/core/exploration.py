@@ -32,12 +32,12 @@ class NoiseConfig:
     )
     noise_scale_max: float | None = setting(
         default=None,
-        help="σ in the last of N environments, growing linearly from noise_scale in the first; none: one σ for all",
+        help="σ in the last of N environments, growing linearly from noise_scale in the first; None: one σ for all",
         low=0,
     )
     noise_final: float | None = setting(
         default=None,
-        help="factor on σ after noise_steps, reached linearly from 1 at the start; none: σ is constant",
+        help="factor on σ after noise_steps, reached linearly from 1 at the start; None: σ is constant",
         low=0,
     )
     noise_steps: int = setting(

@@ -19,11 +19,12 @@ class LearningConfig:
     optimizer: Literal["adam", "sgd"] = setting(default="adam", help="optimizer of all networks")
     weight_decay: float | None = setting(
         default=None,
-        help="L2 penalty on the critic's kernels, added before Adam; none: no penalty",
+        help="L2 penalty on the critic's weights (not biases), added to the gradient before the optimizer; None: no "
+        "penalty",
         low=0,
     )
     clip_norm: float | None = setting(
-        default=None, help="largest global norm of a network's gradient; none: no clipping", low=0
+        default=None, help="largest global norm of a network's gradient; None: no clipping", low=0
     )
     discount: float = setting(default=0.99, help="discount factor γ per action", low=0, high=1)
     reward_scale: float = setting(default=1.0, help="factor on the rewards that the critic learns from")
@@ -40,10 +41,13 @@ class TargetConfig:
         default=0.005, help="Polyak rate τ of the target networks: θ' <- τ θ + (1 - τ) θ'", low=0, high=1
     )
     target_update: Literal["polyak", "periodic"] = setting(
-        default="polyak", help="polyak: targets follow by tau; periodic: targets are copied every target_period updates"
+        default="polyak",
+        help="polyak: moving average with rate tau; periodic: targets are copied every target_period updates",
     )
     target_period: int = setting(
-        default=200, help="updates between two copies under periodic (of the actor, where it is delayed)", low=1
+        default=200,
+        help="updates between copies, where target_update is periodic (for td3: updates of the actor)",
+        low=1,
     )
 
 

@@ -42,7 +42,7 @@ class LoopConfig:
     num_envs: int = setting(default=1, help="parallel environments N per seed", low=1)
     updates_per_step: int = setting(default=1, help="gradient updates per step of all N environments", low=1)
     batch_size: int = setting(default=256, help="transitions in a minibatch", low=1)
-    replay_capacity: int = setting(default=1_000_000, help="transitions that the replay of a seed holds", low=1)
+    replay_capacity: int = setting(default=1_000_000, help="transitions that the replay buffer of a seed holds", low=1)
     n_step: int = setting(default=1, help="n of n-step returns: rewards summed before bootstrapping", low=1)
     warmup_steps: int = setting(
         default=1_000, help="environment steps with uniform random actions before the first update", low=1

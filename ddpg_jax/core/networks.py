@@ -33,7 +33,7 @@ class NetworkConfig:
     )
     final_scale: float | None = setting(
         default=None,
-        help="bound of the initial weights of the last layer, U(-bound, bound); none: 1/√inputs as in the other layers",
+        help="bound of the initial weights of the last layer, U(-bound, bound); None: 1/√inputs as in the other layers",
         low=0,
     )
 

@@ -14,22 +14,28 @@ class RunConfig:
     steps: int = setting(default=100_000, help="environment steps per seed, warm-up included", low=1)
     seeds: int = setting(default=1, help="number of independent agents, trained together", low=1)
     seed: int = setting(default=0, help="the first seed; the others are seed + 1, seed + 2, ...", low=0)
-    out: Path | None = setting(default=None, help="run folder to make; by default runs/ALGORITHM-ENV")
+    out: Path | None = setting(
+        default=None,
+        help="run folder to create; by default runs/ALGORITHM-ENV, of a sweep runs/sweep-ALGORITHM-ENV",
+    )
     overwrite: bool = setting(default=False, help="replace the run in the folder `out`")
     seed_mapping: Literal["auto", "vmap", "sequential"] = setting(
         default="auto", help="how the seeds of one device are trained: under vmap or sequentially; auto: the faster way"
     )
     devices: int | None = setting(
         default=None,
-        help="number of devices: seeds are sharded over them, and if there are more devices than seeds, each agent is "
-        "trained data parallel; by default as many as divide the seeds evenly",
+        help="number of devices, over which the seeds are sharded; if it does not divide the number of seeds, each "
+        "agent is trained data parallel over several devices; by default the largest available number that divides "
+        "the number of seeds",
         low=1,
     )
     checkpoint_seconds: float | None = setting(
-        default=300.0, help="seconds between checkpoints, which are saved at the end of a chunk; none: no limit", low=0
+        default=300.0,
+        help="minimum seconds between checkpoints, which are saved after an evaluation; None: not by time",
+        low=0,
     )
     checkpoint_steps: int | None = setting(
-        default=None, help="environment steps per seed between checkpoints; none: by time alone", low=1
+        default=None, help="environment steps per seed between checkpoints; None: by time alone", low=1
     )
     checkpoint_replay: bool = setting(
         default=True, help="save the replay in checkpoints; without it, a resumed run first fills a new one"
@@ -40,18 +46,25 @@ class RunConfig:
     )
     tensorboard: bool = setting(default=True, help="also write TensorBoard event files")
     wandb: str | None = setting(default=None, help="Weights & Biases project to log to, one W&B run per seed")
-    evaluations: int = setting(default=20, help="number of chunks; the policy is evaluated after each", low=1)
+    evaluations: int = setting(
+        default=20,
+        help="number of evaluations, evenly spaced over training (a chunk is the training between two); one more "
+        "precedes training",
+        low=1,
+    )
     eval_episodes: int = setting(default=32, help="whole episodes per evaluation and seed", low=1)
     episode_length: int | None = setting(
-        default=None, help="time limit in steps of the environment; by default its own", low=1
+        default=None, help="time limit in steps of the environment; by default that of the environment", low=1
     )
     action_repeat: int | None = setting(
-        default=None, help="steps of the environment per action; by default its own", low=1
+        default=None, help="steps of the environment per action; by default that of the environment", low=1
     )
     backend: Literal["mjx", "spring", "positional", "generalized"] | None = setting(
-        default=None, help="Brax's physics backend; by default the task's own"
+        default=None, help="Brax's physics backend; by default that of the environment"
     )
-    impl: Literal["jax", "warp"] | None = setting(default=None, help="Playground's physics; by default jax")
+    impl: Literal["jax", "warp"] | None = setting(
+        default=None, help="MJX implementation for MuJoCo Playground; by default jax"
+    )
 
     @property
     def folder(self) -> Path:

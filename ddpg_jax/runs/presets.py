@@ -44,21 +44,22 @@ PRESETS = {
         {},
     ),
     "lillicrap2016-pixels": Preset(
-        "the same from grey images of 64 x 64, three frames, an action repeat of 3; convolutions begin without a bias",
+        "the same from gray images of 64 x 64, three frames, an action repeat of 3; convolution biases start at 0",
         "ddpg",
         PAPER | {"hidden": (200, 200), "final_scale": 3e-4},
         {"batch_size": 16, "replay_capacity": 1_000_000, "warmup_steps": 64},
         {"env": "pixels/Pendulum-v1"},
     ),
     "tutorial": Preset(
-        "the form of PyTorch tutorials: minibatches of 64, a smaller learning rate for the actor",
+        "DDPG as in common PyTorch tutorials: minibatches of 64, a smaller learning rate for the actor",
         "ddpg",
         {"actor_lr": 1e-4, "critic_lr": 1e-3, "tau": 5e-3, "noise_scale": 0.1},
         {"batch_size": 64},
         {},
     ),
     "lecture": Preset(
-        "the form of lectures: leaky ReLU, noise before the squashing, a copied target critic, no target actor",
+        "DDPG as taught in lectures: leaky ReLU, noise before the tanh, a target critic that is copied periodically, no "
+        "target actor",
         "ddpg",
         {
             "activation": "leaky-relu",
@@ -71,8 +72,8 @@ PRESETS = {
         {},
     ),
     "parallel": Preset(
-        "thousands of environments on one device, as Li et al. 2023 and Seo et al. 2025: large minibatches, noise "
-        "spread over the environments, returns over three steps, a categorical critic, layer norm, fast targets",
+        "1,024 environments on one device, after Li et al. 2023 and Seo et al. 2025: large minibatches, a noise scale "
+        "that varies over environments, 3-step returns, categorical critic, layer norm, large tau",
         "d4pg",
         {
             "atoms": 101,

@@ -76,7 +76,7 @@ def _owner(name: str, groups: Sequence[Any]) -> Any:
 def _value(name: str, word: str, hint: Any) -> Any:
     """Returns a word as the kind of value that the setting has; whether it is allowed is for `check` to say."""
     kind = kind_of(hint)
-    if word == "None" and kind is not hint:
+    if word.lower() == "none" and kind is not hint:
         return None
     if kind is str or get_origin(kind) is Literal:
         return word
