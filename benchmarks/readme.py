@@ -126,6 +126,7 @@ def comparison() -> str:
     return table(head, rows)
 
 
+MODIFIED_PRESETS = {"pixels": "`lillicrap2016-pixels`, modified"}  # runs whose command changes much of their preset
 NAMES = {"rejax": "rejax", "sbx": "SBX", "brax": "Brax"}
 
 
@@ -178,8 +179,11 @@ def preset_results() -> str:
         if path.exists():
             result = json.loads(path.read_text(encoding="utf-8"))
             first = scipy.stats.trim_mean(result["curve"]["eval_return"][0], 0.25)
-            row = [name, f"{result['curve']['steps'][-1]:,}", str(result["final"]["seeds"]), f"{first:,.1f}"]
-            rows.append([*row, cell(result), f"{result['seconds'] / 60:,.0f} min", f"`{result['command']}`"])
+            shown_name = MODIFIED_PRESETS.get(name, f"`{name}`")
+            row = [shown_name, f"{result['curve']['steps'][-1]:,}", str(result["final"]["seeds"]), f"{first:,.1f}"]
+            numbers = ", ".join(map(str, range(result["final"]["seeds"])))
+            each = f", one run for each N in {numbers}" if "--seed N" in result["command"] else ""
+            rows.append([*row, cell(result), f"{result['seconds'] / 60:,.0f} min", f"`{result['command']}`{each}"])
     head = ["preset", "steps per seed", "seeds", "untrained", "final", "time for all seeds", "command"]
     return table(head, rows)
 
@@ -261,7 +265,7 @@ def throughput() -> str:
             peers = "; ".join(ratio(name, member, rate) for name, member in others)
             rows.append([result["case"], str(result["cores"]), f"**{per_second(rate)}**", of_limit, peers])
     return table(
-        ["case", "cores", "ddpg_jax, updates/s", "of the limit", "others in the same run (**speedup of ddpg_jax**)"],
+        ["case", "cores", "ddpg_jax, updates/s", "% of limit", "others in the same run (**speedup of ddpg_jax**)"],
         rows,
     )
 
@@ -343,22 +347,25 @@ def mappings() -> str:
 
 
 def sweep() -> str:
-    """Returns the time of a sweep against that of one command per setting."""
+    """Returns the time of a sweep against that of one command per trial."""
     result = json.loads((RESULTS / "sweep.json").read_text(encoding="utf-8"))
+    kind, _, device = result["device"].partition(": ")
     return (
-        f"On {result['device']}, 2 cores: {result['agents']} agents take {result['first_s']:.0f} s, and "
-        f"{result['again_s']:.0f} s with the compiled program in the cache; one `train` command per setting takes "
-        f"{result['one_command_each_s']:.0f} s in total, with cached programs (`python benchmarks/sweep.py`)."
+        f"On a {kind.upper() if device == kind else device} with 2 cores: {result['agents']} agents take "
+        f"{result['first_s']:.0f} s ({result['again_s']:.0f} s if already compiled); one `train` command per trial "
+        f"takes {result['one_command_each_s']:.0f} s in total, with compiled programs (`python benchmarks/sweep.py`)."
     )
 
 
 def overhead() -> str:
     """Returns the cost of logging: its median over rounds, and how much rounds without it differ."""
     result = json.loads((RESULTS / "overhead.json").read_text(encoding="utf-8"))
-    bare = result["seconds"]["bare"]
+    bare, overhead = result["seconds"]["bare"], result["overhead"]
+    variation = max(bare) / min(bare) - 1
     return (
-        f"Logging changes the time of a run by {result['overhead']:+.1%}; without it, rounds differ by up to "
-        f"{max(bare) / min(bare) - 1:.1%} ({result['chunks']} chunks of {result['steps'] // result['chunks']:,} steps "
+        f"With logging a run took {abs(overhead):.1%} {'more' if overhead > 0 else 'less'} time, "
+        f"{'within' if abs(overhead) <= variation else 'beyond'} the variation of up to {variation:.1%} between "
+        f"repeated runs without it ({result['chunks']} chunks of {result['steps'] // result['chunks']:,} steps "
         f"with 64-64 networks, one core; `{result['command']}`)."
     )
 

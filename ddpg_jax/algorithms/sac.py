@@ -25,7 +25,7 @@ class SACConfig(NetworkConfig, TargetConfig, LearningConfig):
 def sac(config: SACConfig, spec: Spec, actor: Network | None = None, critic: Network | None = None) -> Agent:
     """Returns a SAC agent (Haarnoja et al. 2018, Algorithm 1).
 
-    It has three losses, so this function is longer than those of the other algorithms.
+    Its three losses are in one function because they share the networks and the temperature.
 
     Args:
       config, spec: as for `ddpg`.

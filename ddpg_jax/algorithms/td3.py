@@ -1,4 +1,6 @@
-"""Twin delayed deep deterministic policy gradient (Fujimoto et al. 2018, "Addressing function approximation error")."""
+"""Twin delayed deep deterministic policy gradient (Fujimoto et al. 2018, "Addressing function approximation error in
+actor-critic methods").
+"""
 
 import jax
 import jax.numpy as jnp

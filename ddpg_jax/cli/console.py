@@ -1,4 +1,4 @@
-"""Printing: text as it is, tables with numbers as people read them, and no error when output is piped to a closed reader."""
+"""Printing: text as it is, tables of rounded numbers, and no error when output is piped to a closed reader."""
 
 import math
 import os

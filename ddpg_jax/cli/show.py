@@ -87,7 +87,7 @@ def bench(
     seconds: Annotated[float, Doc("about how long to measure each row")] = 3.0,
     json: Annotated[bool, Doc("print one JSON object instead of a table")] = False,
 ) -> None:
-    """Measure training speed here, and its limit by matrix products alone."""
+    """Measure training speed and the limit by matrix products alone."""
     from ddpg_jax.devices.backend import prepare
 
     if not 0 < seconds <= 3600:

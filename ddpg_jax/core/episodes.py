@@ -1,8 +1,7 @@
-"""Whole episodes of a policy, all of them on the device at once: summed up, or kept state by state.
+"""Whole episodes of a policy, all of them on the device at once: returned as totals, or as full trajectories.
 
 `evaluate` and `play_episodes` add up what happened and stop when the last episode has ended. `rollout` keeps every
-state. All three take the same masked step, so that the same key gives the same episodes; that is why they share one
-file, longer than most.
+state. All three are in this file because they take the same masked step, so that the same key gives the same episodes.
 """
 
 import functools

@@ -1,6 +1,6 @@
 """Exploration: noise added to a policy's action, relative to the action range [-1, 1] of every dimension.
 
-A file longer than most: all kinds of noise have the same form, and are compared most easily in one file.
+All kinds of noise are in this file because they have the same form and are easiest to compare together.
 """
 
 from collections.abc import Callable

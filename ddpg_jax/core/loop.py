@@ -4,7 +4,7 @@ The index of the scan (`vector_step`: one step of all N environments) is an argu
 the replay, how full it is, the index of an update and all randomness derive from it. Under `vmap` over seeds it stays
 unbatched, so that a `lax.cond` that depends on it stays a cond.
 
-A file longer than most: which key a phase uses for what is only seen with all phases in one place.
+All phases are in this file because together they show which random key is used for what.
 """
 
 from dataclasses import replace

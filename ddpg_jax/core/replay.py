@@ -1,6 +1,6 @@
 """Replay memories that stay on the device: rings of vector steps, written in place and sampled in O(batch).
 
-A file longer than most: the two layouts of the ring, and what is sampled from them, are read together.
+The two layouts of the ring and the sampling from them are in this file because sampling depends on the layout.
 """
 
 from collections.abc import Callable

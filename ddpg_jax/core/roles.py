@@ -45,8 +45,8 @@ def periodic(period: int) -> Target:
 def actor_critic(roles: dict[str, Role]) -> tuple[Callable[[Key], Learner], Callable[..., tuple[Learner, Metrics]]]:
     """Returns `init` and `update` of an agent from its table of roles.
 
-    Roles are updated in the order of the table, each with what the earlier ones have just become. Then the targets
-    follow, in those updates in which the slowest role is updated too.
+    Roles are updated in the order of the table, each using the already updated parameters of the earlier ones. Targets
+    are then updated, but only when the slowest role is.
 
     Args:
       roles: name -> role.

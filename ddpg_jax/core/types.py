@@ -1,8 +1,8 @@
-"""The types that everything else is made of.
+"""Shared types: transitions, environments, learners, agents.
 
 What holds arrays is a `flax.struct` dataclass; what holds functions is a `NamedTuple`. Nothing is both.
 Letters for shapes: N environments, B minibatch, E ensemble, S seeds, *O one observation, A action dimensions.
-All types are in this one file, longer than most, so that a reader finds any of them without searching.
+All of them are in this file so that a reader finds each without searching.
 """
 
 from collections.abc import Callable

@@ -69,7 +69,7 @@ def play_gymnasium(
       seed: of the initial states and the environment's own randomness.
 
     Returns:
-      The returns and the lengths [E] as NumPy arrays. Lengths are in decisions: a policy that was trained with an
+      The returns and the lengths [E] as NumPy arrays. Lengths are in actions: a policy that was trained with an
       action repeat decides once for that many of the environment's steps.
 
     Raises:
@@ -93,13 +93,13 @@ def play_gymnasium(
 
 
 def _play_episode(policy: Any, env: Any, repeat: int, seed: int | None) -> tuple[float, int]:
-    """Returns the return of an episode and its length in decisions."""
+    """Returns the return of an episode and its length in actions."""
     obs, _ = env.reset(seed=seed)
-    total, decisions, ended = 0.0, 0, False
+    total, actions, ended = 0.0, 0, False
     while not ended:
         obs, reward, ended = _repeat_action(env, np.asarray(policy(obs), env.action_space.dtype), repeat)
-        total, decisions = total + reward, decisions + 1
-    return total, decisions
+        total, actions = total + reward, actions + 1
+    return total, actions
 
 
 def _repeat_action(env: Any, action: np.ndarray, repeat: int) -> tuple[Any, float, bool]:

@@ -19,8 +19,8 @@ def load_learners(folder: str | Path) -> tuple[Agent, Learner, Run]:
     """Returns the agent, the learners of all seeds [S, ...] and the settings of a run folder.
 
     Raises:
-      SettingError: the folder holds no run of ddpg_jax, no readable checkpoint, or one that was made with other
-        settings than config.json has.
+      SettingError: the folder holds no run of ddpg_jax, no readable checkpoint, or one whose settings differ from
+        config.json.
     """
     run = read_run(folder)
     newest = newest_first(run.folder)[0]
@@ -97,8 +97,8 @@ def load_critic(folder: str | Path, seed: int | None = None) -> Callable[[Any, A
     """Loads the critic Q of a finished run; arguments and errors as for `load_policy`.
 
     Returns:
-      critic(obs [*O] or [B, *O], action in the environment's own shape and units, one or B) -> Q [] or [B], of rewards
-      times the run's `reward_scale`.
+      critic(obs, action) -> Q, for one observation [*O] or a batch [B, *O]; actions are in the environment's own shape
+      and units, and Q is in units of reward times the run's `reward_scale`.
     """
     agent, learner, run, _ = load_seed(folder, seed)
     spec = run.spec

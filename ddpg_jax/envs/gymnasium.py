@@ -1,4 +1,4 @@
-"""Adapters to Gymnasium: makes a `gymnasium.Env` of an `Env`, and checks that Gymnasium's own fit a `Spec`."""
+"""Converts an `Env` to a `gymnasium.Env`, and checks that a Gymnasium environment matches a `Spec`."""
 
 from collections.abc import Callable
 from typing import Any

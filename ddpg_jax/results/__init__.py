@@ -1,1 +1,1 @@
-"""What was measured, shown: curves, comparisons, figures, reports, renderings."""
+"""Results: curves, comparisons, figures, reports, renderings."""

@@ -3,7 +3,7 @@
 Figures are as wide as a column (3.4 inches) or a page (7), with text of 8 points; colors are those of Okabe and Ito,
 which color-blind readers can tell apart; text stays text in SVG and PDF.
 
-The file is longer than others so that all that makes one figure is in one place.
+All parts of a figure are drawn in this file because they share its layout.
 """
 
 import io

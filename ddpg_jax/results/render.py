@@ -1,4 +1,4 @@
-"""`render`: episodes of a trained policy, drawn under their step and return and written as an animation."""
+"""`render`: episodes of a trained policy, drawn with the step and return as a title and written as an animation."""
 
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -30,7 +30,7 @@ class RenderResult(NamedTuple):
     frames: int
     seconds: float
     returns: list[float]  # of each episode
-    lengths: list[int]  # of each episode, in decisions
+    lengths: list[int]  # of each episode, in actions
     needs_network: bool  # whether a browser needs the network to show it
 
 
@@ -58,8 +58,9 @@ def render(
       episodes: the number of episodes, shown one after the other.
       start_seed: the seed of their initial states; the episodes are those of `evaluate_run` with this seed.
       size: width and height of a frame in pixels.
-      fps: frames per second at most; by default 25, or fewer where the animation would have more than 500 frames.
-      max_steps: decisions of an episode to show at most.
+      fps: approximate frames per second, at most one frame per action; by default 25, or fewer where the animation
+        would have more than 500 frames.
+      max_steps: maximum number of actions shown per episode.
       draw: state -> image [H, W, 3], in place of the environment's own renderer; a step then counts as 0.05 s.
       overwrite: replace the file.
       log: called with a line of text before each stage.
@@ -102,20 +103,20 @@ def _check_numbers(seed: int | None, start_seed: int, episodes: int, fps: float 
         raise SettingError(f"fps must be above 0 and at most 100, not {fps}.")
 
 
-def _stride(fps: float | None, dt: float, decisions: int) -> int:
-    """Returns the decisions, of `dt` seconds each, from one frame to the next."""
+def _stride(fps: float | None, dt: float, actions: int) -> int:
+    """Returns the number of actions, of `dt` seconds each, from one frame to the next."""
     stride = max(1, round(1 / ((fps or DEFAULT_FPS) * dt)))
-    return stride if fps else max(stride, -(-decisions // DEFAULT_MAX_FRAMES))
+    return stride if fps else max(stride, -(-actions // DEFAULT_MAX_FRAMES))
 
 
 def frames(trajectory: Trajectory, draw: Callable[[Any], Any], stride: int = 1) -> np.ndarray:
-    """Draws the frames of a trajectory's episodes, one after the other, each under its step and the return so far.
+    """Draws the frames of a trajectory's episodes, each with a title line of its step and return so far.
 
     Args:
       trajectory: from `rollout`.
       draw: what was selected of a state -> image, RGB [H, W, 3] or grayscale [H, W], in bytes or in floats from 0 to 1;
         a `Renderer`'s, or any function.
-      stride: decisions from one frame to the next; the first and the last state of an episode are always drawn.
+      stride: actions from one frame to the next; the first and the last state of an episode are always drawn.
 
     Returns:
       [F, H + title, W, 3] uint8, both sides even.
@@ -143,6 +144,6 @@ def frame_indices(trajectory: Trajectory, stride: int) -> Iterator[tuple[int, in
 
 
 def frame_durations(trajectory: Trajectory, stride: int, dt: float) -> list[float]:
-    """Returns the seconds for which each frame is shown, where a decision takes `dt` seconds."""
+    """Returns the seconds for which each frame is shown, where an action takes `dt` seconds."""
     indices, last = frame_indices(trajectory, stride), trajectory.lengths
     return [LAST_FRAME_DURATION if step == last[episode] else stride * dt for episode, step in indices]

@@ -1,7 +1,7 @@
 """Training speed of this machine beside the limit that its matrix products set.
 
 A workload is one configuration of the whole loop. Its limit is the time of the matrix products of one update, each
-measured alone at its very shape: what an implementation by these products would reach if all else cost nothing.
+timed alone at its actual shape: the speed if everything else were free.
 """
 
 import statistics

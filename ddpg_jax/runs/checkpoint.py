@@ -3,8 +3,7 @@
 A checkpoint has three items: "learner", all that a policy needs; "loop", the rest of the training state; and
 "metadata": config.json, the evaluation score, and a checksum over the bits of each array item. Every checkpoint is
 written beside its final name and renamed when it is whole, so that an end at any instant leaves the one before. Reading
-accepts nothing whose checksums differ. Writing and reading stand in one file because they share the layout on disk,
-which makes it longer than others.
+accepts nothing whose checksums differ. Writing and reading are in this file because they share the layout on disk.
 """
 
 import logging

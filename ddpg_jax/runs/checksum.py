@@ -1,4 +1,4 @@
-"""Checksums over bits: what was saved is what is read."""
+"""Checksums of saved arrays, verified on loading."""
 
 import json
 import math

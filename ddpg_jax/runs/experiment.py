@@ -39,7 +39,11 @@ class Result(NamedTuple):
 
 
 def summarize(run: RunConfig, evaluation: Evaluation) -> list[dict[str, Any]]:
-    """Returns a row per seed: its number, and mean, spread and length of its episodes; None where not finite."""
+    """Returns a row per seed; a number is None where it is not finite.
+
+    A row has the seed's number, the mean, standard deviation, minimum and maximum of its returns, and its mean episode
+    length.
+    """
     rows = []
     for seed, returns, lengths in zip(run.seed_numbers(), evaluation.returns, evaluation.lengths, strict=True):
         returns, lengths = np.asarray(returns, np.float64), np.asarray(lengths, np.float64)
@@ -61,7 +65,7 @@ def run_experiment(
     """Trains, evaluates and writes a run folder.
 
     Args:
-      algorithm: a name of the registry.
+      algorithm: its name, such as "ddpg".
       config, loop, run: the settings.
       log: called with a sentence about what happens next.
       on_chunk: called with every row of metrics as it is written, and the plan.

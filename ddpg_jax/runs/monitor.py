@@ -1,4 +1,4 @@
-"""What the host decides after each chunk: whether to save, whether to stop, and whom to tell."""
+"""What the host decides after each chunk: whether to save, whether to stop, and which callbacks to call."""
 
 import time
 from collections.abc import Callable
@@ -60,7 +60,8 @@ class Monitor:
             if index not in self._diverged:
                 self._callbacks.say(
                     f"seed {run.seed + index} diverged at {plan.steps(step):,} steps: {what} is not finite; it keeps "
-                    "its last finite policy from the end of a chunk and is excluded from averages"
+                    "the parameters from the end of its last chunk in which everything was finite and is excluded from "
+                    "averages"
                 )
         self._diverged |= chunk.diverged.keys()
         if len(chunk.diverged) == run.seeds or (chunk.diverged and run.halt_on_nan):

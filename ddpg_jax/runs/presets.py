@@ -58,8 +58,8 @@ PRESETS = {
         {},
     ),
     "lecture": Preset(
-        "DDPG as taught in lectures: leaky ReLU, noise before the tanh, a target critic that is copied periodically, no "
-        "target actor",
+        "DDPG as taught in lectures: leaky ReLU, noise before the tanh, a target critic that is copied periodically, "
+        "no target actor",
         "ddpg",
         {
             "activation": "leaky-relu",

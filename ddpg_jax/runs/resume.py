@@ -32,16 +32,18 @@ def resume_experiment(
     on_chunk: Callable[[dict[str, Any], Plan], None] | None = None,
     should_stop: Callable[[], bool] | None = None,
 ) -> Result:
-    """Resumes a run from its newest readable checkpoint; on the same machine, bitwise as if it had never stopped.
+    """Resumes a run from its newest readable checkpoint.
 
-    A damaged checkpoint is named and set aside, and the one before it is used.
+    On the same machine, for the same number of steps and with the replay saved, the result is bitwise identical to that
+    of an uninterrupted run. A damaged checkpoint is reported and moved to checkpoints-damaged, and the one before it is
+    used.
 
     Args:
       folder: the run folder.
       steps: environment steps per seed to train to, if more than before.
       devices: how many devices to use now; seeds are sharded over them anew.
       accept_changes: resume although config.json has other settings than the checkpoint was made with.
-      follow_links: write also where a link in the run folder leads out of it.
+      follow_links: allow symbolic links in the run folder that point outside it.
       log, on_chunk, should_stop: as for `run_experiment`.
 
     Raises:

@@ -1,4 +1,4 @@
-"""Many trials in one program: every seed of every trial is a member of it, as the seeds of a run are."""
+"""Trains many trials in one program, batched together with their seeds."""
 
 import dataclasses
 import json
@@ -53,15 +53,16 @@ def sweep(
     """Trains `run.seeds` seeds of every trial and writes a folder with tables, a figure and the best policies.
 
     Traced settings vary within one program; each combination of static settings is a program of its own. Trials that
-    would not fit in memory together are trained in the fewest equal parts. A seed begins alike in every trial.
+    would not fit in memory together are trained in the fewest equal parts. A given seed uses the same random key in
+    every trial.
 
     Args:
-      algorithm: a name of the registry.
+      algorithm: its name, such as "ddpg".
       trials: the settings to try, as `grid` or `sampled` make them: name -> value, of `config` or of `loop`.
-      config, loop, run: everything else.
-      halving: how many times, evenly over the run, the worse half of a part's trials ends (successive halving, Jamieson
-        and Talwalkar 2016). A trial with a seed that is not finite counts as the worst.
-      pbt: whether trials that end are replaced by copies of the better half, networks and replay included, with
+      config, loop, run: settings shared by all trials.
+      halving: number of times, evenly spaced, that the worse half of the trials that are trained together is stopped
+        (successive halving, Jamieson and Talwalkar 2016). A trial with a seed that is not finite counts as the worst.
+      pbt: whether trials that are stopped are replaced by copies of the better half, networks and replay included, with
         perturbed settings (population based training, Jaderberg et al. 2017); each copy is a trial of its own.
       log, on_chunk, should_stop: as for `run_experiment`; rows hold a value per trial and seed, all seeds of the first
         trial first. `resume_sweep` resumes a sweep that was stopped.
