@@ -7,7 +7,7 @@ import pytest
 
 from ddpg_jax.runs import monitor
 from ddpg_jax.runs.chunks import ChunkResult
-from ddpg_jax.runs.monitor import Callbacks, Monitor
+from ddpg_jax.runs.monitor import Callbacks, CheckpointClock, Monitor
 
 DIVERGED = {1: (5, "reward")}  # the second seed, at vector step 5
 
@@ -16,12 +16,17 @@ def chunk(diverged=None, returns=(1.0, 2.0)):
     return ChunkResult(10, None, None, {"eval_return": np.array(returns)}, diverged or {})
 
 
-def watched(should_stop=None, log=None, halt_on_nan=False, **checkpoints):
-    """The monitor of a run of two seeds, 4 environments each, saved at vector step 10."""
-    settings = {"checkpoint_seconds": None, "checkpoint_steps": None} | checkpoints
-    run = SimpleNamespace(seed=3, seeds=2, halt_on_nan=halt_on_nan, **settings)
+def watched(should_stop=None, log=None, halt_on_nan=False):
+    """The monitor of a run of two seeds, 4 environments each."""
+    run = SimpleNamespace(seed=3, seeds=2, halt_on_nan=halt_on_nan)
     plan = SimpleNamespace(steps=lambda vector_step: 4 * vector_step)
-    return Monitor(SimpleNamespace(run=run, plan=plan), 10, Callbacks(log, should_stop=should_stop))
+    return Monitor(SimpleNamespace(run=run, plan=plan), Callbacks(log, should_stop=should_stop))
+
+
+def clock(checkpoint_steps=None, checkpoint_seconds=None):
+    """The clock of a run that was saved at 40 steps."""
+    run = SimpleNamespace(checkpoint_steps=checkpoint_steps, checkpoint_seconds=checkpoint_seconds)
+    return CheckpointClock(run, 40)
 
 
 @pytest.mark.parametrize(("stop", "last", "outcome"), [(0, 0, None), (1, 0, "stopped"), (0, 1, "finished")])
@@ -50,14 +55,14 @@ def test_a_checkpoint_is_due_after_so_many_steps_or_seconds(monkeypatch):
     """Since the last one, and not a step before."""
     now = [100.0]
     monkeypatch.setattr(monitor.time, "perf_counter", lambda: now[0])
-    steps, seconds = watched(checkpoint_steps=40), watched(checkpoint_seconds=30.0)
-    assert [steps.checkpoint_due(step) for step in (19, 20, 21)] == [False, True, True]
-    steps.saved(20)
-    assert [steps.checkpoint_due(step) for step in (29, 30)] == [False, True]
+    steps, seconds = clock(checkpoint_steps=40), clock(checkpoint_seconds=30.0)
+    assert [steps.due(step) for step in (79, 80, 81)] == [False, True, True]
+    steps.saved(80)
+    assert [steps.due(step) for step in (119, 120)] == [False, True]
     for time, due in ((129.0, False), (130.0, True)):
         now[0] = time
-        assert seconds.checkpoint_due(11) == due
-    assert not watched().checkpoint_due(10**6)
+        assert seconds.due(41) == due
+    assert not clock().due(10**6)
 
 
 def test_the_score_is_the_mean_of_the_seeds_that_have_not_diverged():
