@@ -123,7 +123,7 @@ def test_cross_entropy_by_hand():
 
 
 def test_bounds_out_of_order_are_refused():
-    with pytest.raises(SettingError, match=r"value_low must be below value_high \(-100.0\), not 100.0."):
+    with pytest.raises(SettingError, match=r"value_high must be above value_low \(100.0\), not -100.0."):
         d4pg(D4PGConfig(value_low=100.0, value_high=-100.0), TOY)
 
 

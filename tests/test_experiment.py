@@ -326,12 +326,13 @@ def test_the_plan_counts_the_seed_that_is_copied_out_to_be_trained(mapping, devi
 
 @pytest.mark.parametrize("missing", [0, 1])
 def test_a_run_fits_in_memory_with_the_seed_that_is_copied_out(missing, monkeypatch):
-    """To the byte: the states of all seeds alone are not enough."""
+    """To the byte; and the states of all seeds alone are not enough."""
     config, loop = DDPGConfig(hidden=(4,)), LoopConfig(warmup_steps=40, batch_size=4, replay_capacity=100)
     run, env = RunConfig(env="lqr", seeds=4), make_env("lqr")
     settings = (env, make_programs(env, "ddpg", loop, 1), config, loop, run, Layout("sequential"))
     plan = make_plan(*settings)
-    monkeypatch.setattr("ddpg_jax.runs.plan.memory_limit", lambda devices: plan.peak_bytes - missing)
+    assert plan.total_bytes > plan.peak_bytes > plan.state_bytes
+    monkeypatch.setattr("ddpg_jax.runs.memory.memory_limit", lambda devices: plan.total_bytes - missing)
     if not missing:
         assert make_plan(*settings) == plan
         return

@@ -80,7 +80,7 @@ def test_perturbed_values_are_a_fifth_less_or_a_quarter_more_and_within_bounds()
 
 @pytest.mark.parametrize(("most", "sizes"), [(7, [7]), (6, [4, 3]), (3, [3, 2, 2]), (1, [1] * 7)])
 def test_a_family_is_split_into_the_fewest_equal_parts(most, sizes):
-    (group,) = compile_groups(grid({"tau": [i / 10 for i in range(7)]}), *GROUPS)
+    (group,) = compile_groups(grid({"tau": [i / 10 for i in range(1, 8)]}), *GROUPS)
     parts = group.split(most)
     assert [len(part.indices) for part in parts] == sizes
     assert sum((part.indices for part in parts), ()) == group.indices

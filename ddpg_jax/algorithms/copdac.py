@@ -31,7 +31,10 @@ class COPDACConfig(NoiseConfig, NetworkConfig, LearningConfig):
 
     actor_lr: float = setting(default=3e-5, help="learning rate of the actor", low=0)
     noise_scale: float = setting(
-        default=0.3, help="σ of the noise, relative to the action range [-1, 1]; tanh-gaussian: before the tanh", low=0
+        default=0.3,
+        help="σ of the noise, relative to the action range [-1, 1]; tanh-gaussian: before the tanh",
+        low=0,
+        high=1e6,
     )
     norm: Literal["none", "layer"] = setting(default="layer", help="normalization: layer norm in every hidden layer")
     correction_lr: float = setting(

@@ -14,7 +14,7 @@ from ddpg_jax.cli.settings import Processes, Settings
 from ddpg_jax.cli.train import BEFORE_TRAINING, EXIT_CODES, prepare_for, run_displayed
 from ddpg_jax.core.settings import SettingError, check, check_count
 from ddpg_jax.runs.signals import Stop
-from ddpg_jax.sweeps.search_space import Range, Trial, grid, read, sampled
+from ddpg_jax.sweeps.search_space import Range, Trial, check_count_of_trials, grid, read, sampled
 
 SHOWN = 20  # trials in the printed table
 
@@ -69,7 +69,9 @@ class Search:
         if self.sample is not None:
             check_count("sample", self.sample)
         drawn = sampled(self.sample, ranges, self.sample_seed) if self.sample else [{}]
-        return [draw | trial for draw, trial in itertools.product(drawn, grid(dict(axes)))]
+        combined = grid(dict(axes))
+        check_count_of_trials("grid with sample", len(drawn) * len(combined))
+        return [draw | trial for draw, trial in itertools.product(drawn, combined)]
 
 
 def sweep(settings: Settings) -> int:

@@ -46,7 +46,7 @@ def diagnose(
     found = {
         "eval_q": value(summary.first_obs).mean(),
         "eval_discounted": (summary.discounted_returns + beyond).mean(),
-        "eval_saturation": summary.saturated.sum() / summary.lengths.sum(),
+        "eval_saturation": summary.saturated.sum(dtype=jnp.float32) / summary.lengths.sum(dtype=jnp.float32),
     }
     for role, variables in learner.params.items():
         found[f"{role}/param_norm"] = optax.tree.norm(variables.get("params", variables))

@@ -11,6 +11,9 @@ import numpy as np
 from ddpg_jax.core.settings import SettingError
 from ddpg_jax.core.types import Array, Env, EnvState, Key, Spec, Transition
 
+# Larger ones would keep the device busy for hours between two moments at which a run can be stopped.
+MAX_EPISODE_LENGTH, MAX_ACTION_REPEAT = 100_000_000, 1_000
+
 
 def env_from_functions(
     reset: Callable[[Key], tuple[Any, Array]],

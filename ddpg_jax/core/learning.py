@@ -24,7 +24,7 @@ class LearningConfig:
         low=0,
     )
     clip_norm: float | None = setting(
-        default=None, help="largest global norm of a network's gradient; None: no clipping", low=0
+        default=None, help="largest global norm of a network's gradient; None: no clipping", above=0
     )
     discount: float = setting(default=0.99, help="discount factor γ per action", low=0, high=1)
     reward_scale: float = setting(default=1.0, help="factor on the rewards that the critic learns from")
@@ -38,7 +38,7 @@ class TargetConfig:
     """How target networks follow the online networks."""
 
     tau: float = setting(
-        default=0.005, help="Polyak rate τ of the target networks: θ' <- τ θ + (1 - τ) θ'", low=0, high=1
+        default=0.005, help="Polyak rate τ of the target networks: θ' <- τ θ + (1 - τ) θ'", above=0, high=1
     )
     target_update: Literal["polyak", "periodic"] = setting(
         default="polyak",

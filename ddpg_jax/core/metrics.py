@@ -11,7 +11,7 @@ from ddpg_jax.core.types import Array, Metrics
 
 def masked_sum(mask: Array, values: Array) -> tuple[Array, Array]:
     """Returns (sum, count) of the values [N] where `mask` [N] holds, both float32."""
-    return jnp.where(mask, values, 0).sum().astype(jnp.float32), mask.sum().astype(jnp.float32)
+    return jnp.where(mask, values, 0).astype(jnp.float32).sum(), mask.sum().astype(jnp.float32)
 
 
 def means(metrics: Metrics) -> dict[str, Array]:

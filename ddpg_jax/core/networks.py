@@ -19,7 +19,9 @@ from ddpg_jax.core.types import Array, Network, Spec
 class NetworkConfig:
     """The networks of actor and critic; for images, three convolutions of 32 filters come first."""
 
-    hidden: tuple[int, ...] = setting(default=(256, 256), help="widths of the hidden layers of all networks", low=1)
+    hidden: tuple[int, ...] = setting(
+        default=(256, 256), help="widths of the hidden layers of all networks", low=1, longest=100
+    )
     activation: Literal["relu", "leaky-relu", "elu", "swish", "tanh"] = setting(
         default="relu", help="activation function of the hidden layers"
     )
@@ -35,6 +37,7 @@ class NetworkConfig:
         default=None,
         help="bound of the initial weights of the last layer, U(-bound, bound); None: 1/√inputs as in the other layers",
         low=0,
+        high=1e6,
     )
 
 

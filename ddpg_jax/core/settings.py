@@ -5,6 +5,7 @@ settings are static: they determine the compiled program.
 """
 
 import dataclasses
+import functools
 import inspect
 from types import NoneType
 from typing import Annotated, Any, Literal, TypeVar, dataclass_transform, get_args, get_origin, get_type_hints
@@ -19,10 +20,20 @@ T = TypeVar("T")
 
 INT32 = 2**31 - 1  # the largest int32, in which the device counts
 FLOAT32 = float(np.finfo(np.float32).max)  # the largest float32, in which it computes
+TINY = float(np.finfo(np.float32).tiny)  # the smallest normal float32; devices turn smaller numbers into 0
+SHOWN = 100  # characters of a value in a message
 PLAIN_TYPES = {bool: "True or False", str: "a string"}
 
 
-def setting(*, default: Any, help: str, low: float | None = None, high: float | None = None) -> Any:
+def setting(
+    *,
+    default: Any,
+    help: str,
+    low: float | str | None = None,
+    above: float | str | None = None,
+    high: float | None = None,
+    longest: int | None = None,
+) -> Any:
     """Declares one setting, as a field of a `configclass`.
 
     A setting whose type is `float` or `float | None` is a pytree leaf. With None there is no leaf, and what the number
@@ -32,8 +43,13 @@ def setting(*, default: Any, help: str, low: float | None = None, high: float | 
       default: the default value.
       help: one phrase, with the unit, for `--help` and the README.
       low, high: the smallest and the largest allowed value, elementwise. Floats must be finite in any case.
+      above: a value that is too small by itself, in place of `low`.
+      longest: the largest number of values of a tuple.
+
+    `low` and `above` may be the name of another setting of the same class, whose value they then are.
     """
-    return struct.field(default=default, metadata={"help": help, "low": low, "high": high})
+    limits = {"low": low, "above": above, "high": high, "longest": longest}
+    return struct.field(default=default, metadata={"help": help, **limits})
 
 
 @dataclass_transform(field_specifiers=(setting,))
@@ -86,19 +102,36 @@ def check(config: Any) -> Any:
     Raises:
       SettingError: a value is not allowed; the message is about the first of them.
     """
-    hints = get_type_hints(type(config))
-    for field in dataclasses.fields(config):
-        value = getattr(config, field.name)
-        if not isinstance(value, jax.core.Tracer):
-            _check_one(field, hints[field.name], value)
+    hints = _hints_of(type(config))
+    known = [field for field in dataclasses.fields(config) if not _traced(getattr(config, field.name))]
+    for field in known:
+        _check_one(field, hints[field.name], getattr(config, field.name))
+    for field in known:
+        _check_pair(field, config)
     return config
+
+
+_hints_of: Any = functools.cache(get_type_hints)
+
+
+def _traced(value: Any) -> bool:
+    return isinstance(value, jax.core.Tracer)
+
+
+def shown(value: Any) -> str:
+    """Returns a value as it stands in a message, in which a long one is cut off."""
+    try:
+        words = repr(value)
+    except ValueError:  # a whole number of more digits than Python prints
+        return f"a number of {value.bit_length():,} bits"
+    return words if len(words) <= SHOWN else f"{words[:SHOWN]}..."
 
 
 def _check_one(field: dataclasses.Field, hint: Any, value: Any) -> None:
     """Checks one setting: its type by the type hint, then its range."""
 
     def refuse(allowed: str) -> SettingError:
-        return SettingError(f"{field.name} must be {allowed}, not {value!r}.")
+        return SettingError(f"{field.name} must be {allowed}, not {shown(value)}.")
 
     if value is None and _optional(hint):
         return
@@ -115,18 +148,46 @@ def _check_one(field: dataclasses.Field, hint: Any, value: Any) -> None:
         if not isinstance(value, str | hint):
             raise refuse("a path")
         return
-    low, high = field.metadata["low"], field.metadata["high"]
     if not _fits(hint, value):
         raise refuse({int: "a whole number", float: "a number"}.get(hint, "a tuple of whole numbers"))
-    numbers = _float64(value)
-    if hint is float and not np.all(np.isfinite(numbers)):
-        raise refuse("finite")
-    if low is not None and not np.all(numbers >= low):
-        raise refuse(f"at least {low:,}")
+    longest = field.metadata["longest"]
+    if longest is not None and len(value) > longest:
+        raise SettingError(f"{field.name} must be at most {longest:,} numbers, not {len(value):,}.")
+    allowed = _allowed(field.metadata, _float64(value), hint is float)
+    if allowed:
+        raise refuse(allowed)
+
+
+def _allowed(limits: Any, numbers: np.ndarray, real: bool) -> str | None:
+    """Returns what is allowed in place of these numbers, or None if all of them are."""
+    low, above, high = (limits[name] for name in ("low", "above", "high"))
+    if real and not np.all(np.isfinite(numbers)):
+        return "finite"
+    if isinstance(low, int | float) and not np.all(numbers >= low):
+        return f"at least {low:,}"
+    if isinstance(above, int | float) and not np.all(numbers > above):
+        return f"above {above:,}"
     if high is not None and not np.all(numbers <= high):
-        raise refuse(f"at most {high:,}")
-    if hint is float and not np.all(np.abs(numbers) <= FLOAT32):
-        raise refuse(f"at most {FLOAT32:.3g} in size, the largest number in float32")
+        return f"at most {high:,}"
+    if real and not np.all(np.abs(numbers) <= FLOAT32):
+        return f"at most {FLOAT32:.3g} in size, the largest number in float32"
+    if real and not np.all((numbers == 0) | (np.abs(numbers) >= TINY)):
+        return f"0 or at least {TINY:.3g} in size, the smallest number in float32"
+    return None
+
+
+def _check_pair(field: dataclasses.Field, config: Any) -> None:
+    """Checks a setting whose bound is another one, in float32, unless one of them is None or traced."""
+    for bound, words in (("low", "at least"), ("above", "above")):
+        other = field.metadata[bound]
+        if not isinstance(other, str):
+            continue
+        value, limit = getattr(config, field.name), getattr(config, other)
+        if value is None or limit is None or _traced(limit):
+            continue
+        larger = np.greater_equal if bound == "low" else np.greater
+        if not np.all(larger(np.asarray(value, np.float32), np.asarray(limit, np.float32))):
+            raise SettingError(f"{field.name} must be {words} {other} ({shown(limit)}), not {shown(value)}.")
 
 
 def _float64(value: Any) -> np.ndarray:

@@ -2,15 +2,19 @@
 
 import contextlib
 import os
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import jax
 import platformdirs
 
+from ddpg_jax.core.settings import SHOWN, SettingError
 from ddpg_jax.devices.layout import usable_devices
 
 CACHE_BYTES = 2**30  # limit of the compilation cache; JAX deletes the least recently used programs
+MOST_CPU_DEVICES = 64  # that JAX makes on a machine with fewer cores
+EXHAUSTED = ("RESOURCE_EXHAUSTED", "Out of memory", "out of memory", "OUT_OF_MEMORY")  # in XLA's and CUDA's errors
 LEVEL = "xla_backend_optimization_level"
 # Platform -> compiler options that reduce compile time by a quarter, for programs that run briefly and only once. A
 # level that the user has set in XLA_FLAGS is kept.
@@ -32,6 +36,21 @@ def memory_limit(devices: int = 1) -> int:
         return min(physical, int(Path("/sys/fs/cgroup/memory.max").read_text()))
     except (OSError, ValueError):
         return physical
+
+
+@contextlib.contextmanager
+def refuse_exhaustion() -> Iterator[None]:
+    """Turns a failed allocation, on a device or on the host, into a `SettingError`; other errors pass as they are."""
+    try:
+        yield
+    except (MemoryError, jax.errors.JaxRuntimeError) as error:
+        reason = str(error).partition("\n")[0][:SHOWN]
+        if not isinstance(error, MemoryError) and not any(sign in str(error) for sign in EXHAUSTED):
+            raise
+        raise SettingError(
+            f"the settings must fit in memory, and there was not enough of it ({reason or 'MemoryError'}); fewer "
+            "seeds, num_envs or eval_episodes, or a smaller hidden, batch_size or replay_capacity, take less."
+        ) from None
 
 
 def cores() -> int:
@@ -70,6 +89,7 @@ def prepare(seeds: int = 1, one_thread: bool = False, devices: int | None = None
     config: Any = jax.config
     if config.jax_compilation_cache_dir is None:
         _use_cache(platformdirs.user_cache_path("ddpg_jax") / "programs")
+    devices = devices and min(devices, max(MOST_CPU_DEVICES, cores()))  # the plan refuses more than there are
     if config.jax_num_cpu_devices == -1 and "host_platform_device_count" not in os.environ.get("XLA_FLAGS", ""):
         with contextlib.suppress(RuntimeError):  # JAX has started already, as in a notebook or a test
             jax.config.update("jax_num_cpu_devices", devices or usable_devices(seeds, cores()))

@@ -3,6 +3,7 @@
 from pathlib import Path
 from typing import Any, Literal
 
+from ddpg_jax.core.environment import MAX_ACTION_REPEAT, MAX_EPISODE_LENGTH
 from ddpg_jax.core.settings import configclass, setting
 
 
@@ -51,13 +52,20 @@ class RunConfig:
         help="number of evaluations, evenly spaced over training (a chunk is the training between two); one more "
         "precedes training",
         low=1,
+        high=1_000_000,
     )
     eval_episodes: int = setting(default=32, help="whole episodes per evaluation and seed", low=1)
     episode_length: int | None = setting(
-        default=None, help="time limit in steps of the environment; by default that of the environment", low=1
+        default=None,
+        help="time limit in steps of the environment; by default that of the environment",
+        low=1,
+        high=MAX_EPISODE_LENGTH,
     )
     action_repeat: int | None = setting(
-        default=None, help="steps of the environment per action; by default that of the environment", low=1
+        default=None,
+        help="steps of the environment per action; by default that of the environment",
+        low=1,
+        high=MAX_ACTION_REPEAT,
     )
     backend: Literal["mjx", "spring", "positional", "generalized"] | None = setting(
         default=None, help="Brax's physics backend; by default that of the environment"

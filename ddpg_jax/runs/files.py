@@ -91,6 +91,4 @@ def _delete(path: Path) -> None:
 
 
 def _not_writable(path: Path, error: OSError) -> SettingError:
-    return SettingError(
-        f"out must be a file that can be written, and {path} is not ({error.strerror or error})."
-    )
+    return SettingError(f"out must be a file that can be written, and {path} is not ({error.strerror or error}).")

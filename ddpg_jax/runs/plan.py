@@ -9,13 +9,17 @@ import jax
 
 from ddpg_jax.core.loop import LoopConfig, chunk_bounds
 from ddpg_jax.core.settings import INT32, SettingError, check
-from ddpg_jax.core.types import Env
-from ddpg_jax.devices.backend import memory_limit, nbytes
+from ddpg_jax.core.types import Env, Spec
+from ddpg_jax.devices.backend import nbytes
 from ddpg_jax.devices.layout import Layout
 from ddpg_jax.envs.make import make_env
 from ddpg_jax.runs.config import RunConfig, env_options
+from ddpg_jax.runs.memory import check_fits, run_memory
 from ddpg_jax.runs.programs import ONE_DEVICE, Programs, choose_layout, make_programs, seed_keys
 from ddpg_jax.runs.run_folder import config_dict
+
+# A setting that has no effect where another one has this value.
+USED_WITH = (("noise_steps", "noise_final", None), ("target_period", "target_update", "polyak"))
 
 
 class Plan(NamedTuple):
@@ -27,6 +31,7 @@ class Plan(NamedTuple):
     replay_bytes: int  # of all seeds
     state_bytes: int  # of all seeds, replay included
     peak_bytes: int  # the states of all seeds, and copies of those being trained
+    total_bytes: int = 0  # the same, with what is known of an update and of an evaluation
 
     def steps(self, vector_step: int) -> int:
         """Returns the environment steps per seed at a vector step."""
@@ -58,8 +63,7 @@ def make_plan(
     """
     warmup, last = -(-loop.warmup_steps // loop.num_envs), -(-run.steps // loop.num_envs)
     bounds = chunk_bounds(warmup, last, run.evaluations)
-    if run.seed + run.seeds - 1 > INT32:
-        raise SettingError(f"seed + seeds must stay below 2**31, not {run.seed} + {run.seeds}.")
+    _check_int32(loop, run, bounds, env.spec)
     stored = min(warmup * loop.num_envs, -(-loop.replay_capacity // loop.num_envs) * loop.num_envs)
     if loop.batch_size > stored:
         raise SettingError(
@@ -67,15 +71,53 @@ def make_plan(
             f"replay_capacity), not {loop.batch_size:,}."
         )
     state = programs.shapes(jax.eval_shape(lambda: seed_keys(run)), config)
-    replay_bytes, state_bytes, limit = nbytes(state.memory), nbytes(state), memory_limit(layout.devices)
+    memory = run_memory(state, env.spec, config, loop, run, layout)
+    check_fits(memory, run.seeds, layout.devices)
+    replay_bytes, state_bytes = nbytes(state.memory), nbytes(state)
     peak = peak_bytes(state_bytes, run.seeds, layout)
-    if peak > limit:
-        replay, total, available = (f"{size / 2**30:,.2f} GiB" for size in (replay_bytes, peak, limit))
+    return Plan(bounds, loop.num_envs, loop.updates_per_step, replay_bytes, state_bytes, peak, memory.bytes)
+
+
+def _check_int32(loop: LoopConfig, run: RunConfig, bounds: list[int], spec: Spec) -> None:
+    """Checks what the device counts in int32 and several settings determine together.
+
+    Raises:
+      SettingError: a number would be too large.
+    """
+    last, envs, updates = bounds[-1], loop.num_envs, (bounds[-1] - bounds[0]) * loop.updates_per_step
+    rows = -(-loop.replay_capacity // envs) + spec.image
+    if run.seed + run.seeds - 1 > INT32:
+        raise SettingError(f"seed + seeds must stay below 2**31, not {run.seed} + {run.seeds}.")
+    if updates > INT32:
         raise SettingError(
-            f"replay_capacity must fit in memory: {loop.replay_capacity:,} transitions for {run.seeds} "
-            f"seed{'s' * (run.seeds != 1)} take {replay} of {total} in all, and there are {available}."
+            f"updates_per_step must be such that a run of these steps has fewer than 2**31 updates, not {updates:,}: "
+            f"{loop.updates_per_step:,} in each of {bounds[-1] - bounds[0]:,} vector steps."
         )
-    return Plan(bounds, loop.num_envs, loop.updates_per_step, replay_bytes, state_bytes, peak)
+    if last + loop.n_step > INT32:
+        raise SettingError(f"n_step + steps must stay below 2**31, not {loop.n_step:,} + {last:,} vector steps.")
+    if rows * envs > INT32:
+        raise SettingError(
+            f"replay_capacity must stay below 2**31 when it is rounded up to rows of num_envs ({envs:,}), not "
+            f"{loop.replay_capacity:,}."
+        )
+    if spec.action_repeat > spec.episode_length:
+        raise SettingError(
+            f"action_repeat must be at most episode_length ({spec.episode_length:,}), not {spec.action_repeat:,}."
+        )
+
+
+def check_pairs(config: Any) -> None:
+    """Checks that no setting of an algorithm is given that another one keeps from having an effect.
+
+    Raises:
+      SettingError: one is; the sentence names both.
+    """
+    fields = type(config).__dataclass_fields__
+    for name, partner, unused in USED_WITH:
+        if name not in fields or getattr(config, partner) != unused or getattr(config, name) == fields[name].default:
+            continue
+        value = "given" if unused is None else f"other than {unused}"
+        raise SettingError(f"{partner} must be {value} where {name} is given ({getattr(config, name):,}).")
 
 
 def peak_bytes(state_bytes: int, seeds: int, layout: Layout) -> int:
@@ -120,6 +162,7 @@ def plan_run(algorithm: str, config: Any, loop: LoopConfig, run: RunConfig) -> J
     """
     for group in (config, loop, run):
         check(group)
+    check_pairs(config)
     if run.wandb is not None and importlib.util.find_spec("wandb") is None:
         raise SettingError("wandb must be None where the package is not installed; `pip install wandb` installs it.")
     env = make_env(run.env, **env_options(run))

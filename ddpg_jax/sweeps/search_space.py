@@ -1,5 +1,6 @@
 """The trials of a sweep: grids, random samples, and their division into programs."""
 
+import contextlib
 import dataclasses
 import difflib
 import itertools
@@ -10,15 +11,23 @@ from typing import Any, Literal, NamedTuple, get_origin, get_type_hints
 
 import numpy as np
 
-from ddpg_jax.core.settings import SettingError, check, is_traced, kind_of
+from ddpg_jax.core.settings import FLOAT32, INT32, SettingError, check, check_count, is_traced, kind_of, shown
 from ddpg_jax.runs.json_values import Value
 
 Trial = dict[str, Any]  # name of a setting -> its value
+MOST_TRIALS = 100_000  # of one sweep, each of which is in memory
+REDRAWS = 20  # of a perturbed trial that leaves bounds
 
 
 def grid(axes: Mapping[str, Iterable[Any]]) -> list[Trial]:
-    """Returns every combination of the values of each setting; the last setting varies fastest."""
-    return [dict(zip(axes, values, strict=True)) for values in itertools.product(*axes.values())]
+    """Returns every combination of the values of each setting; the last setting varies fastest.
+
+    Raises:
+      SettingError: there are more than `MOST_TRIALS`.
+    """
+    lists = [list(values) for values in axes.values()]
+    check_count_of_trials("grid", math.prod(len(values) for values in lists))
+    return [dict(zip(axes, values, strict=True)) for values in itertools.product(*lists)]
 
 
 class Range(NamedTuple):
@@ -33,8 +42,12 @@ def sampled(count: int, ranges: Mapping[str, Range], seed: int = 0) -> list[Tria
     """Returns `count` random trials, each number drawn from its range independently of the others.
 
     Raises:
-      SettingError: a range that cannot be drawn from.
+      SettingError: a range that cannot be drawn from, or more than `MOST_TRIALS`.
     """
+    check_count("sample", count)
+    check_count_of_trials("sample", count)
+    if not isinstance(seed, int) or not 0 <= seed <= INT32:
+        raise SettingError(f"sample_seed must be from 0 to {INT32:,}, not {shown(seed)}.")
     for name, (scale, low, high) in ranges.items():
         if scale not in ("log", "uniform"):
             raise SettingError(f"range of {name} must be log or uniform, not {scale!r}.")
@@ -48,6 +61,40 @@ def sampled(count: int, ranges: Mapping[str, Range], seed: int = 0) -> list[Tria
         values = rng.uniform(*ends, count)
         drawn[name] = (np.exp(values) if scale == "log" else values).tolist()
     return [dict(zip(drawn, values, strict=True)) for values in zip(*drawn.values(), strict=True)]
+
+
+def check_count_of_trials(name: str, count: int) -> None:
+    """Checks that there are not too many trials.
+
+    Args:
+      name: what makes them, "grid" or "sample".
+      count: how many there are.
+
+    Raises:
+      SettingError: there are more than `MOST_TRIALS`.
+    """
+    if count > MOST_TRIALS:
+        raise SettingError(f"{name} must make at most {MOST_TRIALS:,} trials, not {shown(count)}.")
+
+
+def refuse_duplicates(trials: Sequence[Trial]) -> None:
+    """Checks that no two trials are the same on the device, where floats are in float32.
+
+    Raises:
+      SettingError: two trials are; the message names them by their index and their values.
+    """
+    found: dict[Any, int] = {}
+    for index, trial in enumerate(trials):
+        key = tuple((name, _on_device(value)) for name, value in sorted(trial.items()))
+        first = found.setdefault(key, index)
+        if first != index:
+            values = ", ".join(f"{name} {value}" for name, value in trial.items())
+            raise SettingError(f"trials must differ, and trials {first} and {index} are the same: {shown(values)}.")
+
+
+def _on_device(value: Any) -> Any:
+    """Returns a value as trials are compared by it: a float in float32."""
+    return float(np.float32(value)) if isinstance(value, float) else value
 
 
 def read(name: str, words: Sequence[str], groups: Sequence[Any]) -> tuple[str, list[Any]]:
@@ -139,12 +186,26 @@ def read_trial(value: Value, config: Any, loop: Any) -> Trial:
 
 
 def perturbed(trial: Trial, names: Sequence[str], config: Any, rng: np.random.Generator) -> Trial:
-    """Returns the trial with each of these numbers multiplied by 0.8 or 1.25, within bounds (Jaderberg et al. 2017)."""
-    moved = dict(trial)
-    for name in names:
-        limits = config.__dataclass_fields__[name].metadata
-        moved[name] = float(np.clip(trial[name] * rng.choice([0.8, 1.25]), limits["low"], limits["high"]))
-    return moved
+    """Returns the trial with each of these numbers multiplied by 0.8 or 1.25, within bounds (Jaderberg et al. 2017).
+
+    Where bounds are each other's values and no draw keeps them, the trial stays as it is.
+    """
+    for _ in range(REDRAWS):
+        moved = dict(trial)
+        for name in names:
+            moved[name] = _within(config, name, trial[name] * rng.choice([0.8, 1.25]))
+        with contextlib.suppress(SettingError):  # bounds that are other settings may have been crossed
+            check(dataclasses.replace(config, **{name: moved[name] for name in names}))
+            return moved
+    return dict(trial)
+
+
+def _within(config: Any, name: str, value: float) -> float:
+    """Returns the number, or the bound of the setting that it lies beyond."""
+    limits = config.__dataclass_fields__[name].metadata
+    low, high = limits["low"], limits["high"]
+    low = -FLOAT32 if low is None or isinstance(low, str) else low
+    return float(np.clip(value, low, FLOAT32 if high is None else high))
 
 
 def compile_groups(trials: Sequence[Trial], config: Any, loop: Any) -> list[CompileGroup]:

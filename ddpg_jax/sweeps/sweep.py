@@ -14,17 +14,18 @@ from ddpg_jax.core.loop import LoopConfig
 from ddpg_jax.core.settings import SettingError, check
 from ddpg_jax.core.types import Env
 from ddpg_jax.devices import multihost
-from ddpg_jax.devices.backend import memory_limit, nbytes
+from ddpg_jax.devices.backend import memory_limit
 from ddpg_jax.envs.make import make_env
 from ddpg_jax.runs import folders, run_folder
 from ddpg_jax.runs.config import RunConfig, env_options
+from ddpg_jax.runs.memory import run_memory
 from ddpg_jax.runs.monitor import Callbacks
-from ddpg_jax.runs.plan import Plan, make_plan, peak_bytes
+from ddpg_jax.runs.plan import Plan, check_pairs, make_plan
 from ddpg_jax.runs.programs import make_programs, seed_keys
 from ddpg_jax.sweeps.curves import CURVES, CurveWriter, keep_lines
 from ddpg_jax.sweeps.files import write_best, write_tables
 from ddpg_jax.sweeps.progress import Keeper, Progress
-from ddpg_jax.sweeps.search_space import CompileGroup, Trial, compile_groups
+from ddpg_jax.sweeps.search_space import CompileGroup, Trial, check_count_of_trials, compile_groups, refuse_duplicates
 from ddpg_jax.sweeps.task import Part, Task
 from ddpg_jax.sweeps.training import sweep_layout, train_part
 
@@ -73,7 +74,11 @@ def sweep(
     callbacks = Callbacks(log, on_chunk, should_stop)
     task = _checked(algorithm, trials, config, loop, run, halving, pbt)
     groups = compile_groups(task.trials, config, loop)
+    refuse_duplicates(task.trials)
     parts = [part for group in groups for part in plan_parts(algorithm, group, run, task.env)]
+    chunks = min(len(part.plan.bounds) for part in parts) - 1
+    if halving >= chunks:
+        raise SettingError(f"halving must be below the {chunks} chunks of the run (steps, evaluations), not {halving}.")
     describe(parts, run, callbacks)
     folder = task.run.folder
     with ExitStack() as stack:
@@ -107,6 +112,8 @@ def _checked(
     """Returns the task of a sweep whose settings can be used."""
     for group in (config, loop, run):
         check(group)
+    check_pairs(config)
+    check_count_of_trials("trials", len(trials))
     if not trials or not trials[0]:
         raise SettingError("trials must name at least one setting to try.")
     if not 0 <= halving < run.evaluations:
@@ -157,14 +164,15 @@ def plan_parts(algorithm: str, group: CompileGroup, run: RunConfig, env: Env) ->
     """
 
     one = make_programs(env, algorithm, group.loop, run.eval_episodes)
-    bytes_per_seed = nbytes(one.shapes(jax.eval_shape(lambda: seed_keys(run)), group.config)) // run.seeds
+    shapes = one.shapes(jax.eval_shape(lambda: seed_keys(run)), group.config)
 
     def fits(trials: int) -> bool:
         try:
             all_seeds, layout = sweep_layout(group, run, trials * run.seeds, env)
         except SettingError:
             return False  # so many cannot be sharded over the devices
-        return peak_bytes(bytes_per_seed * all_seeds.seeds, all_seeds.seeds, layout) <= memory_limit(layout.devices)
+        memory = run_memory(shapes, env.spec, group.config, group.loop, all_seeds, layout)
+        return memory.bytes <= memory_limit(layout.devices)
 
     most = next((size for size in range(len(group.indices), 1, -1) if fits(size)), 1)
     for picked in group.split(most):
