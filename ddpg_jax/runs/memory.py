@@ -1,0 +1,186 @@
+"""The memory of a run, by the setting that takes it, from shapes alone: nothing is compiled or allocated.
+
+States are counted to the byte. What a program needs beside them is XLA's to decide; of that only what no compiler can
+avoid is counted, so that nothing is refused that would run.
+"""
+
+import itertools
+from collections.abc import Iterable
+from dataclasses import replace
+from typing import Any, NamedTuple
+
+import jax
+
+from ddpg_jax.core.loop import LoopConfig
+from ddpg_jax.core.settings import SettingError, shown
+from ddpg_jax.core.types import Env, EnvState, Spec, TrainState
+from ddpg_jax.devices.backend import memory_limit, nbytes
+from ddpg_jax.devices.layout import Layout
+from ddpg_jax.runs.config import RunConfig
+
+NUMBER = 4  # bytes of a float32 and of an int32
+ATTEMPT = 4 * NUMBER + 1  # bytes that an episode is summed up in, beside two observations
+KEPT = 3  # arrays of a layer's width, for each transition of a minibatch, that an update keeps for its gradients
+
+
+class Share(NamedTuple):
+    """Memory that one setting takes."""
+
+    setting: str
+    amount: str  # what the setting asks for, "1,000,000 transitions"
+    bytes: int  # of all seeds
+
+
+class Memory(NamedTuple):
+    """Memory of a run: shares that are there all the time, and those of its phases, of which one runs at a time."""
+
+    always: list[Share]
+    phases: list[list[Share]]
+
+    @property
+    def shares(self) -> list[Share]:
+        """The shares at the moment at which most memory is taken, one per setting, the largest first."""
+        largest = max(self.phases, key=_total, default=[])
+        sums: dict[tuple[str, str], int] = {}
+        for name, amount, size in [*self.always, *largest]:
+            sums[name, amount] = sums.get((name, amount), 0) + size
+        return sorted((Share(*key, size) for key, size in sums.items()), key=lambda share: -share.bytes)
+
+    @property
+    def bytes(self) -> int:
+        """The most memory that is taken at any moment."""
+        return _total(self.always) + max(map(_total, self.phases), default=0)
+
+
+def _total(shares: Iterable[Share]) -> int:
+    return sum(share.bytes for share in shares)
+
+
+def run_memory(
+    state: TrainState, spec: Spec, config: Any, loop: LoopConfig, run: RunConfig, layout: Layout = Layout()
+) -> Memory:
+    """Returns the memory of a run.
+
+    Args:
+      state: the shapes of some seeds; that of every seed is the same.
+      spec, config, loop, run: the environment and the settings.
+      layout: how seeds are mapped; sequential ones are copied out, one per shard, to be trained.
+    """
+    named = _names(config, loop, run)
+    parallel = run.seeds if layout.mapping == "vmap" else min(layout.seed_shards, run.seeds)
+    copied = parallel if layout.mapping == "sequential" and run.seeds > layout.seed_shards else 0
+    members = state.nonfinite_at.shape[0]
+
+    def of_all(tree: Any) -> int:
+        return nbytes(tree) // members * run.seeds
+
+    learner = layout.data_shards * of_all(state.learner)  # each device of an agent has its own
+    replay = "num_envs" if loop.num_envs > loop.replay_capacity else "replay_capacity"
+    states = {"replay_capacity": of_all(state.memory), "hidden": learner, "pool_size": of_all(state.env.pool)}
+    states["num_envs"] = of_all((state.keys, replace(state.env, pool=None), state.noise))
+    states["hidden"] += of_all((state.nonfinite_at, state.hyperparams))  # a few bytes
+    always = [
+        Share(*named[replay if name == "replay_capacity" else name], size + size * copied // run.seeds)
+        for name, size in states.items()
+    ]
+    environment = nbytes(state.env.env) // (members * loop.num_envs)
+    widths = layer_widths(config, spec)
+    widest = NUMBER * max([0, *widths, *map(sum, itertools.pairwise(widths))])  # what a layer reads and writes
+    batch, repeated = parallel * loop.batch_size, 8 * (spec.action_repeat if spec.action_repeat > 1 else 0)
+    atoms = NUMBER * getattr(config, "atoms", 0)
+    # What keeps the learner as it was before the chunk, where a seed diverges, and the gradients
+    twice = Share(*named["hidden"], 2 * learner * parallel // run.seeds)
+    update = {
+        "batch_size": batch * (transition_bytes(spec) + KEPT * NUMBER * sum(widths)),
+        "n_step": batch * (2 * NUMBER * loop.n_step if loop.n_step > 1 else 0),
+        "atoms": batch * KEPT * atoms,
+    }
+    step = {"num_envs": parallel * loop.num_envs * widest, "action_repeat": parallel * loop.num_envs * repeated}
+    episodes = run.seeds * run.eval_episodes
+    evaluation = {
+        "eval_episodes": episodes * (environment + ATTEMPT + 2 * obs_bytes(spec) + widest),
+        "action_repeat": episodes * repeated,
+    }
+
+    def phase(sizes: dict[str, int]) -> list[Share]:
+        return [Share(*named[name], size) for name, size in sizes.items()]
+
+    refresh = {"pool_size": states["pool_size"] * parallel // run.seeds}
+    return Memory(always, [[twice, *phase(sizes)] for sizes in (update, step, refresh)] + [phase(evaluation)])
+
+
+def _names(config: Any, loop: LoopConfig, run: RunConfig) -> dict[str, tuple[str, str]]:
+    """Returns the settings that take memory: name -> the name, and its value in words."""
+    hidden, atoms = getattr(config, "hidden", ()), getattr(config, "atoms", 0)
+    words = {
+        "hidden": f"networks of the widths {shown(hidden)}",
+        "batch_size": f"minibatches of {loop.batch_size:,} transitions",
+        "replay_capacity": f"{loop.replay_capacity:,} transitions",
+        "num_envs": f"{loop.num_envs:,} environments",
+        "pool_size": f"{loop.pool_size:,} initial states",
+        "n_step": f"returns over {loop.n_step:,} steps",
+        "atoms": f"{atoms:,} atoms",
+        "eval_episodes": f"{run.eval_episodes:,} episodes",
+        "action_repeat": f"{run.action_repeat or 1:,} steps per action",
+    }
+    named = {name: (name, value) for name, value in words.items()}
+    if atoms > max(hidden, default=0):  # the largest layer of the networks
+        named["hidden"] = named["atoms"]
+    if loop.reset_mode != "pool":
+        named["pool_size"] = named["num_envs"]
+    return named
+
+
+def layer_widths(config: Any, spec: Spec) -> list[int]:
+    """Returns the numbers of features of the hidden layers, those of the convolutions for images included."""
+    widths, (height, width) = [], spec.obs_shape[:2] if spec.image else (0, 0)
+    for _ in range(3 if spec.image else 0):
+        height, width = (height - 3) // 2 + 1, (width - 3) // 2 + 1
+        widths.append(height * width * 32)
+    return widths + list(getattr(config, "hidden", ()))
+
+
+def obs_bytes(spec: Spec) -> int:
+    """Returns the bytes of an observation."""
+    return nbytes(jax.ShapeDtypeStruct(spec.obs_shape, spec.obs_dtype))
+
+
+def transition_bytes(spec: Spec) -> int:
+    """Returns the bytes of a transition in a minibatch."""
+    return 2 * obs_bytes(spec) + NUMBER * (spec.action_size + 2) + 1
+
+
+def check_fits(memory: Memory, seeds: int, devices: int = 1) -> None:
+    """Checks that a run fits in the memory of its devices.
+
+    Raises:
+      SettingError: it does not; the message names the setting that takes most.
+    """
+    limit = memory_limit(devices)
+    if memory.bytes <= limit:
+        return
+    name, amount, size = memory.shares[0]
+    taken, total, available = (f"{number / 2**30:,.2f} GiB" for number in (size, memory.bytes, limit))
+    raise SettingError(
+        f"{name} must fit in memory: {amount} for {seeds:,} seed{'s' * (seeds != 1)} take {taken} of {total} in all, "
+        f"and there are {available}."
+    )
+
+
+def check_episodes(env: Env, config: Any, episodes: int, seeds: int, kept_steps: int | None = None) -> None:
+    """Checks that so many episodes in parallel fit in memory.
+
+    Args:
+      env, config: the environment and the algorithm's settings.
+      episodes: per seed.
+      seeds: how many play at the same time.
+      kept_steps: how many steps are kept whole; None: episodes are only summed up.
+
+    Raises:
+      SettingError: they do not fit.
+    """
+    state: EnvState = jax.eval_shape(env.reset, jax.random.key(0))
+    widths = layer_widths(config, env.spec)
+    one = ATTEMPT + 2 * obs_bytes(env.spec) + NUMBER * max([0, *widths])
+    size = episodes * seeds * (one + nbytes(state) * (1 + (kept_steps or 0)))
+    check_fits(Memory([Share("episodes", f"{episodes:,} whole episodes", size)], []), seeds)
