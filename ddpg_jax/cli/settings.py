@@ -13,7 +13,7 @@ from ddpg_jax.core.exploration import NoiseConfig
 from ddpg_jax.core.learning import LearningConfig, TargetConfig
 from ddpg_jax.core.loop import LoopConfig
 from ddpg_jax.core.networks import NetworkConfig
-from ddpg_jax.core.settings import SettingError
+from ddpg_jax.core.settings import SettingError, check_count, shown
 from ddpg_jax.devices import multihost
 from ddpg_jax.runs.config import RunConfig
 from ddpg_jax.runs.presets import BEST, Preset, presets_for, searched, tuned_settings
@@ -26,6 +26,7 @@ SHARED: dict[type, str] = {
     LearningConfig: "learning",
     TargetConfig: "target_network",
 }
+MOST_PROCESSES = 2**16
 # What the help says of a group, where the first line of its class is meant for readers of code.
 ABOUT = {"loop": "How data is gathered and how much is learned from it."}
 
@@ -56,8 +57,20 @@ class Processes:
             if (self.coordinator, self.processes, self.process) != (None, None, None):
                 raise SettingError("distributed must be given with coordinator, processes and process.")
             return True
+        self._check()
         multihost.initialize(self.coordinator, self.processes, self.process)
         return multihost.is_main()
+
+    def _check(self) -> None:
+        """Checks the options before any connection is tried, for which JAX would wait for minutes."""
+        host, _, port = (self.coordinator or "a:1").rpartition(":")
+        if not (host and port.isascii() and port.isdecimal() and len(port) < 6 and 0 < int(port) < 2**16):
+            raise SettingError(f"coordinator must be HOST:PORT, not {shown(self.coordinator)}.")
+        if self.processes is not None:
+            check_count("processes", self.processes)
+        most = (self.processes or MOST_PROCESSES) - 1
+        if self.process is not None and not 0 <= self.process <= most:
+            raise SettingError(f"process must be from 0 to {most:,} (processes), not {shown(self.process)}.")
 
 
 class Settings(NamedTuple):

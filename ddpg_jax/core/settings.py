@@ -93,7 +93,7 @@ def check_count(name: str, value: Any) -> None:
       SettingError: it is not.
     """
     if not isinstance(value, int) or isinstance(value, bool) or value < 1:
-        raise SettingError(f"{name} must be a whole number of at least 1, not {value!r}.")
+        raise SettingError(f"{name} must be a whole number of at least 1, not {shown(value)}.")
 
 
 def check(config: Any) -> Any:

@@ -12,6 +12,7 @@ from ddpg_jax.core.episodes import Evaluation, evaluate
 from ddpg_jax.core.settings import INT32, SettingError, check_count
 from ddpg_jax.deploy.policy import Policy, load_learners, load_policies
 from ddpg_jax.runs.experiment import summarize
+from ddpg_jax.runs.memory import check_episodes
 from ddpg_jax.runs.programs import episode_keys
 from ddpg_jax.runs.stored_run import read_run
 
@@ -35,6 +36,7 @@ def evaluate_run(folder: Path, episodes: int, seed: int = 0) -> dict[str, Any]:
             raise SettingError(f"{name} must be from {low} to {INT32:,}, not {number}.")
     agent, learners, run = load_learners(folder)
     env = run.make_env()
+    check_episodes(env, run.config, episodes, run.run.seeds)
 
     def evaluate_seed(key, learner):
         return evaluate(key, env, lambda obs: agent.act(learner, obs), episodes)

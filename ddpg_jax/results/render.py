@@ -16,6 +16,7 @@ from ddpg_jax.results.drawing.renderer import DEFAULT_DT, Renderer, to_rgb
 from ddpg_jax.results.drawing.title import add_title
 from ddpg_jax.runs.config import env_options
 from ddpg_jax.runs.files import real_path
+from ddpg_jax.runs.memory import check_episodes
 from ddpg_jax.runs.programs import episode_keys
 
 DEFAULT_FPS, DEFAULT_MAX_FRAMES = 25.0, 500
@@ -77,6 +78,9 @@ def render(
     agent, learner, stored, seed = load_seed(folder, seed)
     run, env = stored.run, stored.make_env()
     renderer = Renderer(whole_state, draw, DEFAULT_DT) if draw else make_renderer(run.env, size, **env_options(run))
+    check_count("max_steps", 1 if max_steps is None else max_steps)
+    steps = min(max_steps or env.spec.max_decisions, env.spec.max_decisions)
+    check_episodes(env, stored.config, episodes, steps=steps, select=renderer.select)
     log(f"playing {episodes} episode(s) of {env.spec.name}")
     key = episode_keys(start_seed, run.seeds)[seed - run.seed]
     trajectory = rollout(key, env, lambda obs: agent.act(learner, obs), episodes, max_steps, renderer.select)

@@ -5,7 +5,7 @@ avoid is counted, so that nothing is refused that would run.
 """
 
 import itertools
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import replace
 from typing import Any, NamedTuple
 
@@ -86,7 +86,10 @@ def run_memory(
     environment = nbytes(state.env.env) // (members * loop.num_envs)
     widths = layer_widths(config, spec)
     widest = NUMBER * max([0, *widths, *map(sum, itertools.pairwise(widths))])  # what a layer reads and writes
-    batch, repeated = parallel * loop.batch_size, 8 * (spec.action_repeat if spec.action_repeat > 1 else 0)
+    stored = nbytes(state.memory) // members // transition_bytes(spec)
+    if stored < loop.replay_capacity:  # the two rows of an on-policy memory, of which an update sees one
+        stored //= 2
+    batch, repeated = parallel * min(loop.batch_size, stored), 8 * (spec.action_repeat if spec.action_repeat > 1 else 0)
     atoms = NUMBER * getattr(config, "atoms", 0)
     # What keeps the learner as it was before the chunk, where a seed diverges, and the gradients
     twice = Share(*named["hidden"], 2 * learner * parallel // run.seeds)
@@ -167,14 +170,22 @@ def check_fits(memory: Memory, seeds: int, devices: int = 1) -> None:
     )
 
 
-def check_episodes(env: Env, config: Any, episodes: int, seeds: int, kept_steps: int | None = None) -> None:
+def check_episodes(
+    env: Env,
+    config: Any,
+    episodes: int,
+    seeds: int = 1,
+    steps: int = 0,
+    select: Callable[[EnvState], Any] = lambda state: (),
+) -> None:
     """Checks that so many episodes in parallel fit in memory.
 
     Args:
       env, config: the environment and the algorithm's settings.
       episodes: per seed.
       seeds: how many play at the same time.
-      kept_steps: how many steps are kept whole; None: episodes are only summed up.
+      steps: how many steps of an episode are kept; 0: episodes are only summed up.
+      select: what is kept of a state.
 
     Raises:
       SettingError: they do not fit.
@@ -182,5 +193,6 @@ def check_episodes(env: Env, config: Any, episodes: int, seeds: int, kept_steps:
     state: EnvState = jax.eval_shape(env.reset, jax.random.key(0))
     widths = layer_widths(config, env.spec)
     one = ATTEMPT + 2 * obs_bytes(env.spec) + NUMBER * max([0, *widths])
-    size = episodes * seeds * (one + nbytes(state) * (1 + (kept_steps or 0)))
+    kept = nbytes(jax.eval_shape(select, state)) + 2 * NUMBER
+    size = episodes * seeds * (one + nbytes(state) + steps * kept)
     check_fits(Memory([Share("episodes", f"{episodes:,} whole episodes", size)], []), seeds)
