@@ -98,7 +98,7 @@ REFUSED = {
         "range": (LOG,),
         "sample": 2,
     },
-    "grid must name settings of the algorithm or the loop, and actor_l is not one; the nearest is actor_lr": {
+    "grid must name settings of the algorithm or the loop, and actor_l is not one; did you mean actor_lr?": {
         "grid": (("actor_l", "0.1"),)
     },
     "grid must name settings of the algorithm or the loop, and steps is not one": {"grid": (("steps", "10"),)},

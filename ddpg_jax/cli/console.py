@@ -10,6 +10,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from ddpg_jax.cli.printable import printable
 from ddpg_jax.results.labels import cell
 
 
@@ -50,7 +51,7 @@ def print_error(words: str) -> None:
 
 def print_line(words: object, to: Console | None = None) -> None:
     """Prints one line, which a narrow terminal wraps and which stays one line in a pipe."""
-    (to or console()).print(Text(str(words)), soft_wrap=True)
+    (to or console()).print(Text(printable(words)), soft_wrap=True)
 
 
 def table(title: str, heads: Iterable[str], rows: Iterable[Iterable[Any]]) -> Table:

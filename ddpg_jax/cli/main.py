@@ -11,13 +11,14 @@ from rich.text import Text
 from ddpg_jax.cli.console import console, flush_output, print_error
 from ddpg_jax.cli.parse import HELP, first_line, parse
 from ddpg_jax.cli.policy import evaluate, export, render
+from ddpg_jax.cli.printable import printable
 from ddpg_jax.cli.resume import resume
 from ddpg_jax.cli.settings import read_settings
 from ddpg_jax.cli.show import bench, envs, plot, report
 from ddpg_jax.cli.suggestions import did_you_mean
 from ddpg_jax.cli.sweep import Search, sweep
 from ddpg_jax.cli.train import train
-from ddpg_jax.core.settings import SettingError
+from ddpg_jax.core.settings import SettingError, shown
 from ddpg_jax.runs.registry import algorithms
 from ddpg_jax.runs.signals import Stop
 
@@ -52,11 +53,12 @@ def main(args: Sequence[str] | None = None) -> int:
     except KeyboardInterrupt:
         return 130
     except SettingError as error:
-        print(f"error: {error}", file=sys.stderr)
+        print(f"error: {printable(error)}", file=sys.stderr)
     except OSError as error:  # a full disk, above all
         if isinstance(error, BrokenPipeError) and set(HELP) & set(args):
             return 0  # a reader such as `head` has read enough of the help
-        print(f"error: {error.filename or 'a file'} cannot be used ({error.strerror or error}).", file=sys.stderr)
+        name = printable(error.filename or "a file")
+        print(f"error: {name} cannot be used ({printable(error.strerror or error)}).", file=sys.stderr)
     finally:
         flush_output()
     return 2
@@ -78,7 +80,7 @@ def _exit_code(args: list[str]) -> int:
         return _overview(missing=not name)
     if name in algorithms():
         raise SettingError(f"there is no command {name!r}; did you mean `ddpg-jax train {name}`?")
-    raise SettingError(f"there is no command {name!r}; {did_you_mean(name, [*TRAINING, *COMMANDS])}")
+    raise SettingError(f"there is no command {shown(name)}; {did_you_mean(name, [*TRAINING, *COMMANDS])}")
 
 
 def _train(command: str, args: list[str]) -> int:
@@ -88,7 +90,7 @@ def _train(command: str, args: list[str]) -> int:
     if not name or name.startswith("-"):
         return _algorithms(command, missing=name not in HELP)
     if name not in algorithms():
-        raise SettingError(f"there is no algorithm {name!r}; {did_you_mean(name, list(algorithms()))}")
+        raise SettingError(f"there is no algorithm {shown(name)}; {did_you_mean(name, list(algorithms()))}")
     return run(read_settings(f"ddpg-jax {command} {name}", name, rest, algorithms()[name].summary(), search)) or 0
 
 

@@ -21,7 +21,7 @@ from tyro.constructors import (
 )
 
 from ddpg_jax.cli.suggestions import name_of, unknown_option
-from ddpg_jax.core.settings import SettingError, kind_of
+from ddpg_jax.core.settings import SettingError, kind_of, shown
 
 try:
     from tyro._errors import on_parse_error
@@ -127,7 +127,7 @@ def _sentence(prog: str, args: Sequence[str], event: Any) -> str | None:
     """An event of tyro's in words; None for one that is not known here."""
     kind = type(event).__name__
     if kind == "UnrecognizedArgs":
-        return f"`{prog}` has no use for {event.tokens[0]!r}; `{prog} --help` shows what it takes."
+        return f"`{prog}` has no use for {shown(event.tokens[0])}; `{prog} --help` shows what it takes."
     if kind == "MissingArgs":
         missing = " and ".join(_usage(one.arg) for one in event.missing_arguments)
         return f"`{prog}` needs {missing}; `{prog} --help` explains it."
@@ -135,7 +135,7 @@ def _sentence(prog: str, args: Sequence[str], event: Any) -> str | None:
         return f"{event.argument.display_name()} must be followed by {_allowed(event.argument)}."
     if kind in {"InvalidChoice", "InstantiationFailure"}:
         value = _value(event.argument, args)
-        return f"{event.argument.display_name()} must be {_allowed(event.argument)}, not {value!r}."
+        return f"{event.argument.display_name()} must be {_allowed(event.argument)}, not {shown(value)}."
     return None
 
 

@@ -9,6 +9,7 @@ import tyro
 from typing_extensions import Doc
 
 from ddpg_jax.cli.parse import RULES, parse
+from ddpg_jax.cli.suggestions import did_you_mean, nearest
 from ddpg_jax.core.exploration import NoiseConfig
 from ddpg_jax.core.learning import LearningConfig, TargetConfig
 from ddpg_jax.core.loop import LoopConfig
@@ -16,7 +17,7 @@ from ddpg_jax.core.networks import NetworkConfig
 from ddpg_jax.core.settings import SettingError, check_count, shown
 from ddpg_jax.devices import multihost
 from ddpg_jax.runs.config import RunConfig
-from ddpg_jax.runs.presets import BEST, Preset, presets_for, searched, tuned_settings
+from ddpg_jax.runs.presets import BEST, PRESETS, Preset, presets_for, searched, tuned_settings
 from ddpg_jax.runs.registry import algorithms
 
 # The groups of settings that algorithms share, in the order of the help; an underscore is a space in the title.
@@ -165,5 +166,9 @@ def _preset(algorithm: str, name: str | None, named: dict[str, Preset]) -> Prese
         raise SettingError(f"preset {BEST} of {algorithm} needs a task that was searched ({searched(algorithm)}).")
     if name not in named:
         known = ", ".join(named) or "none yet"
-        raise SettingError(f"preset must be one of those of {algorithm} ({known}), not {name!r}.")
+        if name in PRESETS:
+            hint = f"; it is one of {PRESETS[name].algorithm}."
+        else:
+            hint = f"; {did_you_mean(name, list(named))}" if nearest(name, list(named)) else "."
+        raise SettingError(f"preset must be one of those of {algorithm} ({known}), not {shown(name)}{hint}")
     return named[name]

@@ -3,6 +3,8 @@
 import difflib
 from collections.abc import Sequence
 
+from ddpg_jax.core.settings import SHOWN
+
 # What options are called in CleanRL, Stable-Baselines3, Brax and papers, and what they are called here.
 ELSEWHERE: dict[str, tuple[str, ...]] = {
     "alpha": ("temperature",),
@@ -45,7 +47,7 @@ NEAR = 0.72  # how alike two words must be, as difflib counts it: `dppg` is near
 
 def did_you_mean(word: str, known: Sequence[str]) -> str:
     """The end of a refusal: the known words that are near and, where there are none, all of them."""
-    near = _nearest(word.lower(), known)
+    near = nearest(word.lower(), known)
     return f"did you mean {' or '.join(near)}?" if near else f"there are {', '.join(known)}."
 
 
@@ -57,14 +59,19 @@ def name_of(flag: str) -> str:
 def unknown_option(args: Sequence[str], known: Sequence[str], prog: str) -> str:
     """A refusal of the first option that the command at hand does not have; nothing where it has all of them."""
     for flag in (arg.partition("=")[0] for arg in args if arg.startswith("--")):
-        name = name_of(flag)
+        name, typed = name_of(flag), flag if len(flag) <= SHOWN else f"{flag[:SHOWN]}..."
         if name in known or name.removeprefix("no-") in known:
             continue
         here = [f"--{option}" for option in ELSEWHERE.get(name, ()) if option in known]
-        near = " and ".join(here) or " or ".join(f"--{option}" for option in _nearest(name, known))
-        return f"`{prog}` has no option {flag}; " + (f"did you mean {near}?" if near else f"`{prog} --help` lists all.")
+        near = " and ".join(here) or " or ".join(f"--{option}" for option in nearest(name, known))
+        return f"`{prog}` has no option {typed}; " + (
+            f"did you mean {near}?" if near else f"`{prog} --help` lists all."
+        )
     return ""
 
 
-def _nearest(word: str, known: Sequence[str]) -> list[str]:
+def nearest(word: str, known: Sequence[str]) -> list[str]:
+    """The known words that begin with a word or, where there are none, the one that is most like it, if one is."""
+    if not word or len(word) > SHOWN:
+        return []
     return [name for name in known if name.startswith(word)] or difflib.get_close_matches(word, known, 1, NEAR)

@@ -55,6 +55,8 @@ class Search:
         Raises:
           SettingError: nothing to try, a name twice, or a name or value that cannot be used.
         """
+        if not all(self.grid):
+            raise SettingError("grid must be followed by the name of a setting and the values to try.")
         axes = [read(name, words, groups) for name, *words in self.grid]
         ranges = {read(name, (), groups)[0]: Range(scale, low, high) for name, scale, low, high in self.range}  # type: ignore[arg-type]
         names = [name for name, _ in axes] + list(ranges)

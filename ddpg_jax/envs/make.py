@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable
 from types import ModuleType
 from typing import Any
 
-from ddpg_jax.core.settings import SettingError, check_count
+from ddpg_jax.core.settings import SHOWN, SettingError, check_count, shown
 from ddpg_jax.core.types import Env, EnvState
 
 # Prefix of an id -> the adapter that knows the rest of the id; imported when it is first needed.
@@ -18,6 +18,7 @@ SUITES = {
     "pixels/": "ddpg_jax.envs.pixels",
     "lqr": "ddpg_jax.envs.lqr",
 }
+NEAR = 0.6  # how alike an id and a name must be, as difflib counts it
 WRAPPERS = ("", "brax/")  # the adapters that wrap objects, too: those that have the attributes in their STYLE
 
 
@@ -90,13 +91,21 @@ def _make_by_id(name: str, options: dict[str, Any]) -> Env:
     prefix = max((prefix for prefix in SUITES if name.startswith(prefix)), key=len)
     if name not in ids(prefix):
         known = [known for p in SUITES if p != "playground/" or p == prefix for known in ids(p)]
-        near = difflib.get_close_matches(name, known, n=1, cutoff=0.5)
-        raise SettingError(
-            f"There is no environment {name!r}; {f'did you mean {near[0]}?' if near else '`ddpg-jax envs` lists them.'}"
-        )
+        near = _nearest_id(name, prefix, known)
+        meant = f"did you mean {near}?" if near else "`ddpg-jax envs` lists them."
+        raise SettingError(f"There is no environment {shown(name)}; {meant}")
     module = suite(prefix)
     _refuse_unknown(options, module.OPTIONS, name)
     return module.make(name.removeprefix(prefix) or name, **options)
+
+
+def _nearest_id(name: str, prefix: str, known: list[str]) -> str | None:
+    """Returns the known id that is most like a name, first of all with the same prefix; None if none is like it."""
+    short = {one.rpartition("/")[2].lower(): one for one in known}
+    short |= {one.removeprefix(prefix).lower(): one for one in known if one.startswith(prefix)}
+    word = name.removeprefix(prefix).rpartition("/")[2].lower()
+    near = difflib.get_close_matches(word, short, 1, NEAR) if 0 < len(word) <= SHOWN else []
+    return short[near[0]] if near else None
 
 
 def _refuse_unknown(options: dict[str, Any], known: Iterable[str], name: str) -> None:

@@ -15,6 +15,7 @@ from ddpg_jax.devices.layout import Layout
 from ddpg_jax.envs.make import make_env
 from ddpg_jax.runs.config import RunConfig, env_options
 from ddpg_jax.runs.memory import check_fits, run_memory
+from ddpg_jax.runs.paths import check_run_folder
 from ddpg_jax.runs.programs import ONE_DEVICE, Programs, choose_layout, make_programs, seed_keys
 from ddpg_jax.runs.run_folder import config_dict
 
@@ -168,6 +169,7 @@ def plan_run(algorithm: str, config: Any, loop: LoopConfig, run: RunConfig) -> J
     env = make_env(run.env, **env_options(run))
     layout = choose_layout(config, loop, run, env)
     folder = Path(run.out or f"runs/{algorithm}-{run.env.replace('/', '-')}")
+    check_run_folder(folder)
     run = dataclasses.replace(run, out=folder, seed_mapping=layout.mapping)
     programs = make_programs(env, algorithm, loop, run.eval_episodes, layout)
     return Job(algorithm, config, loop, run, env, layout, programs, make_plan(env, programs, config, loop, run, layout))

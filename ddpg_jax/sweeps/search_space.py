@@ -11,11 +11,13 @@ from typing import Any, Literal, NamedTuple, get_origin, get_type_hints
 
 import numpy as np
 
-from ddpg_jax.core.settings import FLOAT32, INT32, SettingError, check, check_count, is_traced, kind_of, shown
+from ddpg_jax.core.settings import FLOAT32, INT32, SHOWN, SettingError, check, check_count, is_traced, kind_of, shown
+from ddpg_jax.runs.config import RunConfig
 from ddpg_jax.runs.json_values import Value
 
 Trial = dict[str, Any]  # name of a setting -> its value
 MOST_TRIALS = 100_000  # of one sweep, each of which is in memory
+NEAR = 0.72  # how alike two names must be, as difflib counts it, for one to be a slip of the other
 REDRAWS = 20  # of a perturbed trial that leaves bounds
 
 
@@ -50,8 +52,9 @@ def sampled(count: int, ranges: Mapping[str, Range], seed: int = 0) -> list[Tria
         raise SettingError(f"sample_seed must be from 0 to {INT32:,}, not {shown(seed)}.")
     for name, (scale, low, high) in ranges.items():
         if scale not in ("log", "uniform"):
-            raise SettingError(f"range of {name} must be log or uniform, not {scale!r}.")
-        if not (math.isfinite(low) and math.isfinite(high) and low <= high and (low > 0 or scale == "uniform")):
+            raise SettingError(f"range of {name} must be log or uniform, not {shown(scale)}.")
+        finite = all(abs(end) <= FLOAT32 for end in (low, high))  # false of NaN, too
+        if not (finite and low <= high and (low > 0 or scale == "uniform")):
             above = " above 0" if scale == "log" else ""
             raise SettingError(f"range of {name} must go from a lower to a higher number{above}, not {low} to {high}.")
     rng = np.random.default_rng(seed)
@@ -115,9 +118,9 @@ def _owner(name: str, groups: Sequence[Any]) -> Any:
         if name in type(group).__dataclass_fields__:
             return group
     known = [known for group in groups for known in type(group).__dataclass_fields__]
-    near = difflib.get_close_matches(name, known, 1)
-    hint = f"; the nearest is {near[0]}" if near else ""
-    raise SettingError(f"grid must name settings of the algorithm or the loop, and {name} is not one{hint}.")
+    near = [] if name in RunConfig.__dataclass_fields__ else difflib.get_close_matches(name[:SHOWN], known, 1, NEAR)
+    hint = f"; did you mean {near[0]}?" if near else "."
+    raise SettingError(f"grid must name settings of the algorithm or the loop, and {name[:SHOWN]} is not one{hint}")
 
 
 def _value(name: str, word: str, hint: Any) -> Any:
@@ -129,9 +132,9 @@ def _value(name: str, word: str, hint: Any) -> Any:
         return word
     try:
         return tuple(json.loads(f"[{word}]")) if get_origin(kind) is tuple else json.loads(word.lower())
-    except ValueError:
+    except (ValueError, RecursionError):
         what = {int: "whole numbers", float: "numbers", bool: "True or False"}.get(kind, "whole numbers, as in 64,64")
-        raise SettingError(f"{name} must be {what}, not {word!r}.") from None
+        raise SettingError(f"{name} must be {what}, not {shown(word)}.") from None
 
 
 class CompileGroup(NamedTuple):

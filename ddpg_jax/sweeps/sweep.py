@@ -11,7 +11,7 @@ from typing import Any, Literal, NamedTuple
 import jax
 
 from ddpg_jax.core.loop import LoopConfig
-from ddpg_jax.core.settings import SettingError, check
+from ddpg_jax.core.settings import SettingError, check, shown
 from ddpg_jax.core.types import Env
 from ddpg_jax.devices import multihost
 from ddpg_jax.devices.backend import memory_limit
@@ -20,6 +20,7 @@ from ddpg_jax.runs import folders, run_folder
 from ddpg_jax.runs.config import RunConfig, env_options
 from ddpg_jax.runs.memory import run_memory
 from ddpg_jax.runs.monitor import Callbacks
+from ddpg_jax.runs.paths import check_run_folder
 from ddpg_jax.runs.plan import Plan, check_pairs, make_plan
 from ddpg_jax.runs.programs import make_programs, seed_keys
 from ddpg_jax.sweeps.curves import CURVES, CurveWriter, keep_lines
@@ -117,13 +118,16 @@ def _checked(
     if not trials or not trials[0]:
         raise SettingError("trials must name at least one setting to try.")
     if not 0 <= halving < run.evaluations:
-        raise SettingError(f"halving must be from 0 to one less than evaluations ({run.evaluations}), not {halving}.")
+        raise SettingError(
+            f"halving must be from 0 to one less than evaluations ({run.evaluations}), not {shown(halving)}."
+        )
     if pbt and not halving:
         raise SettingError("pbt must be given together with halving, which says how often trials are replaced.")
     if run.wandb is not None:
         raise SettingError(f"wandb must be None for a sweep, whose curves are in {CURVES}, not {run.wandb!r}.")
     env = make_env(run.env, **env_options(run))
     run = dataclasses.replace(run, out=Path(run.out or f"runs/sweep-{algorithm}-{run.env.replace('/', '-')}"))
+    check_run_folder(run.folder)
     plain = [{name: getattr(value, "item", lambda v=value: v)() for name, value in trial.items()} for trial in trials]
     return Task(algorithm, plain, {}, config, loop, run, env, halving, pbt)
 
