@@ -1,0 +1,45 @@
+"""Paths, looked at before any work is done for what would be written there."""
+
+import errno
+import os
+from pathlib import Path
+
+from ddpg_jax.core.settings import SettingError, shown
+
+NEVER = (errno.ENAMETOOLONG, errno.ELOOP, errno.EACCES, errno.EINVAL)  # faults that no new folder mends
+
+
+def path_fault(path: str | Path) -> str | None:
+    """Returns why no file can have this path, or None if one can."""
+    try:
+        os.lstat(path)
+    except ValueError as error:  # a NUL, or a surrogate that stands for no byte
+        return "embedded null byte" if "null" in str(error) else "not a name for this file system"
+    except OSError as error:
+        return error.strerror if error.errno in NEVER else None
+    return None
+
+
+def check_run_folder(folder: str | Path) -> None:
+    """Checks that a run can be written to a folder, as far as its path says.
+
+    Raises:
+      SettingError: it cannot; the message names `out`.
+    """
+    fault = path_fault(folder)
+    try:
+        os.path.abspath(folder).encode()
+    except UnicodeEncodeError:
+        fault = fault or "not UTF-8, in which checkpoints name their files"
+    if fault:
+        raise SettingError(f"out must be a folder that can be written, and {shown(str(folder))} is not ({fault}).")
+
+
+def check_output_path(path: Path) -> None:
+    """Checks that a file can have a path.
+
+    Raises:
+      SettingError: it cannot; the message names `out`.
+    """
+    if fault := path_fault(path):
+        raise SettingError(f"out must be a file that can be written, and {shown(str(path))} is not ({fault}).")
