@@ -34,7 +34,7 @@ class COPDACConfig(NoiseConfig, NetworkConfig, LearningConfig):
         default=0.3,
         help="σ of the noise, relative to the action range [-1, 1]; tanh-gaussian: before the tanh",
         low=0,
-        high=1e6,
+        high=1_000_000,
     )
     norm: Literal["none", "layer"] = setting(default="layer", help="normalization: layer norm in every hidden layer")
     correction_lr: float = setting(

@@ -19,13 +19,16 @@ class TD3Config(NoiseConfig, NetworkConfig, TargetConfig, LearningConfig):
     """Settings of TD3. Floats are pytree leaves, which may be traced; all other settings are static."""
 
     target_noise: float = setting(
-        default=0.2, help="σ of the noise on the target action, relative to the action range [-1, 1]", low=0, high=1e6
+        default=0.2,
+        help="σ of the noise on the target action, relative to the action range [-1, 1]",
+        low=0,
+        high=1_000_000,
     )
     target_noise_clip: float = setting(
         default=0.5,
         help="bound on the noise on the target action, relative to the action range [-1, 1]",
         low=0,
-        high=1e6,
+        high=1_000_000,
     )
     policy_delay: int = setting(default=2, help="critic updates per update of the actor and of the targets", low=1)
 

@@ -31,19 +31,19 @@ class NoiseConfig:
         default=0.1,
         help="σ of the noise, relative to the action range [-1, 1]; tanh-gaussian: before the tanh",
         low=0,
-        high=1e6,
+        high=1_000_000,
     )
     noise_scale_max: float | None = setting(
         default=None,
         help="σ in the last of N environments, growing linearly from noise_scale in the first; None: one σ for all",
         low="noise_scale",
-        high=1e6,
+        high=1_000_000,
     )
     noise_final: float | None = setting(
         default=None,
         help="factor on σ after noise_steps, reached linearly from 1 at the start; None: σ is constant",
         low=0,
-        high=1e6,
+        high=1_000_000,
     )
     noise_steps: int = setting(
         default=100_000, help="environment steps until noise_final is reached, warm-up included", low=1

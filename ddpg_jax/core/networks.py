@@ -37,7 +37,7 @@ class NetworkConfig:
         default=None,
         help="bound of the initial weights of the last layer, U(-bound, bound); None: 1/√inputs as in the other layers",
         low=0,
-        high=1e6,
+        high=1_000_000,
     )
 
 

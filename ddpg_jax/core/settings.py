@@ -172,7 +172,8 @@ def _allowed(limits: Any, numbers: np.ndarray, real: bool) -> str | None:
     if real and not np.all(np.abs(numbers) <= FLOAT32):
         return f"at most {FLOAT32:.3g} in size, the largest number in float32"
     if real and not np.all((numbers == 0) | (np.abs(numbers) >= TINY)):
-        return f"0 or at least {TINY:.3g} in size, the smallest number in float32"
+        zero = "0 or " * (above is None)
+        return f"{zero}at least {TINY:.3g} in size, the smallest number in float32"
     return None
 
 

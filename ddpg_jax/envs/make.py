@@ -101,9 +101,10 @@ def _make_by_id(name: str, options: dict[str, Any]) -> Env:
 
 def _nearest_id(name: str, prefix: str, known: list[str]) -> str | None:
     """Returns the known id that is most like a name, first of all with the same prefix; None if none is like it."""
-    short = {one.rpartition("/")[2].lower(): one for one in known}
-    short |= {one.removeprefix(prefix).lower(): one for one in known if one.startswith(prefix)}
-    word = name.removeprefix(prefix).rpartition("/")[2].lower()
+    short: dict[str, str] = {}
+    for one in sorted(known, key=lambda one: one.rpartition("/")[0] != prefix.rpartition("/")[0]):
+        short.setdefault(one.rpartition("/")[2].lower(), one)
+    word = name.rpartition("/")[2].lower()
     near = difflib.get_close_matches(word, short, 1, NEAR) if 0 < len(word) <= SHOWN else []
     return short[near[0]] if near else None
 

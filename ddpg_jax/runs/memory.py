@@ -19,6 +19,7 @@ from ddpg_jax.devices.layout import Layout
 from ddpg_jax.runs.config import RunConfig
 
 NUMBER = 4  # bytes of a float32 and of an int32
+MANY = 100  # where so many seeds would fit, it is their number that is too large
 ATTEMPT = 4 * NUMBER + 1  # bytes that an episode is summed up in, beside two observations
 KEPT = 3  # arrays of a layer's width, for each transition of a minibatch, that an update keeps for its gradients
 
@@ -164,6 +165,11 @@ def check_fits(memory: Memory, seeds: int, devices: int = 1) -> None:
         return
     name, amount, size = memory.shares[0]
     taken, total, available = (f"{number / 2**30:,.2f} GiB" for number in (size, memory.bytes, limit))
+    if seeds > MANY and memory.bytes // seeds * MANY <= limit:
+        raise SettingError(
+            f"seeds must fit in memory: {seeds:,} seeds take {total}, most of it for {name} ({amount}), and there are "
+            f"{available}."
+        )
     raise SettingError(
         f"{name} must fit in memory: {amount} for {seeds:,} seed{'s' * (seeds != 1)} take {taken} of {total} in all, "
         f"and there are {available}."
