@@ -1,7 +1,6 @@
-"""Printing: text as it is, tables of rounded numbers, and no error when output is piped to a closed reader."""
+"""Printing: text as it is, and tables of rounded numbers."""
 
 import math
-import os
 import sys
 from collections.abc import Iterable
 from typing import Any
@@ -14,34 +13,13 @@ from ddpg_jax.cli.printable import printable
 from ddpg_jax.results.labels import cell
 
 
-class _Console(Console):
-    """A console that becomes silent, and does not end the process, when the reader of a pipe has closed it."""
-
-    def on_broken_pipe(self) -> None:
-        self.quiet = True
-        discard_output()
-
-
 def console(**options: Any) -> Console:
     """A console that prints text as it is: `[red]` or `:smile:` in the name of a folder is part of the name.
 
     Args:
       options: as for `rich.console.Console`.
     """
-    return _Console(markup=False, emoji=False, highlight=False, **options)
-
-
-def discard_output() -> None:
-    """Redirects standard output to nowhere."""
-    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-
-
-def flush_output() -> None:
-    """Writes what was printed; of a pipe that nobody reads, Python would complain when it exits."""
-    try:
-        print(end="", flush=True)
-    except BrokenPipeError:
-        discard_output()
+    return Console(markup=False, emoji=False, highlight=False, **options)
 
 
 def print_error(words: str) -> None:

@@ -8,13 +8,14 @@ from rich.panel import Panel
 from rich.table import Table
 from rich.text import Text
 
-from ddpg_jax.cli.console import console, flush_output, print_error
+from ddpg_jax.cli.console import console, print_error
 from ddpg_jax.cli.parse import HELP, first_line, parse
 from ddpg_jax.cli.policy import evaluate, export, render
 from ddpg_jax.cli.printable import printable
 from ddpg_jax.cli.resume import resume
 from ddpg_jax.cli.settings import read_settings
 from ddpg_jax.cli.show import bench, envs, plot, report
+from ddpg_jax.cli.streams import safe_streams
 from ddpg_jax.cli.suggestions import did_you_mean
 from ddpg_jax.cli.sweep import Search, sweep
 from ddpg_jax.cli.train import train
@@ -47,6 +48,12 @@ EXIT_CODES = {
 def main(args: Sequence[str] | None = None) -> int:
     """Runs one command and returns its exit code, one of `EXIT_CODES`."""
     args = list(sys.argv[1:] if args is None else args)
+    with safe_streams(pipe_may_close=bool(set(HELP) & set(args))):
+        return _run(args)
+
+
+def _run(args: list[str]) -> int:
+    """Runs one command and prints the error with which it ends."""
     try:
         with Stop(print_error):
             return _exit_code(args)
@@ -55,12 +62,8 @@ def main(args: Sequence[str] | None = None) -> int:
     except SettingError as error:
         print(f"error: {printable(error)}", file=sys.stderr)
     except OSError as error:  # a full disk, above all
-        if isinstance(error, BrokenPipeError) and set(HELP) & set(args):
-            return 0  # a reader such as `head` has read enough of the help
         name = printable(error.filename or "a file")
         print(f"error: {name} cannot be used ({printable(error.strerror or error)}).", file=sys.stderr)
-    finally:
-        flush_output()
     return 2
 
 

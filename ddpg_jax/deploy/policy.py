@@ -11,10 +11,12 @@ from ddpg_jax.core.settings import SettingError
 from ddpg_jax.core.types import Agent, Learner, Spec
 from ddpg_jax.runs.checkpoint import load_learner, newest_first, read_metadata
 from ddpg_jax.runs.evaluation import best_seed
+from ddpg_jax.runs.reading import reads_again
 from ddpg_jax.runs.run_folder import differences
 from ddpg_jax.runs.stored_run import Run, read_run
 
 
+@reads_again
 def load_learners(folder: str | Path) -> tuple[Agent, Learner, Run]:
     """Returns the agent, the learners of all seeds [S, ...] and the settings of a run folder.
 
@@ -114,6 +116,7 @@ def load_critic(folder: str | Path, seed: int | None = None) -> Callable[[Any, A
     return critic
 
 
+@reads_again
 def load_seed(folder: str | Path, seed: int | None = None) -> TrainedSeed:
     """Loads one seed of a run with all that it learned; arguments and errors as for `load_policy`."""
     agent, learners, run = load_learners(folder)

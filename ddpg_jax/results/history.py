@@ -12,6 +12,7 @@ import numpy as np
 from ddpg_jax.core.settings import SettingError
 from ddpg_jax.runs.config import env_options
 from ddpg_jax.runs.metrics import Row, read_rows
+from ddpg_jax.runs.reading import reads_again
 from ddpg_jax.runs.stored_run import Run, read_run
 from ddpg_jax.sweeps.curves import read_trials
 
@@ -41,6 +42,7 @@ class Trace(NamedTuple):
     end: float  # the x of the last row
 
 
+@reads_again
 def read_history(folder: str | Path) -> History:
     """Reads a run folder; one that is still training or was interrupted has the rows so far, perhaps none.
 
@@ -48,10 +50,10 @@ def read_history(folder: str | Path) -> History:
       SettingError: the folder holds no run of ddpg_jax, or a file in it is damaged.
     """
     run = read_run(folder)
-    path = run.folder / "metrics.jsonl"
-    return History(run, read_rows(path, run.run.seeds) if path.exists() else [])
+    return History(run, read_rows(run.folder / "metrics.jsonl", run.run.seeds))
 
 
+@reads_again
 def read_histories(folder: str | Path) -> list[History]:
     """Reads the run of a folder, or each trial of a sweep's folder.
 

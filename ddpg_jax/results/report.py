@@ -132,15 +132,20 @@ def _cell(name: str, value: Any) -> str:
     return str(value) if name == "seed" else cell(value)
 
 
+def _bytes_below(folder: Path) -> int:
+    return sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())
+
+
 def _checkpoints(history: History) -> str:
     folder, rows = history.run.folder, []
     for vector_step in saved_steps(folder):
-        files = [file for file in (checkpoints_folder(folder) / str(vector_step)).rglob("*") if file.is_file()]
-        size = f"{sum(file.stat().st_size for file in files) / 2**20:,.1f} MiB"
         try:
+            size = f"{_bytes_below(checkpoints_folder(folder) / str(vector_step)) / 2**20:,.1f} MiB"
             metadata = read_metadata(folder, vector_step)
             state = ("saved" if metadata.replay else "not saved", _cell("score", metadata.score))
-        except Damaged:
+        except (Damaged, OSError):
+            if vector_step not in saved_steps(folder):
+                continue  # a run that is training has removed it meanwhile
             state = ("damaged", "")
         rows.append((f"{vector_step * history.run.loop.num_envs:,}", size, *state))
     header = ("steps", "size", "replay", f"mean {named('eval_return')}")

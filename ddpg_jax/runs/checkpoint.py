@@ -6,9 +6,13 @@ written beside its final name and renamed when it is whole, so that an end at an
 accepts nothing whose checksums differ. Writing and reading are in this file because they share the layout on disk.
 """
 
+import contextlib
 import logging
 import math
+import os
+import shlex
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -20,8 +24,9 @@ from ddpg_jax.core.types import Learner, TrainState
 from ddpg_jax.devices.data_parallel import STATE
 from ddpg_jax.devices.layout import Layout, shardings
 from ddpg_jax.runs.checksum import bit_sum, json_checksum
-from ddpg_jax.runs.files import real_path
+from ddpg_jax.runs.files import check_regular, real_path
 from ddpg_jax.runs.json_values import Value, read_json
+from ddpg_jax.runs.sinks import reason
 
 DAMAGED = "checkpoints-damaged"  # beside "checkpoints": where checkpoints that cannot be read are moved
 
@@ -65,7 +70,10 @@ class Checkpoints:
         self._config, self._replay = config, replay
         kept = AnyPreservationPolicy([LatestN(keep), _Best(self._scores)])
         options = ocp.CheckpointManagerOptions(preservation_policy=kept, cleanup_tmp_directories=True)
-        self._manager = ocp.CheckpointManager(real_path(checkpoints_folder(folder)), options=options)
+        self._place, self._failed = checkpoints_folder(folder), False
+        logging.getLogger("absl").addFilter(_mute_raised)
+        with self._writing():
+            self._manager = ocp.CheckpointManager(real_path(self._place), options=options)
 
     def save(self, vector_step: int, state: TrainState, score: float) -> None:
         """Begins to write; returns as soon as the state may be trained on.
@@ -83,24 +91,36 @@ class Checkpoints:
         metadata = Metadata(self._config, finite, self._replay, checksums)._asdict()
         saved = {name: ocp.args.StandardSave(tree) for name, tree in items.items()}
         saved["metadata"] = ocp.args.JsonSave(metadata | {"checksum": json_checksum(metadata)})
-        try:
+        with self._writing():
             self._manager.save(vector_step, args=ocp.args.Composite(**saved))
             if jax.default_backend() == "cpu":  # whose arrays are written from where they are, and trained on next
                 self._manager.wait_until_finished()
-        except (OSError, ValueError, RuntimeError) as error:
-            raise _not_written(self._manager.directory, error) from error
 
     def close(self) -> None:
         """Waits until everything is written.
 
         Raises:
-          SettingError: it could not be written.
+          SettingError: it could not be written, and this was not said before.
         """
-        try:
+        if self._failed:
+            with contextlib.suppress(Exception):
+                self._manager.close()
+            return
+        with self._writing():
             self._manager.wait_until_finished()
             self._manager.close()
-        except (OSError, ValueError, RuntimeError) as error:
-            raise _not_written(self._manager.directory, error) from error
+
+    @contextlib.contextmanager
+    def _writing(self) -> Iterator[None]:
+        """Makes one sentence of whatever Orbax raises."""
+        try:
+            yield
+        except Exception as error:
+            self._failed = True
+            raise SettingError(
+                f"out must be a folder that can be written, and a checkpoint in {self._place} was not "
+                f"({_in_one_line(error)})."
+            ) from error
 
 
 class _Best:
@@ -121,6 +141,21 @@ def save_state(folder: Path, vector_step: int, state: TrainState, config: dict[s
     checkpoints.close()
 
 
+@contextlib.contextmanager
+def naming_resume(folder: Path) -> Iterator[None]:
+    """Adds the command that resumes a run to an error in writing it, where there is a checkpoint."""
+    try:
+        yield
+    except (SettingError, OSError) as error:
+        sentence = str(error)
+        if isinstance(error, OSError):
+            sentence = f"{error.filename or folder} cannot be used ({reason(error)})."
+        if saved_steps(folder):
+            command = f"`ddpg-jax train --resume {shlex.quote(str(folder))}`"
+            sentence = f"{sentence.rstrip('.')}; {command} resumes the run from its newest checkpoint."
+        raise SettingError(sentence) from error
+
+
 def checkpoints_folder(folder: Path) -> Path:
     """Returns where a run keeps its checkpoints."""
     return folder / "checkpoints"
@@ -128,7 +163,10 @@ def checkpoints_folder(folder: Path) -> Path:
 
 def saved_steps(folder: Path) -> list[int]:
     """Returns the vector steps of all checkpoints, in order, by their names."""
-    names = (path.name for path in checkpoints_folder(folder).glob("*"))
+    try:
+        names = os.listdir(checkpoints_folder(folder))
+    except OSError:
+        return []
     return sorted(int(name) for name in names if name.isascii() and name.isdigit() and len(name) < 12)
 
 
@@ -138,9 +176,10 @@ def newest_first(folder: Path) -> list[int]:
     Raises:
       SettingError: there is none.
     """
-    if not saved_steps(folder):
+    found = saved_steps(folder)
+    if not found:
         raise SettingError(f"{folder} holds no checkpoint.")
-    return saved_steps(folder)[::-1]
+    return found[::-1]
 
 
 def read_metadata(folder: Path, vector_step: int) -> Metadata:
@@ -228,6 +267,7 @@ def _restore(folder: Path, vector_step: int, wanted: dict[str, Any]) -> dict[str
     before, sys.unraisablehook = sys.unraisablehook, _mute_late_reads
     logging.getLogger("asyncio").addFilter(_mute_late_failures)
     try:
+        _refuse_special_files(path)
         with ocp.Checkpointer(ocp.CompositeCheckpointHandler()) as reader:
             stored = dict(reader.restore(path, args=ocp.args.Composite(**items)))
         sys.unraisablehook = before
@@ -237,6 +277,19 @@ def _restore(folder: Path, vector_step: int, wanted: dict[str, Any]) -> dict[str
         if int(bit_sum(stored[name])) != checksums[name]:
             raise Damaged(f"{path / name} is damaged (its checksum differs).")
     return stored
+
+
+def _refuse_special_files(folder: Path) -> None:
+    """Raises OSError unless everything below a folder is a regular file or a folder: reading a pipe would hang."""
+    for place, _, names in os.walk(folder):
+        for name in names:
+            path = Path(place, name)
+            check_regular(os.stat(path), path)
+
+
+def _mute_raised(record: logging.LogRecord) -> bool:
+    """Drops the errors that Orbax logs, since it also raises them."""
+    return record.levelno < logging.ERROR or "orbax" not in record.pathname
 
 
 def _mute_late_reads(late: Any) -> None:
@@ -259,14 +312,8 @@ def _score(folder: Path, vector_step: int) -> float:
     return -math.inf if score is None else score
 
 
-def _not_written(place: Any, error: Exception) -> SettingError:
-    return SettingError(
-        f"out must be a folder that can be written, and a checkpoint in {place} was not ({_in_one_line(error)})."
-    )
-
-
 def _in_one_line(error: Exception) -> str:
-    return (str(error).splitlines() or [type(error).__name__])[0].split(". See full")[0][:200]
+    return reason(error).split(". See full")[0]
 
 
 def _array_items(state: TrainState, replay: bool) -> dict[str, Any]:

@@ -1,6 +1,7 @@
 """The host's side of a run: train chunk by chunk, and write metrics, checkpoints and results."""
 
 import functools
+import shlex
 import time
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack, closing
@@ -11,10 +12,11 @@ import numpy as np
 
 from ddpg_jax.core.episodes import Evaluation
 from ddpg_jax.core.loop import LoopConfig
+from ddpg_jax.core.settings import SettingError
 from ddpg_jax.core.types import TrainState, short_repr
 from ddpg_jax.devices import multihost
 from ddpg_jax.runs import figures, folders, metrics, run_folder, signals, sinks
-from ddpg_jax.runs.checkpoint import Checkpoints
+from ddpg_jax.runs.checkpoint import Checkpoints, naming_resume
 from ddpg_jax.runs.chunks import ChunkResult, run_chunks
 from ddpg_jax.runs.config import RunConfig
 from ddpg_jax.runs.evaluation import write_evaluation
@@ -75,7 +77,7 @@ def run_experiment(
       SettingError: before anything is compiled or written, where a setting cannot be used; later, where the folder
         can no longer be written.
     """
-    job, callbacks = plan_run(algorithm, config, loop, run), Callbacks(log, on_chunk, should_stop)
+    job, callbacks = plan_run(algorithm, config, loop, run), Callbacks(log, on_chunk, should_stop).guarded()
     with ExitStack() as stack:
         multihost.on_main(lambda: stack.enter_context(folders.new_run_folder(job.run.folder, run.overwrite)))
         if multihost.is_main():
@@ -101,10 +103,11 @@ def train_job(
     clock = CheckpointClock(run, plan.steps(bounds[0]))
     check_present = functools.partial(folders.check_present, folder, folders.identify(folder))
     with ExitStack() as stack:
+        stack.enter_context(naming_resume(folder))
         checkpoints = Checkpoints(folder, run.keep_checkpoints, job.config_dict(), run.checkpoint_replay)
         stack.enter_context(closing(checkpoints))
         purge = None if first else plan.steps(bounds[0]) + 1
-        writer = stack.enter_context(closing(_writer(job, purge))) if multihost.is_main() else None
+        writer = stack.enter_context(closing(_writer(job, purge, callbacks.say))) if multihost.is_main() else None
         for chunk in run_chunks(job.programs, state, job.keys(), job.config, bounds, first):
             step = chunk.vector_step
             multihost.on_main(check_present)
@@ -119,6 +122,8 @@ def train_job(
             if outcome or clock.due(plan.steps(step)):
                 if writer:
                     writer.sync()
+                if outcome and multihost.is_main():  # before the last checkpoint, after which nothing is left to resume
+                    write_evaluation(folder, run.eval_episodes, _table(job, chunk))
                 checkpoints.save(step, chunk.state, chunk.score())
                 clock.saved(plan.steps(step))
                 multihost.on_main(functools.partial(folders.delete_replaced, folder))
@@ -127,12 +132,9 @@ def train_job(
         multihost.on_main(check_present)
         callbacks.say(f"writing {folder}")
     assert outcome
-    table = _table(job, chunk)
     if multihost.is_main():
-        write_evaluation(folder, run.eval_episodes, table)
-        rows = metrics.read_rows(folder / "metrics.jsonl", run.seeds)
-        figures.learning_curve(rows, f"{job.algorithm} on {job.env.spec.name}", folder / "curve.png")
-    return Result(folder, table, chunk.state, run, plan.steps(chunk.vector_step), outcome)
+        _draw_curve(job)
+    return Result(folder, _table(job, chunk), chunk.state, run, plan.steps(chunk.vector_step), outcome)
 
 
 def _table(job: Job, chunk: ChunkResult) -> list[dict[str, Any]]:
@@ -144,14 +146,27 @@ def _table(job: Job, chunk: ChunkResult) -> list[dict[str, Any]]:
     return [row | {"diverged": causes.get(index)} for index, row in enumerate(table)]
 
 
-def _writer(job: Job, purge_step: int | None) -> sinks.Writer:
+def _draw_curve(job: Job) -> None:
+    folder = job.run.folder
+    rows = metrics.read_rows(folder / "metrics.jsonl", job.run.seeds)
+    try:
+        figures.learning_curve(rows, f"{job.algorithm} on {job.env.spec.name}", folder / "curve.png")
+    except SettingError as error:
+        left = f"all else of the run is written, and `ddpg-jax plot {shlex.quote(str(folder))}` draws it"
+        raise SettingError(f"{str(error).rstrip('.')}; {left}.") from None
+
+
+def _writer(job: Job, purge_step: int | None, warn: Callable[[str], None]) -> sinks.Writer:
     """Returns the writer of a run's metrics; TensorBoard drops what an earlier process wrote from `purge_step` on."""
     folder, run = job.run.folder, job.run
-
-    def sinks_of(seed):
-        if run.tensorboard:
-            yield sinks.tensorboard(folder, seed, purge_step)
-        if run.wandb is not None:
-            yield sinks.weights_and_biases(run.wandb, folder, seed, job.config_dict())
-
-    return sinks.Writer(folder, [list(sinks_of(seed)) for seed in run.seed_numbers()])
+    found = {}
+    if run.tensorboard:
+        found["TensorBoard"] = [
+            functools.partial(sinks.tensorboard, folder, seed, purge_step) for seed in run.seed_numbers()
+        ]
+    if run.wandb is not None:
+        found["Weights & Biases"] = [
+            functools.partial(sinks.weights_and_biases, run.wandb, folder, seed, job.config_dict())
+            for seed in run.seed_numbers()
+        ]
+    return sinks.Writer(folder, found, warn)

@@ -7,10 +7,16 @@ from typing import Any
 
 import numpy as np
 
+from ddpg_jax.runs.files import atomic_path
+
 
 def learning_curve(rows: list[dict[str, Any]], title: str, path: Path) -> None:
-    """Writes the figure of `learning_figure` to a file."""
-    learning_figure(rows, title).savefig(path)
+    """Writes the figure of `learning_figure` to a file.
+
+    Raises:
+      SettingError: it cannot be written.
+    """
+    _save(learning_figure(rows, title), path)
 
 
 def learning_figure(rows: list[dict[str, Any]], title: str) -> Any:
@@ -60,7 +66,13 @@ def sweep(points: Sequence[dict[str, Any]], table: list[dict[str, Any]], path: P
         _heat_map(figure, rows, *scales.items())
     else:
         _parallel(figure, rows, scales)
-    figure.savefig(path)
+    _save(figure, path)
+
+
+def _save(figure: Any, path: Path) -> None:
+    """Writes a figure, whole or not at all."""
+    with atomic_path(path) as temporary:
+        figure.savefig(temporary)
 
 
 def _is_number(value: Any) -> bool:

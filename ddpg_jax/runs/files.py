@@ -1,9 +1,11 @@
-"""Output files: refused before any work is done, and written whole or not at all."""
+"""Files: outputs refused before any work is done and written whole or not at all; inputs that are regular files."""
 
 import contextlib
+import errno
 import os
 import re
 import secrets
+import stat
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -94,3 +96,21 @@ def _delete(path: Path) -> None:
 
 def _not_writable(path: Path, error: OSError) -> SettingError:
     return SettingError(f"out must be a file that can be written, and {path} is not ({error.strerror or error}).")
+
+
+def read_bytes(path: Path) -> bytes:
+    """Returns the contents of a regular file; a pipe would be waited for, and a device never ends.
+
+    Raises:
+      OSError: it cannot be read, or is no regular file.
+    """
+    check_regular(os.stat(path), path)  # before it is opened, since opening some devices has effects
+    with open(os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0)), "rb") as file:
+        check_regular(os.fstat(file.fileno()), path)
+        return file.read()
+
+
+def check_regular(status: os.stat_result, path: Path) -> None:
+    """Raises OSError unless this is the status of a regular file."""
+    if not stat.S_ISREG(status.st_mode):
+        raise OSError(errno.EINVAL, "it is not a regular file", str(path))

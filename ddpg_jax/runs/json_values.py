@@ -13,6 +13,7 @@ from types import NoneType
 from typing import Any, NamedTuple, TypeVar, get_args, get_origin, get_type_hints
 
 from ddpg_jax.core.settings import INT32, SettingError, check, kind_of
+from ddpg_jax.runs.files import read_bytes
 
 Config = TypeVar("Config")
 LONGEST = 80  # characters of a value in a message
@@ -135,10 +136,10 @@ def read_json(file: Path) -> Value:
     """Reads a JSON file.
 
     Raises:
-      OSError: it cannot be read.
+      OSError: it cannot be read, or is no regular file.
       SettingError: it is no JSON.
     """
-    return parse_json(file, "", file.read_bytes())
+    return parse_json(file, "", read_bytes(file))
 
 
 def parse_json(file: Path, place: str, text: bytes) -> Value:

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from ddpg_jax.core.settings import INT32, SettingError
-from ddpg_jax.runs.files import atomic_write
+from ddpg_jax.runs.files import atomic_write, read_bytes
 from ddpg_jax.runs.json_values import Value, parse_json
 
 X_AXES = ("steps", "updates", "seconds")  # of a row; everything else in it is a list over seeds
@@ -38,7 +38,7 @@ def to_lines(rows: Sequence[Row]) -> bytes:
 def read_rows(path: Path, seeds: int, kind: str = "run") -> list[Row]:
     """Reads and checks the rows of a metrics.jsonl, or of a sweep's curves.jsonl, which also name a trial.
 
-    A last line without its newline is not whole yet and left out.
+    A last line without its newline is not whole yet and left out. Without the file there are no rows.
 
     Args:
       seeds: how many items every list must have.
@@ -48,7 +48,9 @@ def read_rows(path: Path, seeds: int, kind: str = "run") -> list[Row]:
       SettingError: a line is damaged or of another run; the message names it.
     """
     try:
-        lines = path.read_bytes().split(b"\n")[:-1]
+        lines = read_bytes(path).split(b"\n")[:-1]
+    except FileNotFoundError:
+        return []
     except OSError as error:
         raise SettingError(f"{path} cannot be read ({error.strerror}).") from None
     last: dict[int, int] = {}  # trial -> steps of its newest row
@@ -84,6 +86,6 @@ def drop_rows_after(folder: Path, steps: int, seeds: int) -> float:
       the seconds of the last row that stays; 0 without one.
     """
     path = folder / "metrics.jsonl"
-    rows = [row for row in read_rows(path, seeds) if row["steps"] <= steps] if path.exists() else []
+    rows = [row for row in read_rows(path, seeds) if row["steps"] <= steps]
     atomic_write(path, to_lines(rows))
     return rows[-1]["seconds"] if rows else 0.0

@@ -1,6 +1,9 @@
 """What the host decides after each chunk: whether to save, whether to stop, and which callbacks to call."""
 
+import contextlib
+import sys
 import time
+import warnings
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
@@ -8,6 +11,7 @@ from ddpg_jax.devices import multihost
 from ddpg_jax.runs.chunks import ChunkResult
 from ddpg_jax.runs.config import RunConfig
 from ddpg_jax.runs.plan import Job, Plan
+from ddpg_jax.runs.sinks import reason
 
 
 class Callbacks(NamedTuple):
@@ -25,6 +29,44 @@ class Callbacks(NamedTuple):
     def stopping(self) -> bool:
         """Whether the run is to stop, in any process."""
         return multihost.any_process(bool(self.should_stop and self.should_stop()))
+
+    def guarded(self) -> "Callbacks":
+        """Returns them so that an exception in one is one warning, and the run goes on without calling it again.
+
+        What is no `Exception`, as KeyboardInterrupt, passes.
+        """
+        log = _guarded("log", self.log, _warn)
+        warn = log or _warn
+        stop = self.should_stop
+        should_stop = stop and _guarded("should_stop", lambda: bool(stop()), warn)
+        return Callbacks(log, _guarded("on_chunk", self.on_chunk, warn), should_stop)
+
+
+def _guarded(name: str, function: Callable[..., Any] | None, warn: Callable[[str], None]) -> Callable[..., Any] | None:
+    if function is None:
+        return None
+    failed = False
+
+    def call(*args: Any) -> Any:
+        nonlocal failed
+        if failed:
+            return None
+        try:
+            return function(*args)
+        except Exception as error:
+            failed = True
+            warn(f"warning: {name} raised {type(error).__name__} ({reason(error)}) and is not called again")
+
+    return call
+
+
+def _warn(words: str) -> None:
+    """Warns where `log` cannot: as Python does, or to standard error where warnings are errors, or not at all."""
+    try:
+        warnings.warn(words.removeprefix("warning: "), RuntimeWarning, stacklevel=2)
+    except Exception:
+        with contextlib.suppress(Exception):
+            print(words, file=sys.stderr, flush=True)
 
 
 class CheckpointClock:

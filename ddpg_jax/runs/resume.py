@@ -50,7 +50,7 @@ def resume_experiment(
       SettingError: there is no checkpoint or nothing left to do, settings have changed, the devices do not fit the run,
         a link leads out of the folder, or another process is still training it.
     """
-    callbacks = Callbacks(log, on_chunk, should_stop)
+    callbacks = Callbacks(log, on_chunk, should_stop).guarded()
     multihost.on_main(lambda: recover(Path(folder), callbacks.log))
     job, data_shards = _plan_again(Path(folder), steps, devices)
     if job.layout.data_shards != data_shards:

@@ -1,11 +1,22 @@
-"""Where the metrics of a run go: metrics.jsonl, TensorBoard, and Weights & Biases."""
+"""Where the metrics of a run go: metrics.jsonl, TensorBoard, and Weights & Biases.
 
+metrics.jsonl is part of the run, and where it cannot be written the run ends. The others are copies: where one of them
+fails, the run says so once and goes on without it.
+"""
+
+import errno
 import os
 import secrets
-from collections.abc import Callable, Sequence
+import socket
+import struct
+import time
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from ddpg_jax.core.settings import SettingError
+from ddpg_jax.runs.files import atomic_write, read_bytes
 from ddpg_jax.runs.metrics import Row, to_lines
 
 
@@ -17,16 +28,45 @@ class Sink(NamedTuple):
 
 
 def tensorboard(folder: Path, seed: int, purge_step: int | None) -> Sink:
-    """Returns a sink that writes TensorBoard event files of one seed, with a tag per quantity."""
-    from tensorboardX import SummaryWriter
+    """Returns a sink that writes a TensorBoard event file of one seed, with a tag per quantity.
 
-    writer = SummaryWriter(str(folder / "tensorboard" / f"seed{seed}"), purge_step=purge_step)
+    It is written here and now: tensorboardX's own writer is a thread with a queue, which fills, and then waits for
+    ever, once the file cannot be written.
+
+    Args:
+      purge_step: TensorBoard drops what earlier files have from this step on; None drops nothing.
+    """
+    from tensorboardX.proto.event_pb2 import Event, SessionLog
+    from tensorboardX.summary import scalar
+
+    place = folder / "tensorboard" / f"seed{seed}"
+    place.mkdir(parents=True, exist_ok=True)
+    name = f"events.out.tfevents.{int(time.time()):010d}.{socket.gethostname()}.{os.getpid()}.{secrets.token_hex(4)}"
+    file = (place / name).open("xb")
+
+    def write(*events: Event) -> None:
+        file.write(b"".join(map(_record, events)))
+        file.flush()
+
+    write(Event(wall_time=time.time(), file_version="brain.Event:2"))
+    if purge_step is not None:
+        write(Event(wall_time=time.time(), step=purge_step, session_log=SessionLog(status=SessionLog.START)))
 
     def log(values: dict[str, float], steps: int) -> None:
-        for name, value in values.items():
-            writer.add_scalar(name, value, steps)
+        now = time.time()
+        write(*(Event(wall_time=now, step=steps, summary=scalar(name, value)) for name, value in values.items()))
 
-    return Sink(log, writer.close)
+    return Sink(log, file.close)
+
+
+def _record(event: Any) -> bytes:
+    """Returns an event as TensorFlow's record format frames it: its length and its bytes, each with a checksum."""
+    from tensorboardX.record_writer import masked_crc32c
+
+    content = event.SerializeToString()
+    length = struct.pack("<Q", len(content))
+    checksums = [struct.pack("<I", masked_crc32c(part)) for part in (length, content)]
+    return length + checksums[0] + content + checksums[1]
 
 
 def weights_and_biases(project: str, folder: Path, seed: int, config: dict[str, Any]) -> Sink:
@@ -39,12 +79,12 @@ def weights_and_biases(project: str, folder: Path, seed: int, config: dict[str, 
     token = folder / "wandb" / "token"
     if not token.exists():
         token.parent.mkdir(exist_ok=True)
-        token.write_text(secrets.token_hex(4), encoding="utf-8")
+        atomic_write(token, secrets.token_hex(4).encode("utf-8"))
     run = wandb.init(
         project=project,
         group=folder.name,
         name=f"{folder.name}-seed{seed}",
-        id=f"{token.read_text(encoding='utf-8')}-{seed}",
+        id=f"{read_bytes(token).decode('utf-8')}-{seed}",
         resume="allow",
         config=config,
         dir=folder,
@@ -54,35 +94,100 @@ def weights_and_biases(project: str, folder: Path, seed: int, config: dict[str, 
     return Sink(lambda values, steps: run.log(values, step=steps), run.finish)
 
 
+class Guard:
+    """The sinks of one kind, a sink per seed, of which the first that fails is one warning and the end of them all.
+
+    Args:
+      name: what people call this kind of sink.
+      openers: a function per seed that opens its sink.
+      warn: called with the sentence.
+    """
+
+    def __init__(self, name: str, openers: Sequence[Callable[[], Sink]], warn: Callable[[str], None]):
+        self._name, self._warn = name, warn
+        self._sinks: list[Sink] = []
+        self._attempt(lambda: self._sinks.extend(opener() for opener in openers))
+
+    def log(self, values: Sequence[dict[str, float]], steps: int) -> None:
+        """Logs the quantities of each seed."""
+        sinks = list(self._sinks)
+        self._attempt(lambda: [sink.log(one, steps) for sink, one in zip(sinks, values, strict=False)])
+
+    def close(self) -> None:
+        """Closes the sink of each seed."""
+        sinks, self._sinks = self._sinks, []
+        self._attempt(lambda: [sink.close() for sink in sinks], sinks)
+
+    def _attempt(self, action: Callable[[], Any], opened: Sequence[Sink] = ()) -> None:
+        try:
+            action()
+        except Exception as error:  # whatever it is, the run does not depend on it
+            for sink in opened or self._sinks:
+                with suppress(Exception):
+                    sink.close()
+            self._sinks = []
+            self._warn(
+                f"warning: {self._name} cannot be written ({reason(error)}) and gets nothing more; metrics.jsonl goes "
+                "on having everything"
+            )
+
+
+def reason(error: BaseException) -> str:
+    """Returns what an error says in one line."""
+    words = (isinstance(error, OSError) and error.strerror) or str(error).strip() or type(error).__name__
+    return words.splitlines()[0][:200]
+
+
 class Writer:
     """Appends rows to metrics.jsonl, and logs the values of each seed to its sinks.
 
     Args:
       folder: the run folder.
-      sinks: a list per seed.
+      sinks: by the name of a kind, a function per seed that opens its sink.
+      warn: called with a sentence about a sink that fails.
+
+    Raises:
+      SettingError: metrics.jsonl cannot be written, here and in every method.
     """
 
-    def __init__(self, folder: Path, sinks: Sequence[Sequence[Sink]]):
-        self._file = (folder / "metrics.jsonl").open("ab")
-        self._sinks = sinks
+    def __init__(
+        self, folder: Path, sinks: Mapping[str, Sequence[Callable[[], Sink]]], warn: Callable[[str], None] = print
+    ):
+        self._path = folder / "metrics.jsonl"
+        self._file = self._written(lambda: self._path.open("ab", buffering=0))  # else closing would try once more
+        self._sinks = [Guard(name, openers, warn) for name, openers in sinks.items()]
 
     def write(self, row: Row) -> None:
-        """Writes and flushes one row, so that a reader can follow the run."""
-        self._file.write(to_lines([row]))
-        self._file.flush()
+        """Writes one row, so that a reader can follow the run."""
+        self._written(lambda: self._append(to_lines([row])))
         lists = {name: values for name, values in row.items() if isinstance(values, list)}
-        for place, sinks in enumerate(self._sinks):
-            known = {name: values[place] for name, values in lists.items() if values[place] is not None}
-            for sink in sinks:
-                sink.log(known, row["steps"])
+        seeds = range(max(map(len, lists.values()), default=0))
+        known = [{name: values[at] for name, values in lists.items() if values[at] is not None} for at in seeds]
+        for sink in self._sinks:
+            sink.log(known, row["steps"])
+
+    def _append(self, content: bytes) -> None:
+        """Writes all of it, where the system may take a part at a time."""
+        if not os.path.samestat(os.stat(self._path), os.fstat(self._file.fileno())):
+            raise FileNotFoundError(errno.ENOENT, "another file has taken its place")
+        left = memoryview(content)
+        while left:
+            left = left[self._file.write(left) :]
 
     def sync(self) -> None:
         """Flushes to the disk, before a checkpoint that relies on the rows."""
-        os.fsync(self._file.fileno())
+        self._written(lambda: os.fsync(self._file.fileno()))
 
     def close(self) -> None:
         """Closes every file."""
-        self._file.close()
-        for sinks in self._sinks:
-            for sink in sinks:
-                sink.close()
+        for sink in self._sinks:
+            sink.close()
+        self._written(self._file.close)
+
+    def _written(self, action: Callable[[], Any]) -> Any:
+        try:
+            return action()
+        except OSError as error:
+            raise SettingError(
+                f"out must be a folder that can be written, and {self._path} is not ({reason(error)})."
+            ) from None

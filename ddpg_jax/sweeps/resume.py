@@ -40,7 +40,7 @@ def resume_sweep(
       SettingError: the sweep is finished, its settings have changed, its files cannot be used, a link leads out of the
         folder, or another process is still training it.
     """
-    folder, callbacks = Path(folder), Callbacks(log, on_chunk, should_stop)
+    folder, callbacks = Path(folder), Callbacks(log, on_chunk, should_stop).guarded()
     multihost.on_main(lambda: recover(folder, callbacks.log))
     stored = read_run(folder)
     if stored.kind != "sweep":

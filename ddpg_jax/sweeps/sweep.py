@@ -72,7 +72,7 @@ def sweep(
     Raises:
       SettingError: before anything is compiled or written, where a setting cannot be used.
     """
-    callbacks = Callbacks(log, on_chunk, should_stop)
+    callbacks = Callbacks(log, on_chunk, should_stop).guarded()
     task = _checked(algorithm, trials, config, loop, run, halving, pbt)
     groups = compile_groups(task.trials, config, loop)
     refuse_duplicates(task.trials)
