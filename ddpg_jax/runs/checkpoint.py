@@ -7,6 +7,7 @@ accepts nothing whose checksums differ. Writing and reading are in this file bec
 """
 
 import contextlib
+import errno
 import logging
 import math
 import os
@@ -70,6 +71,7 @@ class Checkpoints:
         self._config, self._replay = config, replay
         kept = AnyPreservationPolicy([LatestN(keep), _Best(self._scores)])
         options = ocp.CheckpointManagerOptions(preservation_policy=kept, cleanup_tmp_directories=True)
+        check_encoding(folder)
         self._place, self._failed = checkpoints_folder(folder), False
         logging.getLogger("absl").addFilter(_mute_raised)
         with self._writing():
@@ -114,7 +116,8 @@ class Checkpoints:
     def _writing(self) -> Iterator[None]:
         """Makes one sentence of whatever Orbax raises."""
         try:
-            yield
+            with _muted_late_errors():
+                yield
         except Exception as error:
             self._failed = True
             raise SettingError(
@@ -154,6 +157,18 @@ def naming_resume(folder: Path) -> Iterator[None]:
             command = f"`ddpg-jax train --resume {shlex.quote(str(folder))}`"
             sentence = f"{sentence.rstrip('.')}; {command} resumes the run from its newest checkpoint."
         raise SettingError(sentence) from error
+
+
+def check_encoding(folder: Path) -> None:
+    """Refuses a folder whose path is not UTF-8, as the file system or the locale has it: Orbax cannot write there.
+
+    Raises:
+      SettingError: it is not.
+    """
+    try:
+        str(folder.resolve()).encode("utf-8")
+    except UnicodeEncodeError:
+        raise SettingError(f"out must have a path in UTF-8, not {str(folder)!a}.") from None
 
 
 def checkpoints_folder(folder: Path) -> Path:
@@ -264,14 +279,11 @@ def _restore(folder: Path, vector_step: int, wanted: dict[str, Any]) -> dict[str
     path = real_path(checkpoints_folder(folder) / str(vector_step))
     checksums = read_metadata(folder, vector_step).checksums
     items = {name: ocp.args.StandardRestore(tree) for name, tree in wanted.items()}
-    before, sys.unraisablehook = sys.unraisablehook, _mute_late_reads
-    logging.getLogger("asyncio").addFilter(_mute_late_failures)
     try:
         _refuse_special_files(path)
-        with ocp.Checkpointer(ocp.CompositeCheckpointHandler()) as reader:
+        with _muted_late_errors(), ocp.Checkpointer(ocp.CompositeCheckpointHandler()) as reader:
             stored = dict(reader.restore(path, args=ocp.args.Composite(**items)))
-        sys.unraisablehook = before
-    except Exception as error:  # whatever a flipped bit leads to; reads in flight end later, so both stay muted
+    except Exception as error:  # whatever a flipped bit leads to
         raise Damaged(f"{path} is damaged ({_in_one_line(error)}).") from error
     for name in wanted:
         if int(bit_sum(stored[name])) != checksums[name]:
@@ -288,14 +300,26 @@ def _refuse_special_files(folder: Path) -> None:
 
 
 def _mute_raised(record: logging.LogRecord) -> bool:
-    """Drops the errors that Orbax logs, since it also raises them."""
-    return record.levelno < logging.ERROR or "orbax" not in record.pathname
+    """Drops the warnings and errors that Orbax logs: what it means it also raises."""
+    return record.levelno < logging.WARNING or "orbax" not in record.pathname
 
 
-def _mute_late_reads(late: Any) -> None:
-    """Prints an error that nobody caught, unless it is of a read that was in flight when another one had failed."""
-    if not any(words in str(late.exc_value) for words in ("Event loop is closed", "reading array index")):
-        sys.__unraisablehook__(late)
+@contextlib.contextmanager
+def _muted_late_errors() -> Iterator[None]:
+    """Keeps quiet what reads and writes in flight print after another one has failed, which is the error that counts.
+
+    They end later than what has failed, so that it stays so where this is left by an exception.
+    """
+    hook, unraisable = sys.excepthook, sys.unraisablehook
+    sys.excepthook = lambda kind, error, trace: None if _is_late(error) else hook(kind, error, trace)
+    sys.unraisablehook = lambda late: None if _is_late(late.exc_value) else unraisable(late)
+    logging.getLogger("asyncio").addFilter(_mute_late_failures)
+    yield
+    sys.excepthook, sys.unraisablehook = hook, unraisable
+
+
+def _is_late(error: BaseException | None) -> bool:
+    return any(words in str(error) for words in ("Event loop is closed", "reading array index"))
 
 
 def _mute_late_failures(record: logging.LogRecord) -> bool:
@@ -313,7 +337,10 @@ def _score(folder: Path, vector_step: int) -> float:
 
 
 def _in_one_line(error: Exception) -> str:
-    return reason(error).split(". See full")[0]
+    """Returns why something failed: in the words of the system, where Orbax quotes them, else in its own."""
+    known = (os.strerror(code) for code in (errno.ENOSPC, errno.EDQUOT, errno.EACCES, errno.EROFS, errno.EFBIG))
+    quoted = next((words for words in known if words in str(error)), None)
+    return quoted or reason(error).split(". See full")[0]
 
 
 def _array_items(state: TrainState, replay: bool) -> dict[str, Any]:
