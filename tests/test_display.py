@@ -1,7 +1,6 @@
 """What a person sees of a run, on a terminal and in a pipe, and where else its metrics go."""
 
 import io
-import json
 import os
 import subprocess
 import sys
@@ -14,7 +13,7 @@ from ddpg_jax.cli import console
 from ddpg_jax.cli.display import Display, quantities, rates, returns
 from ddpg_jax.cli.main import main
 from ddpg_jax.results.labels import NAMES, cell, named
-from ddpg_jax.runs import metrics, sinks
+from ddpg_jax.runs import metrics
 from ddpg_jax.runs.plan import Plan
 
 PLAN = Plan(bounds=[10, 100], num_envs=2, updates_per_step=1, replay_bytes=0, state_bytes=0, peak_bytes=0)
@@ -125,22 +124,6 @@ def test_a_run_in_a_folder_with_brackets(tmp_path, capsys):
     assert f"{folder}/[red].png\n" in capsys.readouterr().out
 
 
-def test_a_reader_that_has_gone_does_not_end_a_run(monkeypatch):
-    """The pipe breaks at the first line; whatever comes after it is printed nowhere."""
-    discarded = []
-    monkeypatch.setattr(console, "discard_output", lambda: discarded.append(True))
-    read, write = os.pipe()
-    os.close(read)
-    pipe = open(write, "w", encoding="utf-8")  # noqa: SIM115, as closing it fails
-    with Display(console.console(file=pipe)) as display:
-        for steps in (10, 20, 30):
-            display.on_chunk(row(steps), PLAN)
-        display.log("the end")
-    assert discarded == [True]
-    with pytest.raises(BrokenPipeError):
-        pipe.close()
-
-
 def test_a_closed_pipe_is_silent():
     """As from `ddpg-jax train ddpg --help | head -1`, whose reader has gone before everything is written."""
     command = [sys.executable, "-m", "ddpg_jax", "train", "ddpg", "--help"]
@@ -158,17 +141,6 @@ def test_quiet_prints_nothing_but_errors(tmp_path, capsys):
     assert {"eval_q", "eval_discounted", "eval_saturation", "critic/grad_norm", "noise_scale"} <= rows[-1].keys()
     assert main([*WORDS.split(), "--quiet", "--out", str(tmp_path / "run")]) == 2
     assert "already holds a run" in capsys.readouterr().err
-
-
-def test_every_sink_hears_what_its_seed_measured(tmp_path):
-    heard = [[], []]
-    to = [[sinks.Sink(lambda values, steps, here=here: here.append((steps, values)), list)] for here in heard]
-    writer = sinks.Writer(tmp_path, to)
-    writer.write({"steps": 4, "updates": 2, "seconds": 0.5, "a": [1.0, None], "b": [2.0, 3.0]})
-    assert (tmp_path / "metrics.jsonl").read_text().endswith("}\n"), "a reader sees the run while it trains"
-    writer.close()
-    assert heard == [[(4, {"a": 1.0, "b": 2.0})], [(4, {"b": 3.0})]]
-    assert json.loads((tmp_path / "metrics.jsonl").read_text())["b"] == [2.0, 3.0]
 
 
 def test_without_its_package_wandb_is_refused(tmp_path, capsys, monkeypatch):

@@ -1,5 +1,6 @@
 """What the host decides after a chunk, on chunks that are made up."""
 
+import warnings
 from types import SimpleNamespace
 
 import numpy as np
@@ -68,3 +69,41 @@ def test_a_checkpoint_is_due_after_so_many_steps_or_seconds(monkeypatch):
 def test_the_score_is_the_mean_of_the_seeds_that_have_not_diverged():
     assert chunk(returns=(1.0, np.nan, 4.0)).score() == 2.5
     assert chunk(returns=(np.nan, np.nan)).score() == -np.inf
+
+
+@pytest.mark.parametrize("name", ["log", "on_chunk", "should_stop"])
+def test_a_callback_that_fails_is_one_warning_and_not_called_again(name):
+    said, calls = [], []
+
+    def fail(*args):
+        calls.append(args)
+        raise ValueError("oh\nno")
+
+    listening = {"log": said.append} | {name: fail}
+    callbacks = Callbacks(**listening).guarded()
+    with warnings.catch_warnings(record=True) as python:
+        warnings.simplefilter("always")
+        for _ in range(3):
+            getattr(callbacks, name)(*{"log": ["words"], "on_chunk": [{}, None], "should_stop": []}[name])
+    words = said + [str(one.message) for one in python]
+    assert len(calls) == 1
+    assert len(words) == 1
+    assert f"{name} raised ValueError (oh) and is not called again" in words[0]
+
+
+def test_without_a_log_warnings_go_where_python_has_them(capsys):
+    """Where those are errors, to standard error."""
+    silent = Callbacks(should_stop=lambda: np.array([True, False])).guarded()  # which is neither true nor false
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        assert not silent.should_stop()
+        assert not silent.should_stop()
+    assert capsys.readouterr().err.count("warning: should_stop raised ValueError") == 1
+
+
+def test_an_interrupt_in_a_callback_passes():
+    def interrupt(words):
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        Callbacks(interrupt).guarded().say("anything")

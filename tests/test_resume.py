@@ -51,7 +51,7 @@ CASES |= {
 }
 
 
-class Stopped(Exception):
+class Stopped(BaseException):
     """What ends a run before its time."""
 
 
