@@ -117,6 +117,8 @@ def _escaping(stream: Any) -> Iterator[None]:
     before = stream.errors
     with contextlib.suppress(OSError, ValueError):
         stream.reconfigure(errors="backslashreplace")
-    yield
-    with contextlib.suppress(OSError, ValueError):
-        stream.reconfigure(errors=before)
+    try:
+        yield
+    finally:
+        with contextlib.suppress(OSError, ValueError):
+            stream.reconfigure(errors=before)

@@ -2,6 +2,7 @@
 
 import dataclasses
 import shlex
+import time
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,8 @@ from ddpg_jax.runs.checkpoint import DAMAGED, Damaged, checkpoints_folder, read_
 from ddpg_jax.runs.evaluation import read_evaluation
 from ddpg_jax.runs.files import atomic_write, new_output, real_path
 from ddpg_jax.runs.statistics import interval
+
+REMOVAL = 0.5  # seconds within which a checkpoint that a run is removing is gone, else it is damaged
 
 
 def report(folder: str | Path, out: str | Path | None = None, pictures: bool = True, overwrite: bool = False) -> Path:
@@ -132,22 +135,28 @@ def _cell(name: str, value: Any) -> str:
     return str(value) if name == "seed" else cell(value)
 
 
-def _bytes_below(folder: Path) -> int:
-    return sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())
+def _checkpoint_cells(folder: Path, vector_step: int) -> tuple[str, str, str] | None:
+    """Returns the size, whether the replay is in it, and the score; None if it cannot be read."""
+    try:
+        files = [path for path in (checkpoints_folder(folder) / str(vector_step)).rglob("*") if path.is_file()]
+        size = sum(path.stat().st_size for path in files) / 2**20
+        metadata = read_metadata(folder, vector_step)
+    except (Damaged, OSError):
+        return None
+    return f"{size:,.1f} MiB", "saved" if metadata.replay else "not saved", _cell("score", metadata.score)
 
 
 def _checkpoints(history: History) -> str:
-    folder, rows = history.run.folder, []
-    for vector_step in saved_steps(folder):
-        try:
-            size = f"{_bytes_below(checkpoints_folder(folder) / str(vector_step)) / 2**20:,.1f} MiB"
-            metadata = read_metadata(folder, vector_step)
-            state = ("saved" if metadata.replay else "not saved", _cell("score", metadata.score))
-        except (Damaged, OSError):
-            if vector_step not in saved_steps(folder):
-                continue  # a run that is training has removed it meanwhile
-            state = ("damaged", "")
-        rows.append((f"{vector_step * history.run.loop.num_envs:,}", size, *state))
+    folder, num_envs = history.run.folder, history.run.loop.num_envs
+    found = {vector_step: _checkpoint_cells(folder, vector_step) for vector_step in saved_steps(folder)}
+    if None in found.values():
+        time.sleep(REMOVAL)
+    there = set(saved_steps(folder))
+    rows = [
+        (f"{vector_step * num_envs:,}", *(cells or ("", "damaged", "")))
+        for vector_step, cells in found.items()
+        if cells or vector_step in there
+    ]
     header = ("steps", "size", "replay", f"mean {named('eval_return')}")
     parts = [table(header, rows) if rows else paragraph("There are none.")]
     if damaged := len(list((folder / DAMAGED).glob("*"))):
