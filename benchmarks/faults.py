@@ -204,12 +204,13 @@ def full_disk(place: Path, chunks: int, room: int) -> dict[str, Any]:
 
 
 def terminated(place: Path, chunks: int) -> dict[str, Any]:
-    """Sends SIGTERM while compiling, while training, and twice while training."""
+    """Sends SIGTERM while compiling and while training, and there also right after SIGINT: both wait for SIGCONT."""
     results = {}
-    for name, awaited, times in (
-        ("compiling", "compiling", 1),
-        ("training", "updates/s", 1),
-        ("twice", "updates/s", 2),
+    once, twice = (signal.SIGTERM,), (signal.SIGSTOP, signal.SIGINT, signal.SIGTERM, signal.SIGCONT)
+    for name, awaited, sent in (
+        ("compiling", "compiling", once),
+        ("training", "updates/s", once),
+        ("twice", "updates/s", twice),
     ):
         folder = place / f"terminated-{name}"
         process = start(command(folder, chunks * 1000))
@@ -218,9 +219,8 @@ def terminated(place: Path, chunks: int) -> dict[str, Any]:
             if awaited in line:
                 break
         began = time.perf_counter()
-        for _ in range(times):
-            process.send_signal(signal.SIGTERM)
-            time.sleep(0.002)
+        for number in sent:
+            process.send_signal(number)
         output, _ = process.communicate()
         results[name] = {
             "exit code": process.returncode,

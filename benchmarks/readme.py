@@ -387,6 +387,9 @@ def faults() -> str:
     result = json.loads((RESULTS / "faults.json").read_text(encoding="utf-8"))
     soak = json.loads((RESULTS / "soak.json").read_text(encoding="utf-8"))
     kills, files, disk = (result[name] for name in ("kills", "damaged files", "full disk"))
+    swept, stopped, deleted = (result[name] for name in ("kills of a sweep", "SIGTERM", "deleted folder"))
+    outputs = result["standard output"].values()
+    whole = sum(found["exit code"] == 0 and found["whole"] for found in outputs)
     at_most = max(map(int, kills["chunks lost"]), default=0)
     early, late = soak["after a tenth"], soak["at the end"]
     note = f" ({soak['note']})" if "note" in soak else ""
@@ -397,6 +400,17 @@ def faults() -> str:
             f"{kills['parts of the state wrong']} checksums of arrays differ from an uninterrupted run",
         ],
         [
+            f"a sweep with successive halving and population based training, killed {swept['kills']} times at random",
+            f"its tables, curves and best run are {'' if swept['same'] else 'NOT '}bitwise identical to those of an "
+            "uninterrupted sweep",
+        ],
+        [
+            "SIGTERM while compiling, and while training",
+            f"ends in {stopped['compiling']['seconds']} s with exit code {stopped['compiling']['exit code']} and "
+            f"{'a' if stopped['compiling']['folder'] else 'no'} folder; in {stopped['training']['seconds']} s with "
+            f"exit code {stopped['training']['exit code']}, a checkpoint and the command to resume",
+        ],
+        [
             f"each of {files['files']} files of a checkpoint with a flipped bit, truncated to half, emptied, deleted",
             f"detected {files['found']} times, without effect on the restored state {files['harmless']} times, "
             f"undetected {files['wrong']} times",
@@ -405,6 +419,16 @@ def faults() -> str:
             f"a full disk ({disk['how']})",
             f"exit code {disk['exit code']} and one sentence; "
             f"the run {'resumes' if disk.get('resumes elsewhere') is True else 'does not resume'} on another disk",
+        ],
+        [
+            "the run folder is deleted during training",
+            f"exit code {deleted['exit code']} and {len(deleted['messages'])} sentence; "
+            f"{'something' if deleted['folder left'] else 'nothing'} is left behind",
+        ],
+        [
+            "standard output is closed, full, or a pipe that nobody reads",
+            f"{whole} of {len(outputs)} runs end with exit code 0 and all files, and at most "
+            f"{max(len(found['messages']) for found in outputs)} warning",
         ],
         [
             f"{soak['minutes']:.0f} minutes with logging, evaluation and a checkpoint every minute",

@@ -71,7 +71,6 @@ class Checkpoints:
         self._config, self._replay = config, replay
         kept = AnyPreservationPolicy([LatestN(keep), _Best(self._scores)])
         options = ocp.CheckpointManagerOptions(preservation_policy=kept, cleanup_tmp_directories=True)
-        check_encoding(folder)
         self._place, self._failed = checkpoints_folder(folder), False
         logging.getLogger("absl").addFilter(_mute_raised)
         with self._writing():
@@ -157,18 +156,6 @@ def naming_resume(folder: Path) -> Iterator[None]:
             command = f"`ddpg-jax train --resume {shlex.quote(str(folder))}`"
             sentence = f"{sentence.rstrip('.')}; {command} resumes the run from its newest checkpoint."
         raise SettingError(sentence) from error
-
-
-def check_encoding(folder: Path) -> None:
-    """Refuses a folder whose path is not UTF-8, as the file system or the locale has it: Orbax cannot write there.
-
-    Raises:
-      SettingError: it is not.
-    """
-    try:
-        str(folder.resolve()).encode("utf-8")
-    except UnicodeEncodeError:
-        raise SettingError(f"out must have a path in UTF-8, not {str(folder)!a}.") from None
 
 
 def checkpoints_folder(folder: Path) -> Path:

@@ -15,8 +15,9 @@ from ddpg_jax.core.loop import LoopConfig
 from ddpg_jax.core.settings import SettingError
 from ddpg_jax.core.types import TrainState, short_repr
 from ddpg_jax.devices import multihost
+from ddpg_jax.devices.backend import refuse_exhaustion
 from ddpg_jax.runs import figures, folders, metrics, run_folder, signals, sinks
-from ddpg_jax.runs.checkpoint import Checkpoints, check_encoding, naming_resume
+from ddpg_jax.runs.checkpoint import Checkpoints, naming_resume
 from ddpg_jax.runs.chunks import ChunkResult, run_chunks
 from ddpg_jax.runs.config import RunConfig
 from ddpg_jax.runs.evaluation import write_evaluation
@@ -78,9 +79,9 @@ def run_experiment(
         can no longer be written.
     """
     job, callbacks = plan_run(algorithm, config, loop, run), Callbacks(log, on_chunk, should_stop).guarded()
-    check_encoding(job.run.folder)
     with ExitStack() as stack:
         multihost.on_main(lambda: stack.enter_context(folders.new_run_folder(job.run.folder, run.overwrite)))
+        stack.enter_context(refuse_exhaustion())
         if multihost.is_main():
             run_folder.write_config(job.run.folder, job.config_dict())
         callbacks.say(job.describe())

@@ -10,6 +10,7 @@ import jax
 
 from ddpg_jax.core.settings import SettingError
 from ddpg_jax.devices import multihost
+from ddpg_jax.devices.backend import refuse_exhaustion
 from ddpg_jax.devices.layout import split_devices
 from ddpg_jax.runs import metrics, run_folder
 from ddpg_jax.runs.checkpoint import DAMAGED, Damaged, Restored, load_state, newest_first, read_metadata, set_aside
@@ -62,6 +63,7 @@ def resume_experiment(
         multihost.on_main(lambda: stack.enter_context(locked(job.run.folder)))
         if not follow_links:
             multihost.on_main(lambda: refuse_links_out(job.run.folder))
+        stack.enter_context(refuse_exhaustion())
         restored, seconds = _recover(job, accept_changes, callbacks)
         vector_step, state = restored.vector_step, restored.state
         callbacks.say(job.describe())
