@@ -17,6 +17,7 @@ from ddpg_jax.results.drawing.title import add_title
 from ddpg_jax.runs.config import env_options
 from ddpg_jax.runs.files import real_path
 from ddpg_jax.runs.memory import check_episodes
+from ddpg_jax.runs.paths import check_stored_path
 from ddpg_jax.runs.programs import episode_keys
 
 DEFAULT_FPS, DEFAULT_MAX_FRAMES = 25.0, 500
@@ -70,6 +71,7 @@ def render(
       SettingError: the folder holds no run of ddpg_jax, a number cannot be used, the file may not be written, a library
         is missing, or there is no way to draw the environment.
     """
+    check_stored_path(folder)
     run_folder = real_path(folder)
     out = Path(out) if out is not None else run_folder.with_name(f"{run_folder.name}.gif")
     check_output(out, overwrite)

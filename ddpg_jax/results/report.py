@@ -13,6 +13,7 @@ from ddpg_jax.results.labels import cell, named
 from ddpg_jax.runs.checkpoint import DAMAGED, Damaged, checkpoints_folder, read_metadata, saved_steps
 from ddpg_jax.runs.evaluation import read_evaluation
 from ddpg_jax.runs.files import atomic_write, new_output, real_path
+from ddpg_jax.runs.paths import check_stored_path
 from ddpg_jax.runs.statistics import interval
 
 REMOVAL = 0.5  # seconds within which a checkpoint that a run is removing is gone, else it is damaged
@@ -33,6 +34,7 @@ def report(folder: str | Path, out: str | Path | None = None, pictures: bool = T
     Raises:
       SettingError: the folder holds no run of ddpg_jax, or `out` cannot be written; nothing is written then.
     """
+    check_stored_path(folder)
     run_folder = real_path(folder)
     path = new_output(out or run_folder.with_name(f"report-{run_folder.name}.html"), (".html",), overwrite)
     history = read_history(folder)

@@ -9,7 +9,7 @@ import stat
 from collections.abc import Iterator
 from pathlib import Path
 
-from ddpg_jax.core.settings import SettingError
+from ddpg_jax.core.settings import SettingError, shown
 from ddpg_jax.runs.paths import check_output_path
 from ddpg_jax.runs.signals import undone_at_once
 
@@ -27,7 +27,7 @@ def new_output(out: str | Path, suffixes: tuple[str, ...], overwrite: bool) -> P
     """
     path = Path(out)
     if suffixes and path.suffix.lower() not in suffixes:
-        raise SettingError(f"out must end in {' or '.join(suffixes)}, not {str(out)!r}.")
+        raise SettingError(f"out must end in {' or '.join(suffixes)}, not {shown(str(out))}.")
     check_output_path(path)
     try:
         is_folder, exists = path.is_dir(), os.path.lexists(path)

@@ -18,9 +18,9 @@ from ddpg_jax.devices.backend import memory_limit, nbytes
 from ddpg_jax.devices.layout import Layout
 from ddpg_jax.runs.config import RunConfig
 
-NUMBER = 4  # bytes of a float32 and of an int32
+NUMBER, KEY = 4, 8  # bytes of a float32 or an int32, and of a random key
 MANY = 100  # where so many seeds would fit, it is their number that is too large
-ATTEMPT = 4 * NUMBER + 1  # bytes that an episode is summed up in, beside two observations
+SUMMARY = 4 * NUMBER + 1  # bytes that an episode is summed up in, beside two observations
 KEPT = 3  # arrays of a layer's width, for each transition of a minibatch, that an update keeps for its gradients
 
 
@@ -68,49 +68,72 @@ def run_memory(
       layout: how seeds are mapped; sequential ones are copied out, one per shard, to be trained.
     """
     named = _names(config, loop, run)
-    parallel = run.seeds if layout.mapping == "vmap" else min(layout.seed_shards, run.seeds)
-    copied = parallel if layout.mapping == "sequential" and run.seeds > layout.seed_shards else 0
-    members = state.nonfinite_at.shape[0]
-
-    def of_all(tree: Any) -> int:
-        return nbytes(tree) // members * run.seeds
-
-    learner = layout.data_shards * of_all(state.learner)  # each device of an agent has its own
-    replay = "num_envs" if loop.num_envs > loop.replay_capacity else "replay_capacity"
-    states = {"replay_capacity": of_all(state.memory), "hidden": learner, "pool_size": of_all(state.env.pool)}
-    states["num_envs"] = of_all((state.keys, replace(state.env, pool=None), state.noise))
-    states["hidden"] += of_all((state.nonfinite_at, state.hyperparams))  # a few bytes
-    always = [
-        Share(*named[replay if name == "replay_capacity" else name], size + size * copied // run.seeds)
-        for name, size in states.items()
-    ]
-    environment = nbytes(state.env.env) // (members * loop.num_envs)
+    training = run.seeds if layout.mapping == "vmap" else min(layout.seed_shards, run.seeds)
+    copied = training if training < run.seeds else 0
+    states = _states(state, layout.data_shards)
     widths = layer_widths(config, spec)
-    widest = NUMBER * max([0, *widths, *map(sum, itertools.pairwise(widths))])  # what a layer reads and writes
-    stored = nbytes(state.memory) // members // transition_bytes(spec)
+    update = _update(state, spec, loop, sum(widths), getattr(config, "atoms", 0))
+    step, evaluation = _step(spec, loop, widths), _evaluation(state, spec, loop, run, widths)
+
+    def shares(sizes: dict[str, int], seeds: int) -> list[Share]:
+        return [Share(*named[name], size * seeds) for name, size in sizes.items()]
+
+    # What keeps the learner as it was before the chunk, where a seed diverges, and the gradients
+    twice = {"hidden": 2 * states["hidden"]}
+    phases = [shares(twice, training) + shares(sizes, training) for sizes in (update, step, _refresh(states))]
+    return Memory(shares(states, run.seeds + copied), [*phases, shares(evaluation, run.seeds)])
+
+
+def _states(state: TrainState, data_shards: int) -> dict[str, int]:
+    """Returns the bytes of the state of one seed; each device of an agent has its own learner."""
+    members = state.nonfinite_at.shape[0]
+    rest = (state.keys, replace(state.env, pool=None), state.noise, state.nonfinite_at, state.hyperparams)
+    return {
+        "replay_capacity": nbytes(state.memory) // members,
+        "hidden": data_shards * nbytes(state.learner) // members,
+        "pool_size": nbytes(state.env.pool) // members,
+        "num_envs": nbytes(rest) // members,
+    }
+
+
+def _update(state: TrainState, spec: Spec, loop: LoopConfig, width: int, atoms: int) -> dict[str, int]:
+    """Returns the bytes of an update of one seed, with networks of `width` features in all of their layers."""
+    stored = nbytes(state.memory) // state.nonfinite_at.shape[0] // transition_bytes(spec)
     if stored < loop.replay_capacity:  # the two rows of an on-policy memory, of which an update sees one
         stored //= 2
-    batch, repeated = parallel * min(loop.batch_size, stored), 8 * (spec.action_repeat if spec.action_repeat > 1 else 0)
-    atoms = NUMBER * getattr(config, "atoms", 0)
-    # What keeps the learner as it was before the chunk, where a seed diverges, and the gradients
-    twice = Share(*named["hidden"], 2 * learner * parallel // run.seeds)
-    update = {
-        "batch_size": batch * (transition_bytes(spec) + KEPT * NUMBER * sum(widths)),
+    batch = min(loop.batch_size, stored)
+    return {
+        "batch_size": batch * (transition_bytes(spec) + KEPT * NUMBER * width),
         "n_step": batch * (2 * NUMBER * loop.n_step if loop.n_step > 1 else 0),
-        "atoms": batch * KEPT * atoms,
-    }
-    step = {"num_envs": parallel * loop.num_envs * widest, "action_repeat": parallel * loop.num_envs * repeated}
-    episodes = run.seeds * run.eval_episodes
-    evaluation = {
-        "eval_episodes": episodes * (environment + ATTEMPT + 2 * obs_bytes(spec) + widest),
-        "action_repeat": episodes * repeated,
+        "atoms": batch * KEPT * NUMBER * atoms,
     }
 
-    def phase(sizes: dict[str, int]) -> list[Share]:
-        return [Share(*named[name], size) for name, size in sizes.items()]
 
-    refresh = {"pool_size": states["pool_size"] * parallel // run.seeds}
-    return Memory(always, [[twice, *phase(sizes)] for sizes in (update, step, refresh)] + [phase(evaluation)])
+def _step(spec: Spec, loop: LoopConfig, widths: list[int]) -> dict[str, int]:
+    """Returns the bytes of a step of the environments of one seed."""
+    return {"num_envs": loop.num_envs * _activations(widths), "action_repeat": loop.num_envs * _repeat_keys(spec)}
+
+
+def _refresh(states: dict[str, int]) -> dict[str, int]:
+    """Returns the bytes of the new pool of one seed, while the old one is there."""
+    return {"pool_size": states["pool_size"]}
+
+
+def _evaluation(state: TrainState, spec: Spec, loop: LoopConfig, run: RunConfig, widths: list[int]) -> dict[str, int]:
+    """Returns the bytes of an evaluation of one seed."""
+    environment = nbytes(state.env.env) // (state.nonfinite_at.shape[0] * loop.num_envs)
+    episode = environment + SUMMARY + 2 * obs_bytes(spec) + _activations(widths)
+    return {"eval_episodes": run.eval_episodes * episode, "action_repeat": run.eval_episodes * _repeat_keys(spec)}
+
+
+def _activations(widths: list[int]) -> int:
+    """Returns the bytes of what the widest layer reads and writes for one observation."""
+    return NUMBER * max([0, *widths, *map(sum, itertools.pairwise(widths))])
+
+
+def _repeat_keys(spec: Spec) -> int:
+    """Returns the bytes of the keys with which one environment repeats an action."""
+    return KEY * spec.action_repeat if spec.action_repeat > 1 else 0
 
 
 def _names(config: Any, loop: LoopConfig, run: RunConfig) -> dict[str, tuple[str, str]]:
@@ -128,6 +151,8 @@ def _names(config: Any, loop: LoopConfig, run: RunConfig) -> dict[str, tuple[str
         "action_repeat": f"{run.action_repeat or 1:,} steps per action",
     }
     named = {name: (name, value) for name, value in words.items()}
+    if loop.num_envs > loop.replay_capacity:  # the replay has one row, which all of them fill
+        named["replay_capacity"] = named["num_envs"]
     if atoms > max(hidden, default=0):  # the largest layer of the networks
         named["hidden"] = named["atoms"]
     if loop.reset_mode != "pool":
@@ -198,7 +223,7 @@ def check_episodes(
     """
     state: EnvState = jax.eval_shape(env.reset, jax.random.key(0))
     widths = layer_widths(config, env.spec)
-    one = ATTEMPT + 2 * obs_bytes(env.spec) + NUMBER * max([0, *widths])
+    one = SUMMARY + 2 * obs_bytes(env.spec) + NUMBER * max([0, *widths])
     kept = nbytes(jax.eval_shape(select, state)) + 2 * NUMBER
     size = episodes * seeds * (one + nbytes(state) + steps * kept)
     check_fits(Memory([Share("episodes", f"{episodes:,} whole episodes", size)], []), seeds)

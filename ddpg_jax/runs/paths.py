@@ -35,6 +35,16 @@ def check_run_folder(folder: str | Path) -> None:
         raise SettingError(f"out must be a folder that can be written, and {shown(str(folder))} is not ({fault}).")
 
 
+def check_stored_path(folder: str | Path) -> None:
+    """Checks that a run may be in a folder, as far as its path says.
+
+    Raises:
+      SettingError: there can be no such folder.
+    """
+    if fault := path_fault(folder):
+        raise SettingError(f"{shown(str(folder))} is not a run folder ({fault}).")
+
+
 def check_output_path(path: Path) -> None:
     """Checks that a file can have a path.
 

@@ -9,13 +9,13 @@ import numpy as np
 
 from ddpg_jax.core.environment import action_bounds
 from ddpg_jax.core.loop import LoopConfig
-from ddpg_jax.core.settings import SettingError, shown
+from ddpg_jax.core.settings import SettingError
 from ddpg_jax.core.types import Agent, Env, Spec
 from ddpg_jax.envs.make import make_env
 from ddpg_jax.runs.config import RunConfig, env_options
 from ddpg_jax.runs.contents import CONFIG_KEYS
 from ddpg_jax.runs.json_values import Value, read_json
-from ddpg_jax.runs.paths import path_fault
+from ddpg_jax.runs.paths import check_stored_path
 from ddpg_jax.runs.registry import installed_algorithm
 from ddpg_jax.runs.run_folder import FORMAT
 
@@ -52,8 +52,7 @@ def read_run(folder: str | Path) -> Run:
       SettingError: the folder holds no run of ddpg_jax, or a field cannot be used; the message names it.
     """
     folder = Path(folder)
-    if fault := path_fault(folder):
-        raise SettingError(f"{shown(str(folder))} is not a run folder ({fault}).")
+    check_stored_path(folder)
     try:
         document = read_json(folder / "config.json")
     except OSError as error:
