@@ -16,40 +16,40 @@ INF, NAN = math.inf, math.nan
 # setting: values that it cannot have
 BAD = {
     "steps": (0, -5, 2**31),
-    "seeds": (0, -1),
+    "seeds": (0, -1, 10**7),
     "seed": (-1, 2**31),
-    "evaluations": (0, -1),
-    "eval_episodes": (0, -3),
+    "evaluations": (0, -1, 10**9),
+    "eval_episodes": (0, -3, 5 * 10**8),
     "keep_checkpoints": (0,),
     "checkpoint_seconds": (-1.0, NAN, INF),
     "checkpoint_steps": (0, -1),
     "devices": (0, 4096),
     "num_envs": (0, -1),
-    "updates_per_step": (0, -2),
+    "updates_per_step": (0, -2, 2**31 - 1),
     "batch_size": (0, -1, 101),
     "replay_capacity": (0, -1, 3, 2**31, 2_000_000_000),
-    "n_step": (0, -1),
+    "n_step": (0, -1, 10**9, 2**31 - 1),
     "warmup_steps": (0, -1, 7, 10**9),
-    "pool_size": (0, -1),
+    "pool_size": (0, -1, 2**31 - 1),
     "actor_lr": (-1e-3, NAN, INF),
     "critic_lr": (-1e-3, NAN, -INF),
     "discount": (-0.1, 1.01, NAN),
-    "tau": (-0.1, 1.5, NAN),
-    "target_period": (0, -1),
+    "tau": (-0.1, 0.0, 1e-50, 1.5, NAN),
+    "target_period": (0, -1, 5),
     "reward_scale": (NAN, INF),
-    "weight_decay": (-1.0, NAN),
-    "clip_norm": (-1.0, INF),
+    "weight_decay": (-1.0, 1e-50, NAN),
+    "clip_norm": (-1.0, 0.0, 1e-45, INF),
     "noise_scale": (-0.1, NAN),
-    "noise_scale_max": (-0.1, 0.5),
-    "noise_final": (-0.1, NAN),
-    "noise_steps": (0, -1),
+    "noise_scale_max": (-0.1, 0.05, 0.5),
+    "noise_final": (-0.1, 1e7, NAN),
+    "noise_steps": (0, -1, 5),
     "noise_theta": (-0.1, 1.1),
     "noise_epsilon": (-0.1, 1.1),
-    "hidden": ((0,), (8, -1)),
+    "hidden": ((0,), (8, -1), (10**8, 10**8), (4,) * 10_000),
     "action_layer": (0, 3),
-    "final_scale": (-0.1, NAN),
-    "episode_length": (0, -1),
-    "action_repeat": (0, -1),
+    "final_scale": (-0.1, 1e38, NAN),
+    "episode_length": (0, -1, 2**31 - 1),
+    "action_repeat": (0, -1, 100, 2**31 - 1),
 }
 CASES = [(name, value) for name, values in BAD.items() for value in values]
 # said otherwise than by the setting's own name
@@ -57,6 +57,7 @@ SAYS = {("batch_size", 101): "batch_size", ("replay_capacity", 3): "batch_size",
 WORDS = {
     "--env Pendulum": "did you mean Pendulum-v1?",
     "--env brax/antt": "did you mean brax/ant?",
+    "--env brax/zzz": "There is no environment 'brax/zzz'; `ddpg-jax envs` lists them.",
     "--env CartPole-v1": "has discrete actions",
     "--env Pendulum-v1 --backend mjx": "has no option 'backend'",
     "--backend mjy": "--backend must be one of mjx, spring, positional, generalized, not 'mjy'.",
@@ -75,7 +76,17 @@ WORDS = {
     "--hidden wide": "--hidden must be whole numbers, as in 64 64, not 'wide'.",
     "--tau 0.1 0.2": "`ddpg-jax train ddpg` has no use for '0.2'; `ddpg-jax train ddpg --help` shows what it takes.",
     "--preset lectures": "preset must be one of",
+    "--preset lectur": "not 'lectur'; did you mean lecture?",
+    "--preset parallel": "not 'parallel'; it is one of d4pg.",
+    "--preset zzz": "lecture), not 'zzz'.\n",
     "--preset": "--preset must be followed by a name.",
+    "--=5": "`ddpg-jax train ddpg` has no option --; `ddpg-jax train ddpg --help` lists all.",
+    "--": "`ddpg-jax train ddpg` has no option --; `ddpg-jax train ddpg --help` lists all.",
+    "--distributed --coordinator here": "coordinator must be HOST:PORT, not 'here'.",
+    "--distributed --coordinator here:99999": "coordinator must be HOST:PORT, not 'here:99999'.",
+    "--distributed --coordinator here:1 --processes 0": "processes must be a whole number of at least 1, not 0.",
+    "--distributed --coordinator here:1 --processes 2 --process 2": "process must be from 0 to 1 (processes), not 2.",
+    "--replay-capacity 2147483647 --num-envs 1000": "replay_capacity must stay below 2**31 when it is rounded up",
     "--process 1": "distributed must be given with coordinator",
 }
 
@@ -158,6 +169,7 @@ MEANT = {
     "evaluate x --gamma 0.9": "`ddpg-jax evaluate` has no option --gamma; `ddpg-jax evaluate --help` lists all.",
     "resume x --step 3": "`ddpg-jax resume` has no option --step; did you mean --steps?",
     "sweep sac --rnage tau log 0 1": "`ddpg-jax sweep sac` has no option --rnage; did you mean --range?",
+    "train ddpg --tua 3": "`ddpg-jax train ddpg` has no option --tua; did you mean --tau?",
     "bench --second 3": "`ddpg-jax bench` has no option --second; did you mean --seconds?",
 }
 
@@ -243,6 +255,74 @@ def test_a_folder_that_cannot_be_written(tmp_path, capsys):
         assert "out must be a" in errors
         assert errors.count("\n") == 1
     assert (tmp_path / "file").read_text() == "mine"
+
+
+@pytest.mark.parametrize("out", ["a\0b", "x" * 300, "d/" * 3000, "\udcff", "new\nline\0"])
+@pytest.mark.parametrize("command", ["train ddpg --env lqr", "sweep ddpg --env lqr --grid discount 0.5 0.9"])
+def test_a_folder_that_cannot_be_is_refused_before_anything_is_compiled(command, out, tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    assert main([*command.split(), "--steps", "2000", f"--out={out}"]) == 2
+    errors = capsys.readouterr().err
+    assert errors.startswith("error: out must be a folder that can be written, and ")
+    assert errors.count("\n") == 1
+    assert len(errors) < 400
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("command", ["evaluate", "render", "report", "plot", "resume", "export --format npz"])
+@pytest.mark.parametrize("folder", ["a\0b", "x" * 300, "\ud800", "new\nline"])
+def test_a_run_that_cannot_be_is_refused_in_a_sentence(command, folder, tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    name, *rest = command.split()
+    assert main([name, folder, *rest]) == 2
+    errors = capsys.readouterr().err
+    assert "is not a run folder" in errors
+    assert errors.count("\n") == 1
+
+
+@pytest.mark.parametrize(("command", "suffix"), [("export x --format npz", ".npz"), ("plot x", ".png")])
+@pytest.mark.parametrize("out", ["a\0b", "x" * 300, "\ud800"], ids=["nul", "long", "surrogate"])
+def test_a_file_that_cannot_be_is_refused_before_the_run_is_read(command, suffix, out, capsys):
+    assert main([*command.split(), f"--out={out}{suffix}"]) == 2
+    assert capsys.readouterr().err.startswith("error: out must be a file that can be written, and ")
+
+
+# What is tried in a sweep, and how it is refused.
+TRIED = {
+    "--grid": "grid must be followed by the name of a setting and the values to try.",
+    "--grid tua 0.1": "grid must name settings of the algorithm or the loop, and tua is not one; did you mean tau?",
+    "--grid zzzz 0.1": "grid must name settings of the algorithm or the loop, and zzzz is not one.",
+    "--grid steps 100": "grid must name settings of the algorithm or the loop, and steps is not one.",
+    "--grid tau 0.1 0.2 0.1": "trials must differ, and trials 0 and 2 are the same: 'tau 0.1'.",
+    "--grid tau 0.1 0.100000000001": "trials must differ, and trials 0 and 1 are the same: 'tau 0.100000000001'.",
+    "--grid tau [[[[": "tau must be numbers, not '[[[['.",
+    "--grid tau 1e-50": "tau must be at least 1.18e-38 in size, the smallest number in float32, not 1e-50.",
+    "--range tau log 0.1 1 --sample 1000000000": "sample must make at most 100,000 trials, not 1000000000.",
+    "--range tau log 0.1 1 --sample 60000 --grid n_step 1 2": "grid with sample must make at most 100,000 trials, "
+    "not 120000.",
+    "--range tau log 0.1 1 --sample 3 --sample-seed -1": "sample_seed must be from 0 to 2,147,483,647, not -1.",
+    "--range reward_scale uniform -1e308 1e308 --sample 3": "range of reward_scale must go from a lower to a higher "
+    "number, not -1e+308 to 1e+308.",
+    "--grid tau 0.1 0.2 --steps 1002 --evaluations 5 --halving 3": "halving must be below the 2 chunks of the run "
+    "(steps, evaluations), not 3.",
+}
+
+
+@pytest.mark.parametrize("words", TRIED)
+def test_a_sweep_that_cannot_be_made_is_refused(words, tmp_path, capsys):
+    assert refusal(f"sweep ddpg --env lqr --out {tmp_path / 'sweep'} {words}", capsys) == TRIED[words]
+    assert not (tmp_path / "sweep").exists()
+
+
+def test_deep_brackets_are_no_traceback(capsys):
+    assert main(["sweep", "ddpg", "--env", "lqr", "--grid", "tau", "[" * 100_000]) == 2
+    assert capsys.readouterr().err.startswith("error: tau must be numbers, not '[[[[")
+
+
+def test_d4pg_values_out_of_order_are_refused_by_the_plan(capsys):
+    """Under jit they are traced, and could not be compared any more."""
+    command = "train d4pg --env lqr --steps 2000 --value-low 5 --value-high 3"
+    assert refusal(command, capsys) == "value_high must be above value_low (5.0), not 3.0."
 
 
 def raising(error):

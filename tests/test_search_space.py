@@ -5,6 +5,7 @@ import pytest
 import scipy.stats
 
 from ddpg_jax import DDPGConfig, LoopConfig, SettingError
+from ddpg_jax.algorithms.d4pg import D4PGConfig
 from ddpg_jax.cli.sweep import Search
 from ddpg_jax.sweeps.search_space import Range, applied, compile_groups, grid, perturbed, read, sampled
 
@@ -76,6 +77,21 @@ def test_perturbed_values_are_a_fifth_less_or_a_quarter_more_and_within_bounds()
     assert {round(one["discount"], 6) for one in made} == {0.72, 1.0}
     assert {one["batch_size"] for one in made} == {8}
     assert trial["tau"] == 0.5
+
+
+def test_perturbed_bounds_stay_in_order():
+    """A draw that crosses is made anew; where none can be kept, the trial stays."""
+    trial, config = {"value_low": 0.9, "value_high": 1.0}, D4PGConfig()
+    for seed in range(20):
+        moved = perturbed(trial, ["value_low", "value_high"], config, np.random.default_rng(seed))
+        assert moved["value_low"] < moved["value_high"]
+    stuck = {"value_high": 1.0}
+    assert perturbed(stuck, ["value_high"], D4PGConfig(value_low=2.0), np.random.default_rng(0)) == stuck
+
+
+def test_more_trials_than_there_may_be_are_refused():
+    with pytest.raises(SettingError, match="grid must make at most 100,000 trials, not 1000000000"):
+        grid({f"x{index}": range(1000) for index in range(3)})
 
 
 @pytest.mark.parametrize(("most", "sizes"), [(7, [7]), (6, [4, 3]), (3, [3, 2, 2]), (1, [1] * 7)])

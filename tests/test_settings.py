@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from ddpg_jax import DDPGConfig, LoopConfig, RunConfig, SettingError, ddpg, trainer
+from ddpg_jax.algorithms.d4pg import D4PGConfig
 from ddpg_jax.algorithms.sac import SACConfig
 from ddpg_jax.core.settings import check, configclass, setting
 
@@ -42,6 +43,15 @@ REFUSED = [
     (DDPGConfig, "discount", 1.01, "at most 1"),
     (DDPGConfig, "discount", np.array([0.9, 1.01]), "at most 1"),
     (DDPGConfig, "tau", jnp.array([0.1, -0.1]), "above 0"),
+    (DDPGConfig, "tau", 0.0, "above 0"),
+    (DDPGConfig, "tau", 1e-50, "at least 1.18e-38 in size, the smallest number in float32"),
+    (DDPGConfig, "actor_lr", 1e-50, "0 or at least 1.18e-38 in size, the smallest number in float32"),
+    (DDPGConfig, "reward_scale", -1e-46, "0 or at least 1.18e-38 in size, the smallest number in float32"),
+    (DDPGConfig, "clip_norm", 0.0, "above 0"),
+    (DDPGConfig, "noise_scale", 1e7, "at most 1,000,000"),
+    (SACConfig, "temperature", 0.0, "above 0"),
+    (RunConfig, "evaluations", 10**9, "at most 1,000,000"),
+    (RunConfig, "action_repeat", 2**31 - 1, "at most 1,000"),
     (DDPGConfig, "hidden", (0,), "at least 1"),
     (DDPGConfig, "hidden", (64, -1), "at least 1"),
     (DDPGConfig, "hidden", (64.0,), TUPLE),
@@ -90,6 +100,40 @@ ACCEPTED = [
     LoopConfig(replay_capacity=2**31 - 1),
     Odd(flag=True, text=""),
 ]
+
+
+PAIRS = [
+    (D4PGConfig(value_low=3.0, value_high=1.0), "value_high must be above value_low (3.0), not 1.0."),
+    (D4PGConfig(value_low=1.0, value_high=1.0 + 1e-9), "value_high must be above value_low (1.0), not 1.000000001."),
+    (
+        D4PGConfig(value_low=np.array([0.0, 9.0]), value_high=5.0),
+        "value_high must be above value_low (array([0., 9.]))",
+    ),
+    (DDPGConfig(noise_scale=0.5, noise_scale_max=0.1), "noise_scale_max must be at least noise_scale (0.5), not 0.1."),
+]
+
+
+@pytest.mark.parametrize(("config", "sentence"), PAIRS)
+def test_a_setting_may_bound_another(config, sentence):
+    with pytest.raises(SettingError, match=re.escape(sentence)):
+        check(config)
+
+
+def test_bounds_that_are_traced_or_absent_pass():
+    jax.eval_shape(lambda low: check(D4PGConfig(value_low=low)).value_low, 1e6)
+    jax.eval_shape(lambda high: check(D4PGConfig(value_high=high)).value_high, -1e6)
+    check(DDPGConfig(noise_scale=0.5, noise_scale_max=0.5))
+    check(DDPGConfig(noise_scale=0.5))
+
+
+def test_a_long_value_is_cut_off():
+    with pytest.raises(SettingError) as refused:
+        check(DDPGConfig(hidden=(10,) * 60 + (0,)))
+    assert str(refused.value) == f"hidden must be at least 1, not {str((10,) * 60)[:100]}...."
+    with pytest.raises(SettingError, match=r"hidden must be at most 100 numbers, not 10,000\."):
+        check(DDPGConfig(hidden=(4,) * 10_000))
+    with pytest.raises(SettingError, match=r"seeds must be at most 2,147,483,647, not a number of 33,220 bits\."):
+        check(RunConfig(seeds=10**10_000))
 
 
 @pytest.mark.parametrize("config", ACCEPTED)

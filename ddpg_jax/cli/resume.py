@@ -23,9 +23,11 @@ def resume(
 ) -> int:
     """Resume a run or a sweep from its newest checkpoint."""
     from ddpg_jax.runs.folders import recover
+    from ddpg_jax.runs.paths import check_stored_path
     from ddpg_jax.runs.resume import resume_experiment
     from ddpg_jax.runs.stored_run import read_run
 
+    check_stored_path(folder)
     if not process.distributed:
         recover(folder, None if process.quiet else print_line)
     stored = read_run(folder)

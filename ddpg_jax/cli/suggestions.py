@@ -74,4 +74,7 @@ def nearest(word: str, known: Sequence[str]) -> list[str]:
     """The known words that begin with a word or, where there are none, the one that is most like it, if one is."""
     if not word or len(word) > SHOWN:
         return []
-    return [name for name in known if name.startswith(word)] or difflib.get_close_matches(word, known, 1, NEAR)
+    alike = [name for name in known if name.startswith(word)] or [
+        name for name in known if sorted(name) == sorted(word)
+    ]
+    return alike or difflib.get_close_matches(word, known, 1, NEAR)

@@ -14,10 +14,11 @@ from ddpg_jax.devices.backend import nbytes
 from ddpg_jax.devices.layout import Layout
 from ddpg_jax.envs.make import make_env
 from ddpg_jax.runs.config import RunConfig, env_options
-from ddpg_jax.runs.memory import check_fits, run_memory
+from ddpg_jax.runs.memory import check_fits
 from ddpg_jax.runs.paths import check_run_folder
 from ddpg_jax.runs.programs import ONE_DEVICE, Programs, choose_layout, make_programs, seed_keys
 from ddpg_jax.runs.run_folder import config_dict
+from ddpg_jax.runs.run_memory import run_memory
 
 # A setting that has no effect where another one has this value.
 USED_WITH = (("noise_steps", "noise_final", None), ("target_period", "target_update", "polyak"))

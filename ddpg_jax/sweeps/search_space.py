@@ -17,7 +17,7 @@ from ddpg_jax.runs.json_values import Value
 
 Trial = dict[str, Any]  # name of a setting -> its value
 MOST_TRIALS = 100_000  # of one sweep, each of which is in memory
-NEAR = 0.72  # how alike two names must be, as difflib counts it, for one to be a slip of the other
+NEAR = 0.6  # how alike two names must be, as difflib counts it, for one to be a slip of the other
 REDRAWS = 20  # of a perturbed trial that leaves bounds
 
 

@@ -18,11 +18,11 @@ from ddpg_jax.devices.backend import memory_limit, refuse_exhaustion
 from ddpg_jax.envs.make import make_env
 from ddpg_jax.runs import folders, run_folder
 from ddpg_jax.runs.config import RunConfig, env_options
-from ddpg_jax.runs.memory import run_memory
 from ddpg_jax.runs.monitor import Callbacks
 from ddpg_jax.runs.paths import check_run_folder
 from ddpg_jax.runs.plan import Plan, check_pairs, make_plan
 from ddpg_jax.runs.programs import make_programs, seed_keys
+from ddpg_jax.runs.run_memory import run_memory
 from ddpg_jax.sweeps.curves import CURVES, CurveWriter, keep_lines
 from ddpg_jax.sweeps.files import write_best, write_tables
 from ddpg_jax.sweeps.progress import Keeper, Progress

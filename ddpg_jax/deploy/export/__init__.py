@@ -11,6 +11,7 @@ from typing import NamedTuple
 from ddpg_jax.core.settings import SettingError
 from ddpg_jax.deploy.policy import load_seed
 from ddpg_jax.runs.files import atomic_write, new_output
+from ddpg_jax.runs.paths import check_stored_path
 
 
 class Format(NamedTuple):
@@ -51,6 +52,7 @@ def export(
     """
     if format not in FORMATS:
         raise SettingError(f"format must be one of {', '.join(FORMATS)}, not {format!r}.")
+    check_stored_path(folder)
     module, suffix, libraries = FORMATS[format]
     path = new_output(Path(folder, f"policy.{suffix}") if out is None else out, (), overwrite)
     for library in libraries:

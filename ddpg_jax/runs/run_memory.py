@@ -1,0 +1,123 @@
+"""The memory of a run, by the setting that takes it, from shapes alone: nothing is compiled or allocated.
+
+States are counted to the byte. What a program needs beside them is XLA's to decide; of that only what no compiler can
+avoid is counted, so that nothing is refused that would run.
+"""
+
+import itertools
+from dataclasses import replace
+from typing import Any
+
+from ddpg_jax.core.loop import LoopConfig
+from ddpg_jax.core.settings import shown
+from ddpg_jax.core.types import Spec, TrainState
+from ddpg_jax.devices.backend import nbytes
+from ddpg_jax.devices.layout import Layout
+from ddpg_jax.runs.config import RunConfig
+from ddpg_jax.runs.memory import NUMBER, SUMMARY, Memory, Share, layer_widths, obs_bytes, transition_bytes
+
+KEY = 8  # bytes of a random key
+KEPT = 3  # arrays of a layer's width, for each transition of a minibatch, that an update keeps for its gradients
+
+
+def run_memory(
+    state: TrainState, spec: Spec, config: Any, loop: LoopConfig, run: RunConfig, layout: Layout = Layout()
+) -> Memory:
+    """Returns the memory of a run.
+
+    Args:
+      state: the shapes of some seeds; that of every seed is the same.
+      spec, config, loop, run: the environment and the settings.
+      layout: how seeds are mapped; sequential ones are copied out, one per shard, to be trained.
+    """
+    named = _names(config, loop, run)
+    training = run.seeds if layout.mapping == "vmap" else min(layout.seed_shards, run.seeds)
+    copied = training if training < run.seeds else 0
+    states = _states(state, layout.data_shards)
+    widths = layer_widths(config, spec)
+    update = _update(state, spec, loop, sum(widths), getattr(config, "atoms", 0))
+    step, evaluation = _step(spec, loop, widths), _evaluation(state, spec, loop, run, widths)
+
+    def shares(sizes: dict[str, int], seeds: int) -> list[Share]:
+        return [Share(*named[name], size * seeds) for name, size in sizes.items()]
+
+    # What keeps the learner as it was before the chunk, where a seed diverges, and the gradients
+    twice = {"hidden": 2 * states["hidden"]}
+    phases = [shares(twice, training) + shares(sizes, training) for sizes in (update, step, _refresh(states))]
+    return Memory(shares(states, run.seeds + copied), [*phases, shares(evaluation, run.seeds)])
+
+
+def _states(state: TrainState, data_shards: int) -> dict[str, int]:
+    """Returns the bytes of the state of one seed; each device of an agent has its own learner."""
+    members = state.nonfinite_at.shape[0]
+    rest = (state.keys, replace(state.env, pool=None), state.noise, state.nonfinite_at, state.hyperparams)
+    return {
+        "replay_capacity": nbytes(state.memory) // members,
+        "hidden": data_shards * nbytes(state.learner) // members,
+        "pool_size": nbytes(state.env.pool) // members,
+        "num_envs": nbytes(rest) // members,
+    }
+
+
+def _update(state: TrainState, spec: Spec, loop: LoopConfig, width: int, atoms: int) -> dict[str, int]:
+    """Returns the bytes of an update of one seed, with networks of `width` features in all of their layers."""
+    stored = nbytes(state.memory) // state.nonfinite_at.shape[0] // transition_bytes(spec)
+    if stored < loop.replay_capacity:  # the two rows of an on-policy memory, of which an update sees one
+        stored //= 2
+    batch = min(loop.batch_size, stored)
+    return {
+        "batch_size": batch * (transition_bytes(spec) + KEPT * NUMBER * width),
+        "n_step": batch * (2 * NUMBER * loop.n_step if loop.n_step > 1 else 0),
+        "atoms": batch * KEPT * NUMBER * atoms,
+    }
+
+
+def _step(spec: Spec, loop: LoopConfig, widths: list[int]) -> dict[str, int]:
+    """Returns the bytes of a step of the environments of one seed."""
+    return {"num_envs": loop.num_envs * _activations(widths), "action_repeat": loop.num_envs * _repeat_keys(spec)}
+
+
+def _refresh(states: dict[str, int]) -> dict[str, int]:
+    """Returns the bytes of the new pool of one seed, while the old one is there."""
+    return {"pool_size": states["pool_size"]}
+
+
+def _evaluation(state: TrainState, spec: Spec, loop: LoopConfig, run: RunConfig, widths: list[int]) -> dict[str, int]:
+    """Returns the bytes of an evaluation of one seed."""
+    environment = nbytes(state.env.env) // (state.nonfinite_at.shape[0] * loop.num_envs)
+    episode = environment + SUMMARY + 2 * obs_bytes(spec) + _activations(widths)
+    return {"eval_episodes": run.eval_episodes * episode, "action_repeat": run.eval_episodes * _repeat_keys(spec)}
+
+
+def _activations(widths: list[int]) -> int:
+    """Returns the bytes of what the widest layer reads and writes for one observation."""
+    return NUMBER * max([0, *widths, *map(sum, itertools.pairwise(widths))])
+
+
+def _repeat_keys(spec: Spec) -> int:
+    """Returns the bytes of the keys with which one environment repeats an action."""
+    return KEY * spec.action_repeat if spec.action_repeat > 1 else 0
+
+
+def _names(config: Any, loop: LoopConfig, run: RunConfig) -> dict[str, tuple[str, str]]:
+    """Returns the settings that take memory: name -> the name, and its value in words."""
+    hidden, atoms = getattr(config, "hidden", ()), getattr(config, "atoms", 0)
+    words = {
+        "hidden": f"networks of the widths {shown(hidden)}",
+        "batch_size": f"minibatches of {loop.batch_size:,} transitions",
+        "replay_capacity": f"{loop.replay_capacity:,} transitions",
+        "num_envs": f"{loop.num_envs:,} environments",
+        "pool_size": f"{loop.pool_size:,} initial states",
+        "n_step": f"returns over {loop.n_step:,} steps",
+        "atoms": f"{atoms:,} atoms",
+        "eval_episodes": f"{run.eval_episodes:,} episodes",
+        "action_repeat": f"{run.action_repeat or 1:,} steps per action",
+    }
+    named = {name: (name, value) for name, value in words.items()}
+    if loop.num_envs > loop.replay_capacity:  # the replay has one row, which all of them fill
+        named["replay_capacity"] = named["num_envs"]
+    if atoms > max(hidden, default=0):  # the largest layer of the networks
+        named["hidden"] = named["atoms"]
+    if loop.reset_mode != "pool":
+        named["pool_size"] = named["num_envs"]
+    return named
