@@ -9,6 +9,7 @@ from typing import ParamSpec, TypeVar
 
 from ddpg_jax.core.settings import SettingError
 from ddpg_jax.runs.checkpoint import checkpoints_folder, saved_steps
+from ddpg_jax.runs.paths import check_stored_path
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -27,6 +28,7 @@ def reads_again(read: Callable[P, T]) -> Callable[P, T]:
     @functools.wraps(read)
     def call(*args: P.args, **kwargs: P.kwargs) -> T:
         folder = Path(args[0])  # type: ignore[arg-type]
+        check_stored_path(folder)
         for _ in range(TRIES):
             before = _state_of(folder)
             try:
