@@ -4,7 +4,7 @@ VENV ?= .venv
 CONSTRAINTS ?= -c constraints.txt
 BIN = $(VENV)/bin
 
-.PHONY: train test test-all check docs wheel clean
+.PHONY: train test test-all test-targets check docs wheel clean
 
 train: $(VENV)/.installed
 	$(BIN)/ddpg-jax train ddpg --env Pendulum-v1 --seeds 4 --steps 20000 --hidden 64 64 --batch-size 64 --out runs/make-train --overwrite
@@ -16,6 +16,12 @@ test: $(VENV)/.dev
 
 test-all: $(VENV)/.dev
 	$(PYTEST) -m "slow or not slow" $(ARGS)
+
+# In an environment of its own: JAX warns on every start that there is no such device.
+test-targets:
+	$(MAKE) VENV=.venv-targets .venv-targets/.dev
+	.venv-targets/bin/python -m pip install -q --disable-pip-version-check $(CONSTRAINTS) -e ".[targets]"
+	.venv-targets/bin/python -m pytest -n 2 -m "slow or not slow" tests/test_targets.py
 
 check: $(VENV)/.dev
 	$(BIN)/ruff check .

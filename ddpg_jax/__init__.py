@@ -22,6 +22,7 @@ from ddpg_jax.results.notebook import live_plot
 from ddpg_jax.results.plot import plot
 from ddpg_jax.results.render import frames, render
 from ddpg_jax.results.report import report
+from ddpg_jax.runs.compilation import compile_run
 from ddpg_jax.runs.experiment import run_experiment
 from ddpg_jax.runs.plan import RunConfig
 from ddpg_jax.runs.presets import preset
@@ -52,6 +53,7 @@ __all__ = [
     "Transition",
     "as_gymnasium",
     "check_env",
+    "compile_run",
     "copdac_gq",
     "copdac_q",
     "d4pg",

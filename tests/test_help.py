@@ -119,7 +119,7 @@ def test_a_preset_is_the_default_of_what_is_not_given(name, form):
     assert settings.config == algorithms()[preset.algorithm].config(**preset.config | {"tau": 0.25})
     assert vars(settings.loop).items() >= (preset.loop | {"n_step": 2}).items()
     assert vars(settings.run).items() >= preset.run.items()
-    assert settings.search == Search()
+    assert settings.more == Search()
 
 
 @pytest.mark.parametrize("none", ["None", "none", "NONE"])
@@ -128,4 +128,4 @@ def test_what_may_be_absent_can_be_switched_off(none):
     absent = f"--weight-decay {none} --checkpoint-seconds {none} --backend {none}"
     settings = read_settings("ddpg-jax", "ddpg", f"--preset lillicrap2016 {absent}".split(), "")
     assert (settings.config.weight_decay, settings.run.checkpoint_seconds, settings.run.backend) == (None, None, None)
-    assert settings.search is None
+    assert settings.more is None

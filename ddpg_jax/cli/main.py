@@ -8,6 +8,7 @@ from rich.panel import Panel
 from rich.table import Table
 from rich.text import Text
 
+from ddpg_jax.cli.compilation import Target, compile_for_target
 from ddpg_jax.cli.console import console, print_error
 from ddpg_jax.cli.parse import HELP, first_line, parse
 from ddpg_jax.cli.policy import evaluate, export, render
@@ -24,7 +25,11 @@ from ddpg_jax.runs.registry import algorithms
 from ddpg_jax.runs.signals import Stop
 
 # Commands that an algorithm follows, with what they ask for beside the settings of a run; then all others.
-TRAINING: dict[str, tuple[Callable[..., Any], type | None]] = {"train": (train, None), "sweep": (sweep, Search)}
+TRAINING: dict[str, tuple[Callable[..., Any], type | None]] = {
+    "train": (train, None),
+    "sweep": (sweep, Search),
+    "compile": (compile_for_target, Target),
+}
 COMMANDS: dict[str, Callable[..., Any]] = {
     "resume": resume,
     "evaluate": evaluate,
@@ -88,13 +93,13 @@ def _exit_code(args: list[str]) -> int:
 
 def _train(command: str, args: list[str]) -> int:
     """Runs `train` or `sweep` with the algorithm and the settings that the arguments name."""
-    run, search = TRAINING[command]
+    run, more = TRAINING[command]
     name, *rest = args or [""]
     if not name or name.startswith("-"):
         return _algorithms(command, missing=name not in HELP)
     if name not in algorithms():
         raise SettingError(f"there is no algorithm {shown(name)}; {did_you_mean(name, list(algorithms()))}")
-    return run(read_settings(f"ddpg-jax {command} {name}", name, rest, algorithms()[name].summary(), search)) or 0
+    return run(read_settings(f"ddpg-jax {command} {name}", name, rest, algorithms()[name].summary(), more)) or 0
 
 
 def _overview(missing: bool) -> int:

@@ -82,7 +82,7 @@ class Settings(NamedTuple):
     loop: LoopConfig
     run: RunConfig
     processes: Processes
-    search: Any = None  # of a sweep: what to try
+    more: Any = None  # what the command asks for beside them: of a sweep what to try, of `compile` the target
 
 
 @dataclasses.dataclass(frozen=True)
@@ -93,13 +93,13 @@ class _Choice:
     env: str = RunConfig.env
 
 
-def read_settings(prog: str, algorithm: str, args: Sequence[str], summary: str, search: type | None = None) -> Settings:
+def read_settings(prog: str, algorithm: str, args: Sequence[str], summary: str, more: type | None = None) -> Settings:
     """Reads the settings of a run twice: first preset and environment, then everything, with the defaults of these two.
 
     Args:
       prog: what the user has typed up to here, such as "ddpg-jax train ddpg".
       summary: one sentence for the top of the help.
-      search: the group of options that says what a sweep tries; it comes first.
+      more: a group of options of the command's own, which comes first.
 
     Raises:
       SettingError: the arguments cannot be read, or there is no such preset.
@@ -110,7 +110,7 @@ def read_settings(prog: str, algorithm: str, args: Sequence[str], summary: str, 
     kind = algorithms()[algorithm].config
     own = config_groups(kind(**preset.config))
     groups = {
-        "search": search and search(),
+        "more": more and more(),
         "own": None,
         "run": RunConfig(**preset.run),
         "loop": LoopConfig(**preset.loop),
@@ -120,7 +120,7 @@ def read_settings(prog: str, algorithm: str, args: Sequence[str], summary: str, 
     fields += _fields(groups, algorithm)
     read = parse(dataclasses.make_dataclass("CommandLine", fields, namespace={"__doc__": summary}), prog, args)
     config = kind(**{name: value for group in own for name, value in vars(getattr(read, group)).items()})
-    return Settings(algorithm, config, read.loop, read.run, read.process, getattr(read, "search", None))
+    return Settings(algorithm, config, read.loop, read.run, read.process, getattr(read, "more", None))
 
 
 def config_groups(config: Any) -> dict[str, Any]:
@@ -137,7 +137,7 @@ def config_groups(config: Any) -> dict[str, Any]:
 def _fields(groups: dict[str, Any], algorithm: str) -> Iterator[tuple[str, Any, Any]]:
     """A field for each group that there is, as tyro shows it."""
     for name, group in groups.items():
-        title = algorithm if name == "own" else name.replace("_", " ")
+        title = {"own": algorithm, "more": type(group).__name__.lower()}.get(name, name.replace("_", " "))
         about = [Doc(ABOUT[name])] if name in ABOUT else []
         if group is not None:
             yield name, Annotated[(type(group), tyro.conf.arg(name=title), *about)], group

@@ -75,6 +75,7 @@ class Layout(NamedTuple):
     mapping: Mapping = "vmap"  # how the seeds of a group are trained
     seed_shards: int = 1  # number of groups
     data_shards: int = 1  # devices in a group; above 1, agents are data parallel
+    hardware: tuple[Any, ...] = ()  # the devices, where they are not those of this process
 
     @property
     def devices(self) -> int:
@@ -90,7 +91,7 @@ class Layout(NamedTuple):
     def mesh(self) -> Mesh:
         """Returns the mesh [seed_shards, data_shards] of the first `devices` devices."""
         axes = {"seeds": self.seed_shards, "data": self.data_shards}
-        devices = jax.devices()[: self.devices]
+        devices = (self.hardware or jax.devices())[: self.devices]
         return jax.make_mesh(tuple(axes.values()), tuple(axes), (AxisType.Auto,) * 2, devices=devices)
 
 
@@ -141,13 +142,15 @@ def usable_devices(seeds: int, devices: int) -> int:
     return max(n for n in range(1, devices + 1) if seeds % n == 0)
 
 
-def choose_mapping(seeds: int, batch_size: int, hidden: tuple[int, ...], image: bool) -> Mapping:
-    """Returns the faster mapping for `seeds` seeds per device on this backend, as measured in benchmarks/README.md.
+def choose_mapping(
+    seeds: int, batch_size: int, hidden: tuple[int, ...], image: bool, backend: str | None = None
+) -> Mapping:
+    """Returns the faster mapping for `seeds` seeds per device on a backend, as measured in benchmarks/README.md.
 
     A single seed needs no batch dimension. Several seeds fill a GPU or a TPU only as a batch. On a CPU a batch is
     faster only while matrix products are so small that their overhead is larger than their computation.
     """
-    batches = jax.default_backend() != "cpu" or _small(batch_size, hidden, image)
+    batches = (backend or jax.default_backend()) != "cpu" or _small(batch_size, hidden, image)
     return "vmap" if seeds > 1 and batches else "sequential"
 
 

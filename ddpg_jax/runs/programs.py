@@ -80,7 +80,7 @@ def make_programs(env: Env, algorithm: str, loop: LoopConfig, episodes: int, lay
         return Evaluation(played.returns, played.lengths), found
 
     over_seeds = {"vmap": vmap_seeds, "sequential": loop_over_seeds}[layout.mapping]
-    quick = QUICK.get(jax.default_backend())
+    quick = None if layout.hardware else QUICK.get(jax.default_backend())
     return Programs(
         jax.jit(shard_over_devices(vmap_seeds(init), layout, outside=STATE), compiler_options=quick),
         jax.jit(shard_over_devices(vmap_seeds(prefill), layout, STATE, STATE), donate_argnums=0),
@@ -90,13 +90,19 @@ def make_programs(env: Env, algorithm: str, loop: LoopConfig, episodes: int, lay
     )
 
 
-def choose_layout(config: Any, loop: LoopConfig, run: RunConfig, env: Env) -> Layout:
+def choose_layout(
+    config: Any, loop: LoopConfig, run: RunConfig, env: Env, hardware: tuple[Any, ...] = (), backend: str | None = None
+) -> Layout:
     """Returns how the seeds of a run are mapped, and over how many devices they and their data are sharded.
+
+    Args:
+      config, loop, run, env: the run.
+      hardware, backend: the devices, where they are not those of this process.
 
     Raises:
       SettingError: there are not so many devices, or an agent's data cannot be sharded over them evenly.
     """
-    available = len(jax.devices())
+    available = len(hardware or jax.devices())
     seed_shards, data_shards = usable_devices(run.seeds, available), 1
     if run.devices is not None:
         if run.devices > available:
@@ -107,9 +113,10 @@ def choose_layout(config: Any, loop: LoopConfig, run: RunConfig, env: Env) -> La
             f"devices must be {available}, all devices of all processes, not {seed_shards * data_shards}: pass "
             "--devices, or a number of seeds that shards over them evenly."
         )
-    chosen = choose_mapping(run.seeds // seed_shards, loop.batch_size, getattr(config, "hidden", ()), env.spec.image)
+    hidden = getattr(config, "hidden", ())
+    chosen = choose_mapping(run.seeds // seed_shards, loop.batch_size, hidden, env.spec.image, backend)
     per_device_loop(loop, data_shards)
-    return Layout(chosen if run.seed_mapping == "auto" else run.seed_mapping, seed_shards, data_shards)
+    return Layout(chosen if run.seed_mapping == "auto" else run.seed_mapping, seed_shards, data_shards, hardware)
 
 
 def seed_keys(run: RunConfig, layout: Layout = ONE_DEVICE, repeats: int = 1) -> jax.Array:

@@ -1,0 +1,96 @@
+"""The programs of a run, compiled for accelerators that are not here."""
+
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+from jax.sharding import NamedSharding, PartitionSpec
+
+from ddpg_jax.core.loop import LoopConfig
+from ddpg_jax.core.settings import check
+from ddpg_jax.devices.data_parallel import STATE
+from ddpg_jax.devices.layout import BY_SEED, Layout, shardings
+from ddpg_jax.devices.targets import Compiled, Target, compile_for, find_target
+from ddpg_jax.envs.make import make_env
+from ddpg_jax.runs.config import RunConfig, env_options
+from ddpg_jax.runs.plan import check_pairs
+from ddpg_jax.runs.programs import choose_layout, make_programs, seed_keys
+from ddpg_jax.runs.run_memory import run_memory
+
+PROGRAMS = ("init", "prefill", "chunk", "evaluate")
+
+
+class Compilation(NamedTuple):
+    """The programs of a run on a target, as XLA has compiled them."""
+
+    target: Target
+    layout: Layout
+    programs: dict[str, Compiled]
+    planned_bytes: int  # the plan's figure, of one device
+
+    @property
+    def peak_bytes(self) -> int:
+        """The most memory of one device that any of the programs takes."""
+        return max(program.peak_bytes for program in self.programs.values())
+
+    @property
+    def fits(self) -> bool:
+        """Whether every program fits in the memory of a device."""
+        return self.peak_bytes <= self.target.memory
+
+
+def compile_run(
+    algorithm: str,
+    config: Any,
+    loop: LoopConfig,
+    run: RunConfig,
+    target: str,
+    programs: tuple[str, ...] = PROGRAMS,
+    log: Callable[[str], None] | None = None,
+) -> Compilation:
+    """Compiles the programs of a run for accelerators that are not here, and runs nothing.
+
+    To be called in a process that has not used JAX yet, after `ddpg_jax.devices.targets.prepare_targets`.
+
+    Args:
+      algorithm: its name, such as "ddpg".
+      config, loop, run: the settings.
+      target: the name of the accelerators, as for `find_target`.
+      programs: which of `PROGRAMS`.
+      log: called with a sentence before each compilation.
+
+    Raises:
+      SettingError: a setting cannot be used, or there is no such target.
+    """
+    for group in (config, loop, run):
+        check(group)
+    check_pairs(config)
+    found, env = find_target(target), make_env(run.env, **env_options(run))
+    layout = choose_layout(config, loop, run, env, found.devices, found.platform)
+    functions = make_programs(env, algorithm, loop, run.eval_episodes, layout)
+    keys = jax.eval_shape(lambda: seed_keys(run))
+    state = functions.shapes(keys, config)
+
+    def placed(tree: Any, specs: Any) -> Any:
+        def one(leaf, sharding):
+            return jax.ShapeDtypeStruct(leaf.shape, leaf.dtype, sharding=sharding)
+
+        return jax.tree.map(one, tree, shardings(tree, layout, specs))
+
+    number = jax.ShapeDtypeStruct((), jnp.int32, sharding=NamedSharding(layout.mesh(), PartitionSpec()))
+    whole, placed_keys = placed(state, STATE), placed(keys, BY_SEED)
+    learner = placed(state.learner, BY_SEED)
+    arguments: dict[str, tuple[Any, ...]] = {
+        "init": ((placed_keys, {}), config),
+        "prefill": (whole, config),
+        "chunk": (whole, number, number, config),
+        "evaluate": ((learner, placed_keys, {}), number, config),
+    }
+    compiled = {}
+    for name in programs:
+        if log:
+            log(f"compiling {name} for {target}")
+        compiled[name] = compile_for(found, getattr(functions, name), *arguments[name])
+    planned = run_memory(state, env.spec, config, loop, run, layout).bytes // layout.devices
+    return Compilation(found, layout, compiled, planned)

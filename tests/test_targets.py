@@ -1,0 +1,143 @@
+"""Programs compiled for accelerators that are not here: what is read from XLA's dumps, and what the programs take."""
+
+import importlib.util
+import json
+import os
+import subprocess
+import sys
+
+import pytest
+
+from ddpg_jax import SettingError
+from ddpg_jax.cli.main import main
+from ddpg_jax.devices import targets
+
+# A chunk as XLA dumps it: what is around the loop, the loop, in it a branch, a loop within and a CUDA graph.
+THUNKS = """
+000: kCommandBuffer [source]
+    001: kCopy [source]
+    002: kCustomKernel [prev=001] loop_add_fusion
+003: kWhile
+    condition:
+        004: kCustomKernel compare
+    body:
+        005: kKernel one
+        006: kCopy two
+        007: kConditional
+            branch_0:
+                008: kCopy three
+            branch_1:
+        009: kCommandBuffer
+            010: kGemm four
+            011: kWhile
+                condition:
+                    012: kKernel five
+                body:
+                    013: kCublasLtMatmul six
+014: kKernel seven
+"""
+HLO = """
+  %a = f32[4,256]{1,0} all-reduce(f32[4,256] %x), replica_groups={}
+  %b = (f32[8], bf16[2,2]) all-reduce-start(%y, %z), to_apply=%add
+  %c = (f32[8], bf16[2,2]) all-reduce-done(%b)
+  ROOT %d = s32[] all-gather(%n), dimensions={0}
+"""
+
+
+def test_launches_copies_and_decisions_of_the_host_are_counted(tmp_path):
+    """Of an iteration: 4, 5, 6, 8, 10, 12, 13; around it 1, 2, 14; the host decides 3 and 7, not what is in a graph."""
+    (tmp_path / "module.thunk_sequence_after_thunk_passes.txt").write_text(THUNKS)
+    assert targets._launches(tmp_path) == (7, 2, 3, 2)
+
+
+def test_a_program_without_a_loop_is_all_launches(tmp_path):
+    (tmp_path / "module.thunk_sequence_after_thunk_passes.txt").write_text("000: kCopy a\n001: kKernel b\n")
+    assert targets._launches(tmp_path) == (2, 1, 0, 0)
+
+
+def test_collectives_are_counted_with_their_bytes():
+    assert targets._collectives(HLO) == {"all-reduce": (2, 4 * 256 * 4 + 8 * 4 + 4 * 2), "all-gather": (1, 4)}
+
+
+def test_a_gpu_is_described_with_its_own_numbers():
+    text = targets._gpu_config("a100")
+    assert "core_count: 108\n" in text
+    assert "cuda_compute_capability { major: 8 }" in text
+
+
+REFUSED = {
+    "--target tpu": "target must begin with one of h100, a100, v4, v5e, v5p, v6e, not 'tpu'.",
+    "": "target must be given, as in `ddpg-jax compile ddpg --target h100`.",
+    "--target h100 --only train": "only must name some of init, prefill, chunk, evaluate, not train.",
+    "--target h100 --tau 2": "tau must be at most 1, not 2.0.",
+}
+
+
+@pytest.mark.parametrize("words", REFUSED)
+def test_what_cannot_be_compiled_is_refused_in_a_sentence(words, capsys, monkeypatch):
+    monkeypatch.setattr(targets, "prepare_targets", lambda: None)
+    assert main(["compile", "ddpg", *words.split()]) == 2
+    assert capsys.readouterr().err == f"error: {REFUSED[words]}\n"
+
+
+@pytest.mark.parametrize(("name", "wheels"), [("h100", "jax-cuda12-plugin=="), ("v5e:2x4", "libtpu")])
+def test_missing_packages_are_named_with_the_line_that_installs_them(name, wheels, monkeypatch):
+    monkeypatch.setattr(targets, "_missing", lambda module: True)
+    sentence = f"target {name} needs packages that are not installed; `pip install .*{wheels}"
+    with pytest.raises(SettingError, match=sentence):
+        targets.find_target(name)
+
+
+@pytest.mark.parametrize("name", ["h100:0", "h100:2x", "h100:-1", "h100:99999", "a100:1x2x3"])
+def test_a_count_of_gpus_that_cannot_be_is_refused(name, monkeypatch):
+    monkeypatch.setattr(targets, "_missing", lambda module: False)
+    with pytest.raises(SettingError, match="target must be GPUS or HOSTSxGPUS after the colon"):
+        targets.find_target(name)
+
+
+def compiled(words):
+    """What `ddpg-jax compile` says in a process of its own, since the packages speak when JAX is imported."""
+    environment = {name: value for name, value in os.environ.items() if not name.startswith(("XLA_", "JAX_"))}
+    command = [sys.executable, "-m", "ddpg_jax", "compile", *words.split(), "--json"]
+    done = subprocess.run(command, check=True, capture_output=True, text=True, env=environment)
+    return json.loads(done.stdout)
+
+
+def needs(module):
+    return pytest.mark.skipif(
+        importlib.util.find_spec(module) is None, reason=f"the extra targets is not installed ({module})"
+    )
+
+
+CLASSIC = "--replay-capacity 100000 --only chunk"
+# Launches, copies and decisions of the host of a step, as they are now: no later change may add to them unnoticed.
+BOUNDS = {"ddpg": (101, 8, 2), "td3": (191, 75, 2), "sac": (125, 8, 2)}
+
+
+@pytest.mark.slow
+@needs("jax_cuda12_plugin")
+@pytest.mark.parametrize("algorithm", BOUNDS)
+def test_a_step_on_an_h100_launches_no_more_than_it_did(algorithm):
+    found = compiled(f"{algorithm} --target h100 {CLASSIC}")
+    chunk = found["programs"]["chunk"]
+    assert found["fits"]
+    measured = (chunk["launches"], chunk["copies"], chunk["host_decisions"])
+    assert all(now <= bound for now, bound in zip(measured, BOUNDS[algorithm], strict=True)), measured
+    assert 0.5 * found["planned_bytes"] < found["peak_bytes"] < 1.1 * found["planned_bytes"]
+
+
+@pytest.mark.slow
+@needs("jax_cuda12_plugin")
+def test_agents_shared_by_gpus_reduce_their_gradients_and_seeds_apart_do_not():
+    shared = compiled(f"ddpg --target h100:8 --devices 8 --num-envs 8 {CLASSIC}")["programs"]["chunk"]
+    apart = compiled(f"ddpg --target h100:8 --seeds 8 {CLASSIC}")["programs"]["chunk"]
+    assert set(shared["collectives"]) == {"all-reduce"}
+    assert apart["collectives"] == {}
+
+
+@pytest.mark.slow
+@needs("libtpu")
+def test_a_small_run_fits_a_tpu_and_a_large_one_does_not():
+    assert compiled(f"ddpg --target v5e {CLASSIC}")["fits"]
+    large = compiled("ddpg --target v5e --seeds 64 --replay-capacity 1000000 --seed-mapping vmap --only chunk")
+    assert not large["fits"]
