@@ -9,6 +9,7 @@ import sys
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from toys import slow, slow_but_for
 from trained import make_run
 
 from ddpg_jax import SettingError
@@ -175,7 +176,7 @@ with folders.new_run_folder(run, overwrite=True):
 PLACES = ["while the old one is moved", "before the new folder", "before a checkpoint", "after a checkpoint", "later"]
 
 
-@pytest.mark.parametrize("where", PLACES)
+@pytest.mark.parametrize("where", slow_but_for(PLACES, "before a checkpoint"))
 def test_wherever_a_process_is_killed_one_of_the_two_runs_is_whole(run, where):
     before, lines = everything(run), []
     killed = subprocess.run([sys.executable, "-c", KILLED, str(run), where], check=False)
@@ -306,7 +307,7 @@ sys.exit(75)
 """
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+@pytest.mark.parametrize("number", [signal.SIGTERM, *slow((signal.SIGINT, signal.SIGHUP))])
 @pytest.mark.parametrize("when", ["at once", "at the end of a chunk"])
 def test_a_signal_ends_a_process_at_once_until_there_is_something_to_save(tmp_path, when, number):
     out = tmp_path / "out.png"
@@ -402,7 +403,7 @@ LAYOUTS = st.dictionaries(st.sampled_from(NAMES), st.sampled_from(KINDS), min_si
 ANYWHERE = {"deadline": None, "suppress_health_check": list(HealthCheck)}
 
 
-@settings(max_examples=40, **ANYWHERE)
+@settings(max_examples=15, **ANYWHERE)
 @given(layout=LAYOUTS, words=st.sampled_from(WORDS[:3]))
 def test_no_layout_of_links_leads_out_of_the_folder(tiny, layout, words):
     try_layout(tiny, layout, words)

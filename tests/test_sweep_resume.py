@@ -8,6 +8,7 @@ import shutil
 import jax
 import numpy as np
 import pytest
+from toys import slow_but_for
 
 from ddpg_jax import DDPGConfig, LoopConfig, SettingError, grid, resume_sweep, sweep
 from ddpg_jax.cli.main import main
@@ -53,10 +54,9 @@ def outcome(folder):
     return (folder / "sweep.csv").read_text(), curves, own, config, evaluation, sums
 
 
-def kinds(quick):
-    """A parametrization over the kinds, all but one of them among the slow tests."""
-    marked = [pytest.param(name, marks=() if name == quick else pytest.mark.slow) for name in KINDS]
-    return pytest.mark.parametrize("kind", marked, indirect=True)
+def kinds(quick=None):
+    """A parametrization over the kinds, all but at most one of them among the slow tests."""
+    return pytest.mark.parametrize("kind", slow_but_for(KINDS, quick), indirect=True)
 
 
 @pytest.fixture(scope="module")
@@ -94,7 +94,7 @@ class Killed(BaseException):
     """What no handler expects, as the end of a process."""
 
 
-@kinds(quick="two parts")
+@kinds()
 def test_a_sweep_that_is_killed_between_checkpoints_ends_like_one_that_never_was(kind, tmp_path):
     """Lines of curves that no checkpoint knows are written anew; without a checkpoint a part begins anew."""
     trials, how, whole, expected = kind

@@ -137,7 +137,11 @@ def test_agents_shared_by_gpus_reduce_their_gradients_and_seeds_apart_do_not():
 
 @pytest.mark.slow
 @needs("libtpu")
+@needs("jax_cuda12_plugin")
 def test_a_small_run_fits_a_tpu_and_a_large_one_does_not():
     assert compiled(f"ddpg --target v5e {CLASSIC}")["fits"]
-    large = compiled("ddpg --target v5e --seeds 64 --replay-capacity 1000000 --seed-mapping vmap --only chunk")
+    many = "--seeds 512 --seed-mapping vmap --replay-capacity 1000000"
+    large = compiled(f"ddpg --target v5e {many} --only chunk")
     assert not large["fits"]
+    assert "Ran out of memory" in large["too_large"]["chunk"]
+    assert not compiled(f"ddpg --target h100 {many.replace('512', '4096')} --only chunk")["fits"]

@@ -53,7 +53,12 @@ def compile_for_target(settings: Settings) -> int:
 
 def _as_json(found: Any) -> dict[str, Any]:
     target = {"name": found.target.name, "devices": len(found.target.devices), "bytes": found.target.memory}
-    whole = {"planned_bytes": found.planned_bytes, "peak_bytes": found.peak_bytes, "fits": found.fits}
+    whole = {
+        "planned_bytes": found.planned_bytes,
+        "peak_bytes": found.peak_bytes,
+        "fits": found.fits,
+        "too_large": found.too_large,
+    }
     programs = {name: program._asdict() for name, program in found.programs.items()}
     return {"target": target, "used_devices": found.layout.devices, **whole, "programs": programs}
 
@@ -79,8 +84,13 @@ def _show(found: Any) -> None:
     for head, cells in lines.items():
         if any(cell != "-" for cell in cells):
             shown.add_row(head, *cells)
-    console().print(shown)
-    verdict = "fits in" if found.fits else "does not fit in"
+    if names:
+        console().print(shown)
+    for name, why in found.too_large.items():
+        print_line(f"{name} does not fit: {why}")
+    if not names:
+        return
+    verdict = "fits in" if found.peak_bytes <= found.target.memory else "does not fit in"
     sizes = (found.peak_bytes, found.planned_bytes, found.target.memory)
     peak, planned, memory = (f"{size / MIB:,.1f} MiB" for size in sizes)
     print_line(f"the peak of {peak} {verdict} the {memory} of a device; the plan's figure is {planned}")

@@ -11,12 +11,14 @@ import numpy as np
 from ddpg_jax.core.episodes import Evaluation, evaluate
 from ddpg_jax.core.settings import INT32, SettingError, check_count
 from ddpg_jax.deploy.policy import Policy, load_learners, load_policies
+from ddpg_jax.devices.backend import refuse_exhaustion
 from ddpg_jax.runs.experiment import summarize
 from ddpg_jax.runs.memory import check_episodes
 from ddpg_jax.runs.programs import episode_keys
 from ddpg_jax.runs.stored_run import read_run
 
 
+@refuse_exhaustion()
 def evaluate_run(folder: Path, episodes: int, seed: int = 0) -> dict[str, Any]:
     """Evaluates the policies of all seeds of a run in fresh episodes.
 

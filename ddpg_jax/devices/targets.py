@@ -81,6 +81,10 @@ class Target(NamedTuple):
     memory: int  # bytes of each
 
 
+class TooLarge(SettingError):
+    """A program that XLA does not compile, since it needs more memory than a device has."""
+
+
 class Compiled(NamedTuple):
     """What XLA says of a program that it has compiled; sizes are those of one device."""
 
@@ -173,6 +177,9 @@ def compile_for(target: Target, function: Any, *args: Any, options: dict[str, An
       function: under `jax.jit`.
       args: its arguments as `jax.ShapeDtypeStruct`s with shardings over the target's devices.
       options: more options of the compiler.
+
+    Raises:
+      TooLarge: XLA has found no way to fit the program in the memory of a device.
     """
     began = time.perf_counter()
     lowered = function.trace(*args).lower(lowering_platforms=(target.platform,))
@@ -180,7 +187,12 @@ def compile_for(target: Target, function: Any, *args: Any, options: dict[str, An
         gpu = target.platform == "cuda"
         # Autotuning needs a device
         shown = {"xla_dump_to": dump, "xla_dump_hlo_as_text": True, "xla_gpu_autotune_level": 0} if gpu else {}
-        compiled = lowered.compile(compiler_options=shown | (options or {}))
+        try:
+            compiled = lowered.compile(compiler_options=shown | (options or {}))
+        except jax.errors.JaxRuntimeError as error:
+            if "RESOURCE_EXHAUSTED" not in str(error):
+                raise
+            raise TooLarge(re.sub(r"^RESOURCE_EXHAUSTED: |HLO module.*", "", str(error).splitlines()[0])) from None
         seconds = time.perf_counter() - began
         found: tuple[Any, Any, Any, Any] = _launches(Path(dump)) if gpu else (None, None, None, None)
     memory = compiled.memory_analysis()

@@ -10,6 +10,7 @@ from ddpg_jax.core.episodes import Trajectory, rollout, whole_state
 from ddpg_jax.core.settings import INT32, SettingError, check_count
 from ddpg_jax.core.types import EnvState
 from ddpg_jax.deploy.policy import load_seed
+from ddpg_jax.devices.backend import refuse_exhaustion
 from ddpg_jax.results.drawing import make_renderer
 from ddpg_jax.results.drawing.animation import check_output, save_animation, save_html
 from ddpg_jax.results.drawing.renderer import DEFAULT_DT, Renderer, to_rgb
@@ -36,6 +37,7 @@ class RenderResult(NamedTuple):
     needs_network: bool  # whether a browser needs the network to show it
 
 
+@refuse_exhaustion()
 def render(
     folder: str | Path,
     out: str | Path | None = None,

@@ -11,7 +11,7 @@ from ddpg_jax.core.loop import LoopConfig
 from ddpg_jax.core.settings import check
 from ddpg_jax.devices.data_parallel import STATE
 from ddpg_jax.devices.layout import BY_SEED, Layout, shardings
-from ddpg_jax.devices.targets import Compiled, Target, compile_for, find_target
+from ddpg_jax.devices.targets import Compiled, Target, TooLarge, compile_for, find_target
 from ddpg_jax.envs.make import make_env
 from ddpg_jax.runs.config import RunConfig, env_options
 from ddpg_jax.runs.plan import check_pairs
@@ -27,17 +27,18 @@ class Compilation(NamedTuple):
     target: Target
     layout: Layout
     programs: dict[str, Compiled]
+    too_large: dict[str, str]  # program that XLA does not compile for want of memory -> its reason
     planned_bytes: int  # the plan's figure, of one device
 
     @property
     def peak_bytes(self) -> int:
         """The most memory of one device that any of the programs takes."""
-        return max(program.peak_bytes for program in self.programs.values())
+        return max((program.peak_bytes for program in self.programs.values()), default=0)
 
     @property
     def fits(self) -> bool:
         """Whether every program fits in the memory of a device."""
-        return self.peak_bytes <= self.target.memory
+        return not self.too_large and self.peak_bytes <= self.target.memory
 
 
 def compile_run(
@@ -87,10 +88,13 @@ def compile_run(
         "chunk": (whole, number, number, config),
         "evaluate": ((learner, placed_keys, {}), number, config),
     }
-    compiled = {}
+    compiled, too_large = {}, {}
     for name in programs:
         if log:
             log(f"compiling {name} for {target}")
-        compiled[name] = compile_for(found, getattr(functions, name), *arguments[name])
+        try:
+            compiled[name] = compile_for(found, getattr(functions, name), *arguments[name])
+        except TooLarge as error:
+            too_large[name] = str(error)
     planned = run_memory(state, env.spec, config, loop, run, layout).bytes // layout.devices
-    return Compilation(found, layout, compiled, planned)
+    return Compilation(found, layout, compiled, too_large, planned)
