@@ -319,8 +319,9 @@ def main() -> None:
     results["seconds"] = round(time.perf_counter() - began)
     results["device"] = f"{platform.machine()}, {os.cpu_count()} virtual cores, no accelerator"
     results["command"] = f"python benchmarks/faults.py --kills {options.kills}"
-    print(json.dumps(results, indent=1))
-    (RESULTS / "faults.json").write_text(json.dumps(results, indent=1) + "\n", encoding="utf-8")
+    text = json.dumps(results, indent=1).replace(f"{place}/", "runs/")
+    print(text)
+    (RESULTS / "faults.json").write_text(text + "\n", encoding="utf-8")
     shutil.rmtree(place)
 
 
