@@ -40,7 +40,7 @@ def note(event, seconds, **about):
         COMPILED.append(about.get("fun_name"))
 
 
-@pytest.mark.parametrize("name", slow_but_for(OWN, "ddpg", "sac", "dpg-on-policy"))
+@pytest.mark.parametrize("name", slow_but_for(OWN, "ddpg", "dpg-on-policy"))
 def test_a_run_compiles_each_phase_once_and_its_policy_can_be_taken_away(name, tmp_path):
     """Chunks of two lengths, two seeds; and config.json holds what it takes to build the agent again."""
     COMPILED.clear()

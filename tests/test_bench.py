@@ -115,6 +115,7 @@ def test_the_bench_refuses_impossible_times(seconds, capsys):
     assert "seconds must be above 0" in capsys.readouterr().err
 
 
+@pytest.mark.slow
 def test_our_worker_speaks_the_peers_protocol():
     """The side-by-side benchmark's own member, at toy size."""
     config = {"hidden": [8, 8], "batch_size": 4, "replay_capacity": 64, "warmup_steps": 8, "seeds": 2, "chunk": 5}
@@ -195,6 +196,7 @@ def test_vector_steps_draw_their_own_keys():
     assert len(set(np.concatenate([begun.env.inner, transition.next_obs, state.env.inner]).tolist())) == 24
 
 
+@pytest.mark.slow
 def test_the_command_line_deals_two_seeds_to_two_cores(tmp_path):
     """JAX must be set up before anything starts it."""
     words = "train ddpg --env lqr --seeds 2 --steps 12 --warmup-steps 10 --evaluations 1 --eval-episodes 1 --hidden 4"

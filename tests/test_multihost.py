@@ -120,6 +120,7 @@ def test_a_killed_process_ends_the_others_and_the_run_goes_on_from_its_checkpoin
     assert lines_of(out)[-1]["steps"] == reached + 80
 
 
+@pytest.mark.slow
 def test_a_signal_to_one_process_stops_all_with_a_checkpoint(tmp_path):
     """After the chunk, with the code that says that the run can go on."""
     out = tmp_path / "run"

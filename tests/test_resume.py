@@ -85,7 +85,7 @@ def bits(state):
     return {jax.tree_util.keystr(path): plain(leaf) for path, leaf in jax.tree.leaves_with_path(state)}
 
 
-@pytest.mark.parametrize("case", slow_but_for(CASES, *list(CASES)[:3]))
+@pytest.mark.parametrize("case", slow_but_for(CASES, "ou noise, statistics", "an agent on two devices"))
 def test_resumed_is_uninterrupted(case, tmp_path):
     """Every array of the final state, every line of the metrics, the evaluation; seconds go on."""
     algorithm, config, loop, run = CASES[case]

@@ -6,7 +6,7 @@ import subprocess
 import sys
 
 import pytest
-from toys import TINY
+from toys import TINY, slow
 
 from ddpg_jax.cli.main import main
 from ddpg_jax.cli.streams import Stream, safe_streams
@@ -32,7 +32,7 @@ def shell(words, folder, **env):
 
 @pytest.mark.parametrize(
     ("where", "warnings"),
-    [(">/dev/full", 1), (">&-", 1), ("| head -1", 1), (">/dev/full 2>&-", 0), ("<&- >&- 2>&-", 0)],
+    [(">/dev/full", 1), *slow((">&-", 1), ("| head -1", 1), (">/dev/full 2>&-", 0), ("<&- >&- 2>&-", 0))],
 )
 def test_a_run_that_cannot_print_ends_well(where, warnings, tmp_path):
     code, _, errors = shell(f"{TRAIN} {where}", tmp_path)
@@ -42,7 +42,7 @@ def test_a_run_that_cannot_print_ends_well(where, warnings, tmp_path):
     assert len((tmp_path / "run" / "metrics.jsonl").read_text().splitlines()) == 3
 
 
-@pytest.mark.parametrize("where", [">/dev/full", ">&-"])
+@pytest.mark.parametrize("where", [">/dev/full", *slow(">&-")])
 @pytest.mark.parametrize("command", ["evaluate RUN --episodes 1 --json", "plot RUN --out a.png"])
 def test_other_commands_have_their_exit_code(where, command, tiny_run, tmp_path):
     code, _, errors = shell(f"{COMMAND} {command.replace('RUN', str(tiny_run))} {where}", tmp_path)
@@ -50,13 +50,13 @@ def test_other_commands_have_their_exit_code(where, command, tiny_run, tmp_path)
     assert (tmp_path / "a.png").exists() == command.startswith("plot")
 
 
-@pytest.mark.parametrize("where", ["2>/dev/full", "2>&-"])
+@pytest.mark.parametrize("where", ["2>/dev/full", *slow("2>&-")])
 def test_an_error_that_nobody_reads_has_its_exit_code(where, tmp_path):
     code, output, _ = shell(f"{COMMAND} evaluate nowhere {where}", tmp_path)
     assert (code, output) == (2, "")
 
 
-@pytest.mark.parametrize("env", [{"PYTHONIOENCODING": "ascii"}, {"PYTHONIOENCODING": "latin-1"}])
+@pytest.mark.parametrize("env", [{"PYTHONIOENCODING": "ascii"}, *slow({"PYTHONIOENCODING": "latin-1"})])
 def test_letters_that_cannot_be_encoded_are_escaped(env, tmp_path, tiny_run):
     """In what is printed, at the end of a run and for an error."""
     out = "größe-☃"
