@@ -182,7 +182,6 @@ def full_disk(place: Path, chunks: int, room: int) -> dict[str, Any]:
     words = [*command(folder, chunks), "--keep-checkpoints", "100000", "--checkpoint-steps", "1"]
     try:
         code, _, errors = finish(words, preexec_fn=None if mounted else limit)
-        messages = [line for line in errors.splitlines() if line.startswith("error:")]
         kept = saved_steps(folder) if folder.exists() else []
         elsewhere = place / "freed"
         shutil.copytree(folder, elsewhere) if kept else None
@@ -192,7 +191,7 @@ def full_disk(place: Path, chunks: int, room: int) -> dict[str, Any]:
     result = {
         "how": "tmpfs" if mounted else "RLIMIT_FSIZE",
         "exit code": code,
-        "last message": messages[-1:],
+        "errors": errors.splitlines(),
         "kept": len(kept),
     }
     if kept:

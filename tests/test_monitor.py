@@ -101,6 +101,19 @@ def test_without_a_log_warnings_go_where_python_has_them(capsys):
     assert capsys.readouterr().err.count("warning: should_stop raised ValueError") == 1
 
 
+@pytest.mark.parametrize("log", [None, lambda words: 1 / 0])
+def test_a_warning_is_given_also_where_log_is_none_or_fails(log):
+    callbacks = Callbacks(log).guarded()
+    with warnings.catch_warnings(record=True) as python:
+        warnings.simplefilter("always")
+        callbacks.say("compiling")
+        callbacks.warn("warning: no room")
+        callbacks.warn("warning: no network")
+    said = [str(one.message) for one in python]
+    assert said[-2:] == ["no room", "no network"]
+    assert said[:-2] == (["log raised ZeroDivisionError (division by zero) and is not called again"] if log else [])
+
+
 def test_an_interrupt_in_a_callback_passes():
     def interrupt(words):
         raise KeyboardInterrupt

@@ -1,6 +1,7 @@
 """Metrics beside metrics.jsonl: what every sink gets, and what happens when one cannot be written."""
 
 import json
+import shutil
 import struct
 from collections import Counter
 from pathlib import Path
@@ -104,6 +105,15 @@ def test_tensorboard_has_a_file_per_process_and_a_tag_per_quantity(tmp_path):
     assert [event.step for event in second[2:]] == [8, 8]
 
 
+def test_tensorboard_whose_folder_is_deleted_fails(tmp_path):
+    """What is written to a deleted file would be lost without a word."""
+    sink = sinks.tensorboard(tmp_path, 3, None)
+    shutil.rmtree(tmp_path / "tensorboard")
+    with pytest.raises(FileNotFoundError):
+        sink.log({"eval_return": 1.5}, 4)
+    sink.close()
+
+
 @pytest.mark.parametrize("fault", ["a file in its place", "no room"])
 def test_a_run_whose_tensorboard_cannot_be_written_ends_well(fault, tmp_path, capsys, monkeypatch):
     """Opening it fails, or every write: with a thread and a queue between, it would hang."""
@@ -125,7 +135,7 @@ def test_a_run_whose_tensorboard_cannot_be_written_ends_well(fault, tmp_path, ca
 
         monkeypatch.setattr(Path, "mkdir", mkdir)
     assert main(f"train ddpg {TINY} --steps 80 --evaluations 2 --out {folder}".split()) == 0
-    said = capsys.readouterr().out
+    said = capsys.readouterr().err
     assert said.count("warning: TensorBoard cannot be written") == 1
     assert len((folder / "metrics.jsonl").read_text().splitlines()) == 3
     assert (folder / "evaluation.json").exists()

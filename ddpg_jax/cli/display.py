@@ -10,9 +10,10 @@ from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Table
 from rich.text import Text
 
-from ddpg_jax.cli.console import print_line
+from ddpg_jax.cli.console import print_error, print_line
 from ddpg_jax.results.labels import NAMES, cell, named
 from ddpg_jax.runs.metrics import X_AXES
+from ddpg_jax.runs.sinks import WARNING
 
 
 def quantities(row: Mapping[str, Any]) -> Iterator[tuple[str, np.ndarray]]:
@@ -73,8 +74,11 @@ class Display:
             self._live.stop()
 
     def log(self, words: str) -> None:
-        """Prints a line, above the live table where there is one."""
-        print_line(words, self.console)
+        """Prints a line, above the live table where there is one; a warning to standard error."""
+        if words.startswith(WARNING):
+            print_error(words)
+        else:
+            print_line(words, self.console)
 
     def on_chunk(self, row: dict[str, Any], plan: Any) -> None:
         """Shows the newest row of metrics."""

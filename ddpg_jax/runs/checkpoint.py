@@ -13,7 +13,7 @@ import math
 import os
 import shlex
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -144,11 +144,17 @@ def save_state(folder: Path, vector_step: int, state: TrainState, config: dict[s
 
 
 @contextlib.contextmanager
-def naming_resume(folder: Path) -> Iterator[None]:
-    """Adds the command that resumes a run to an error in writing it, where there is a checkpoint."""
+def naming_resume(folder: Path, check_present: Callable[[], None] | None = None) -> Iterator[None]:
+    """Adds the command that resumes a run to an error in writing it, where there is a checkpoint.
+
+    Args:
+      check_present: raises another error if the folder is gone, which is then why it could not be written.
+    """
     try:
         yield
     except (SettingError, OSError) as error:
+        if check_present:
+            check_present()
         sentence = str(error)
         if isinstance(error, OSError):
             sentence = f"{error.filename or folder} cannot be used ({reason(error)})."
@@ -325,7 +331,10 @@ def _score(folder: Path, vector_step: int) -> float:
 
 def _in_one_line(error: Exception) -> str:
     """Returns why something failed: in the words of the system, where Orbax quotes them, else in its own."""
-    known = (os.strerror(code) for code in (errno.ENOSPC, errno.EDQUOT, errno.EACCES, errno.EROFS, errno.EFBIG))
+    known = (
+        os.strerror(code)
+        for code in (errno.ENOSPC, errno.EDQUOT, errno.EACCES, errno.EROFS, errno.EFBIG, errno.EIO, errno.ENOTDIR)
+    )
     quoted = next((words for words in known if words in str(error)), None)
     return quoted or reason(error).split(". See full")[0]
 

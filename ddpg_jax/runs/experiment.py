@@ -105,11 +105,11 @@ def train_job(
     clock = CheckpointClock(run, plan.steps(bounds[0]))
     check_present = functools.partial(folders.check_present, folder, folders.identify(folder))
     with ExitStack() as stack:
-        stack.enter_context(naming_resume(folder))
+        stack.enter_context(naming_resume(folder, check_present if multihost.is_main() else None))
         checkpoints = Checkpoints(folder, run.keep_checkpoints, job.config_dict(), run.checkpoint_replay)
         stack.enter_context(closing(checkpoints))
         purge = None if first else plan.steps(bounds[0]) + 1
-        writer = stack.enter_context(closing(_writer(job, purge, callbacks.say))) if multihost.is_main() else None
+        writer = stack.enter_context(closing(_writer(job, purge, callbacks.warn))) if multihost.is_main() else None
         for chunk in run_chunks(job.programs, state, job.keys(), job.config, bounds, first):
             step = chunk.vector_step
             multihost.on_main(check_present)

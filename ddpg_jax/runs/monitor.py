@@ -11,7 +11,7 @@ from ddpg_jax.devices import multihost
 from ddpg_jax.runs.chunks import ChunkResult
 from ddpg_jax.runs.config import RunConfig
 from ddpg_jax.runs.plan import Job, Plan
-from ddpg_jax.runs.sinks import reason
+from ddpg_jax.runs.sinks import WARNING, reason
 
 
 class Callbacks(NamedTuple):
@@ -26,6 +26,10 @@ class Callbacks(NamedTuple):
         if self.log:
             self.log(words)
 
+    def warn(self, words: str) -> None:
+        """Logs a warning, which Python prints where nobody listens."""
+        (self.log or _warn)(words)
+
     def stopping(self) -> bool:
         """Whether the run is to stop, in any process."""
         return multihost.any_process(bool(self.should_stop and self.should_stop()))
@@ -35,27 +39,32 @@ class Callbacks(NamedTuple):
 
         What is no `Exception`, as KeyboardInterrupt, passes.
         """
-        log = _guarded("log", self.log, _warn)
-        warn = log or _warn
-        stop = self.should_stop
+        log = _guarded("log", self.log, _warn, lambda words: _warn(words) if words.startswith(WARNING) else None)
+        warn, stop = Callbacks(log).warn, self.should_stop
         should_stop = stop and _guarded("should_stop", lambda: bool(stop()), warn)
         return Callbacks(log, _guarded("on_chunk", self.on_chunk, warn), should_stop)
 
 
-def _guarded(name: str, function: Callable[..., Any] | None, warn: Callable[[str], None]) -> Callable[..., Any] | None:
+def _guarded(
+    name: str,
+    function: Callable[..., Any] | None,
+    warn: Callable[[str], None],
+    instead: Callable[..., None] = lambda *args: None,
+) -> Callable[..., Any] | None:
+    """Returns a callback that warns when it first fails, and then calls `instead`."""
     if function is None:
         return None
     failed = False
 
     def call(*args: Any) -> Any:
         nonlocal failed
-        if failed:
-            return None
         try:
-            return function(*args)
+            if not failed:
+                return function(*args)
         except Exception as error:
             failed = True
-            warn(f"warning: {name} raised {type(error).__name__} ({reason(error)}) and is not called again")
+            warn(f"{WARNING}{name} raised {type(error).__name__} ({reason(error)}) and is not called again")
+        return instead(*args)
 
     return call
 
@@ -63,7 +72,7 @@ def _guarded(name: str, function: Callable[..., Any] | None, warn: Callable[[str
 def _warn(words: str) -> None:
     """Warns where `log` cannot: as Python does, or to standard error where warnings are errors, or not at all."""
     try:
-        warnings.warn(words.removeprefix("warning: "), RuntimeWarning, stacklevel=2)
+        warnings.warn(words.removeprefix(WARNING), RuntimeWarning, stacklevel=2)
     except Exception:
         with contextlib.suppress(Exception):
             print(words, file=sys.stderr, flush=True)

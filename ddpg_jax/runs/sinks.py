@@ -19,6 +19,8 @@ from ddpg_jax.core.settings import SettingError
 from ddpg_jax.runs.files import atomic_write, read_bytes
 from ddpg_jax.runs.metrics import Row, to_lines
 
+WARNING = "warning: "  # begins a sentence about what a run goes on without
+
 
 class Sink(NamedTuple):
     """Where the metrics of one seed go beside metrics.jsonl."""
@@ -45,6 +47,7 @@ def tensorboard(folder: Path, seed: int, purge_step: int | None) -> Sink:
     file = (place / name).open("xb")
 
     def write(*events: Event) -> None:
+        check_in_place(place / name, file)
         file.write(b"".join(map(_record, events)))
         file.flush()
 
@@ -127,9 +130,15 @@ class Guard:
                     sink.close()
             self._sinks = []
             self._warn(
-                f"warning: {self._name} cannot be written ({reason(error)}) and gets nothing more; metrics.jsonl goes "
+                f"{WARNING}{self._name} cannot be written ({reason(error)}) and gets nothing more; metrics.jsonl goes "
                 "on having everything"
             )
+
+
+def check_in_place(path: Path, file: Any) -> None:
+    """Raises OSError if the path of an open file leads elsewhere by now: what is written would be lost."""
+    if not os.path.samestat(os.stat(path), os.fstat(file.fileno())):
+        raise FileNotFoundError(errno.ENOENT, "another file has taken its place")
 
 
 def reason(error: BaseException) -> str:
@@ -168,8 +177,7 @@ class Writer:
 
     def _append(self, content: bytes) -> None:
         """Writes all of it, where the system may take a part at a time."""
-        if not os.path.samestat(os.stat(self._path), os.fstat(self._file.fileno())):
-            raise FileNotFoundError(errno.ENOENT, "another file has taken its place")
+        check_in_place(self._path, self._file)
         left = memoryview(content)
         while left:
             left = left[self._file.write(left) :]
