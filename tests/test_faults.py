@@ -64,7 +64,8 @@ def test_a_damaged_checkpoint_is_set_aside_and_the_one_before_it_taken(killed):
 def test_a_full_disk_ends_the_run_in_a_sentence_and_it_can_go_on_elsewhere(tmp_path):
     figures = faults.full_disk(tmp_path, 200, 3_000_000)
     assert figures["exit code"] == 2, figures
-    (sentence,) = figures["errors"]  # and nothing around it
+    *before, sentence = figures["errors"]
+    assert [line[:20] for line in before] in ([], ["warning: TensorBoard"])  # which the last bytes were not enough for
     assert sentence.startswith("error: out must be a folder that can be written")
     assert (" train --resume " in sentence) == bool(figures["kept"])
     assert figures.get("resumes elsewhere", True) is True, figures
