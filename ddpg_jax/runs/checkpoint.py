@@ -15,7 +15,7 @@ import shlex
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -144,8 +144,10 @@ def save_state(folder: Path, vector_step: int, state: TrainState, config: dict[s
 
 
 @contextlib.contextmanager
-def naming_resume(folder: Path, check_present: Callable[[], None] | None = None) -> Iterator[None]:
-    """Adds the command that resumes a run to an error in writing it, where there is a checkpoint.
+def naming_resume(
+    folder: Path, check_present: Callable[[], None] | None = None, kind: Literal["run", "sweep"] = "run"
+) -> Iterator[None]:
+    """Adds the command that resumes a run or a sweep to an error in writing it, where there is a checkpoint.
 
     Args:
       check_present: raises another error if the folder is gone, which is then why it could not be written.
@@ -159,8 +161,8 @@ def naming_resume(folder: Path, check_present: Callable[[], None] | None = None)
         if isinstance(error, OSError):
             sentence = f"{error.filename or folder} cannot be used ({reason(error)})."
         if saved_steps(folder):
-            command = f"`ddpg-jax train --resume {shlex.quote(str(folder))}`"
-            sentence = f"{sentence.rstrip('.')}; {command} resumes the run from its newest checkpoint."
+            command = f"`ddpg-jax {'train' if kind == 'run' else kind} --resume {shlex.quote(str(folder))}`"
+            sentence = f"{sentence.rstrip('.')}; {command} resumes the {kind} from its newest checkpoint."
         raise SettingError(sentence) from error
 
 

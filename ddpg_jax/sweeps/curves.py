@@ -1,6 +1,5 @@
 """curves.jsonl: a row per trial and evaluation, as in a run's metrics.jsonl, with its trial and values."""
 
-import contextlib
 import dataclasses
 import os
 import time
@@ -11,6 +10,7 @@ from typing import IO, Any
 import numpy as np
 
 from ddpg_jax.core.settings import SettingError, check
+from ddpg_jax.devices import multihost
 from ddpg_jax.runs import metrics
 from ddpg_jax.runs.files import atomic_write
 from ddpg_jax.runs.json_values import Value
@@ -59,7 +59,7 @@ class CurveWriter:
 
     def sync(self) -> int:
         """Flushes to the disk, before a checkpoint that relies on the lines; returns their number."""
-        with contextlib.suppress(OSError):  # of /dev/null, which other processes than the main one write to
+        if multihost.is_main():  # the others write to /dev/null
             os.fsync(self._file.fileno())
         return self._lines
 

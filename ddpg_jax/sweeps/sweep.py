@@ -17,6 +17,7 @@ from ddpg_jax.devices import multihost
 from ddpg_jax.devices.backend import memory_limit, refuse_exhaustion
 from ddpg_jax.envs.make import make_env
 from ddpg_jax.runs import folders, run_folder
+from ddpg_jax.runs.checkpoint import naming_resume
 from ddpg_jax.runs.config import RunConfig, env_options
 from ddpg_jax.runs.monitor import Callbacks
 from ddpg_jax.runs.paths import check_run_folder
@@ -139,6 +140,7 @@ def train_parts(
     folder = task.run.folder
     seconds = keep_lines(folder, progress.lines, task.run.seeds) if multihost.is_main() else 0.0
     with ExitStack() as stack:
+        stack.enter_context(naming_resume(folder, kind="sweep"))
         stack.enter_context(refuse_exhaustion())
         file = stack.enter_context((folder / CURVES if multihost.is_main() else Path(os.devnull)).open("ab"))
         writer = CurveWriter(file, task, callbacks.on_chunk, progress.lines, seconds)
