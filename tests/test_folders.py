@@ -307,7 +307,7 @@ sys.exit(75)
 """
 
 
-@pytest.mark.parametrize("number", [signal.SIGTERM, *slow((signal.SIGINT, signal.SIGHUP))])
+@pytest.mark.parametrize("number", [signal.SIGTERM, *slow(signal.SIGINT, signal.SIGHUP)])
 @pytest.mark.parametrize("when", ["at once", "at the end of a chunk"])
 def test_a_signal_ends_a_process_at_once_until_there_is_something_to_save(tmp_path, when, number):
     out = tmp_path / "out.png"
