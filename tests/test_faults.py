@@ -33,7 +33,7 @@ def test_no_damage_to_any_file_of_a_checkpoint_goes_unnoticed(killed, kinds):
     _, place, _ = killed
     counts = faults.flips(place / "killed", place, kinds=kinds)
     assert counts["wrong"] == 0
-    assert counts["found"] > counts["files"] * len(kinds) / 5  # the others are in files that say nothing of the state
+    assert counts["needed and found"] == counts["needed"] >= 5 * len(set(kinds) - {"flip"})
 
 
 @pytest.mark.parametrize("killed", [FEW], ids=["few"], indirect=True)
@@ -72,11 +72,11 @@ def test_a_full_disk_ends_the_run_in_a_sentence_and_it_can_go_on_elsewhere(tmp_p
 
 
 def test_a_signal_ends_a_compilation_at_once_and_training_after_its_chunk(tmp_path):
-    """And two of them end training at once, with the code of whichever came last."""
+    """And a second one ends training at once."""
     figures = faults.terminated(tmp_path, 50)
     codes = {name: found["exit code"] for name, found in figures.items()}
-    assert (codes["compiling"], codes["training"]) == (143, 75)
-    assert codes["twice"] in (130, 143)
+    assert codes == {"compiling": 143, "training": 75, "twice": 143}
+    assert figures["twice"]["seconds"] < figures["training"]["seconds"]
     assert {name: found["folder"] for name, found in figures.items()} == {
         "compiling": False,
         "training": True,

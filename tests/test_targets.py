@@ -10,7 +10,7 @@ import pytest
 
 from ddpg_jax import SettingError
 from ddpg_jax.cli.main import main
-from ddpg_jax.devices import targets
+from ddpg_jax.devices import compiled_program, targets
 
 # A chunk as XLA dumps it: what is around the loop, the loop, in it a branch, a loop within and a CUDA graph.
 THUNKS = """
@@ -47,16 +47,16 @@ HLO = """
 def test_launches_copies_and_decisions_of_the_host_are_counted(tmp_path):
     """Of an iteration: 4, 5, 6, 8, 10, 12, 13; around it 1, 2, 14; the host decides 3 and 7, not what is in a graph."""
     (tmp_path / "module.thunk_sequence_after_thunk_passes.txt").write_text(THUNKS)
-    assert targets._launches(tmp_path) == (7, 2, 3, 2)
+    assert compiled_program.launches(tmp_path) == (7, 2, 3, 2)
 
 
 def test_a_program_without_a_loop_is_all_launches(tmp_path):
     (tmp_path / "module.thunk_sequence_after_thunk_passes.txt").write_text("000: kCopy a\n001: kKernel b\n")
-    assert targets._launches(tmp_path) == (2, 1, 0, 0)
+    assert compiled_program.launches(tmp_path) == (2, 1, 0, 0)
 
 
 def test_collectives_are_counted_with_their_bytes():
-    assert targets._collectives(HLO) == {"all-reduce": (2, 4 * 256 * 4 + 8 * 4 + 4 * 2), "all-gather": (1, 4)}
+    assert compiled_program.collectives(HLO) == {"all-reduce": (2, 4 * 256 * 4 + 8 * 4 + 4 * 2), "all-gather": (1, 4)}
 
 
 def test_a_gpu_is_described_with_its_own_numbers():

@@ -8,7 +8,7 @@ import sys
 from collections.abc import Callable, Iterator
 from typing import Any
 
-from ddpg_jax.runs.sinks import reason
+from ddpg_jax.core.settings import reason
 
 
 class Stream:

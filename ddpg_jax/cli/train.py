@@ -10,7 +10,7 @@ from rich.console import Console
 from ddpg_jax.cli.console import console, evaluation_table, print_error, print_line
 from ddpg_jax.cli.settings import Processes, Settings
 from ddpg_jax.core.loop import LoopConfig
-from ddpg_jax.core.settings import check
+from ddpg_jax.core.settings import check, reason
 from ddpg_jax.devices import multihost
 from ddpg_jax.runs.signals import Stop
 
@@ -66,5 +66,5 @@ def run_displayed(processes: Processes, is_main: bool, experiment: Callable[...,
     except jax.errors.JaxRuntimeError as error:
         if not processes.distributed:
             raise
-        print(f"error: {LOST} ({str(error).splitlines()[0][:200]})", file=sys.stderr, flush=True)
+        print(f"error: {LOST} ({reason(error)})", file=sys.stderr, flush=True)
         multihost.exit_now(3)

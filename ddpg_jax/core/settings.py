@@ -82,6 +82,12 @@ def _optional(hint: Any) -> bool:
     return NoneType in get_args(hint)
 
 
+def reason(error: BaseException) -> str:
+    """Returns what an error says in one line."""
+    words = (isinstance(error, OSError) and error.strerror) or str(error).strip() or type(error).__name__
+    return words.splitlines()[0][:200]
+
+
 class SettingError(ValueError):
     """A value that cannot be used; the message is one sentence with the setting, the value and what is allowed."""
 

@@ -7,7 +7,7 @@ from typing import Any, NoReturn
 import jax
 import numpy as np
 
-from ddpg_jax.core.settings import SettingError
+from ddpg_jax.core.settings import SettingError, reason
 
 HEARTBEAT = 10  # seconds without a heartbeat after which JAX ends the other processes
 # An environment variable that a launcher sets for every process -> the one that holds the number of processes.
@@ -39,10 +39,9 @@ def initialize(coordinator: str | None = None, processes: int | None = None, pro
     try:
         jax.distributed.initialize(coordinator, processes, process, heartbeat_timeout_seconds=HEARTBEAT)
     except (ValueError, RuntimeError, TypeError) as error:
-        reason = str(error).splitlines()[0][:200]
         raise SettingError(
             "distributed must be used on a cluster that JAX knows, or with coordinator, processes and process "
-            f"({reason})."
+            f"({reason(error)})."
         ) from None
 
 

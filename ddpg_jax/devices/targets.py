@@ -5,7 +5,6 @@ programming guide. How fast a program runs is not known from its compilation; wh
 decides, what memory it is assigned and what travels between devices is.
 """
 
-import collections
 import contextlib
 import importlib.util
 import os
@@ -18,7 +17,8 @@ from typing import Any, NamedTuple
 
 import jax
 
-from ddpg_jax.core.settings import SettingError
+from ddpg_jax.core.settings import SettingError, reason
+from ddpg_jax.devices.compiled_program import collectives, launches
 
 GIB = 2**30
 ENVIRONMENT = {"JAX_PLATFORMS": "cpu", "JAX_SKIP_CUDA_CONSTRAINTS_CHECK": "1", "TPU_SKIP_MDS_QUERY": "1"}
@@ -68,8 +68,6 @@ GPUS: dict[str, tuple[str, int, dict[str, Any]]] = {
 }
 TPUS = {"v4": 32 * GIB, "v5e": 16 * GIB, "v5p": 95 * GIB, "v6e": 32 * GIB}  # memory of a chip
 WHEELS = {"cuda": ("jax_cuda12_plugin", "jax_plugins.xla_cuda12"), "tpu": ("libtpu",)}
-CONTROL = {"kWhile", "kConditional", "kCommandBuffer", "kSequential"}  # thunks that launch nothing themselves
-COLLECTIVES = "all-reduce|all-gather|reduce-scatter|all-to-all|collective-permute"
 
 
 class Target(NamedTuple):
@@ -130,8 +128,7 @@ def find_target(name: str) -> Target:
                 how = {"target_config": _gpu_config(kind), "topology": f"{hosts}x{gpus}x1"}
                 described = topologies.get_topology_desc(platform="cuda", **how)
     except Exception as error:  # of whatever kind the plugin has
-        reason = (str(error).splitlines() or [type(error).__name__])[0][:200]
-        raise SettingError(f"target must be one that XLA knows, and {name!r} is not ({reason}).") from None
+        raise SettingError(f"target must be one that XLA knows, and {name!r} is not ({reason(error)}).") from None
     devices = tuple(described.devices) if count else tuple(described.devices)[:1]
     memory = GPUS[kind][2]["device_memory_size"] if kind in GPUS else TPUS[kind]
     return Target(name, platform, devices, memory)
@@ -192,9 +189,9 @@ def compile_for(target: Target, function: Any, *args: Any, options: dict[str, An
         except jax.errors.JaxRuntimeError as error:
             if "RESOURCE_EXHAUSTED" not in str(error):
                 raise
-            raise TooLarge(re.sub(r"^RESOURCE_EXHAUSTED: |HLO module.*", "", str(error).splitlines()[0])) from None
+            raise TooLarge(re.sub(r"^RESOURCE_EXHAUSTED: |HLO module.*", "", reason(error))) from None
         seconds = time.perf_counter() - began
-        found: tuple[Any, Any, Any, Any] = _launches(Path(dump)) if gpu else (None, None, None, None)
+        found: tuple[Any, Any, Any, Any] = launches(Path(dump)) if gpu else (None, None, None, None)
     memory = compiled.memory_analysis()
     arguments, temporary = memory.argument_size_in_bytes, memory.temp_size_in_bytes
     peak = arguments + temporary + memory.output_size_in_bytes - memory.alias_size_in_bytes
@@ -202,64 +199,7 @@ def compile_for(target: Target, function: Any, *args: Any, options: dict[str, An
     estimate = (cost or {}).get("optimal_seconds")
     if estimate is not None and estimate <= 0:  # which XLA says where it cannot tell
         estimate = None
-    return Compiled(arguments, temporary, peak, *found, _collectives(compiled.as_text()), estimate, seconds)
-
-
-def _launches(dump: Path) -> tuple[int, int, int, int]:
-    """Returns launches, copies, launches around the loop, and host decisions, from the thunks that XLA has dumped."""
-    found = sorted(dump.glob("*.thunk_sequence_after_thunk_passes.txt"), key=lambda path: path.stat().st_size)
-    rows = list(_thunks(found[-1].read_text(encoding="utf-8"))) if found else []
-    start = next((place for place, (_, kind) in enumerate(rows) if kind == "kWhile"), None)
-    total = sum(kind.startswith("k") and kind not in CONTROL for _, kind in rows)
-    if start is None:
-        return total, sum(kind == "kCopy" for _, kind in rows), 0, 0
-    inside = rows[start + 1 : _end_of(rows, start)]
-    kinds = collections.Counter(kind for _, kind in inside if kind.startswith("k") and kind not in CONTROL)
-    launches = sum(kinds.values())
-    return launches, kinds["kCopy"], total - launches, _host_decisions(rows[: _end_of(rows, start)])
-
-
-def _thunks(text: str) -> Iterator[tuple[int, str]]:
-    """Yields indentation and kind of each thunk, and of the parts of loops and branches."""
-    for line in text.splitlines():
-        if found := re.match(r"(\s*)(?:\d+: (k\w+)|(condition|body|true_branch|false_branch|branch_\d+):)", line):
-            yield len(found[1]), found[2] or found[3]
-
-
-def _end_of(rows: list[tuple[int, str]], start: int) -> int:
-    """Returns the place after the last row that belongs to the loop at `start`."""
-    indent = rows[start][0]
-    after = (
-        place for place in range(start + 1, len(rows)) if rows[place][0] <= indent and rows[place][1].startswith("k")
-    )
-    return next(after, len(rows))
-
-
-def _host_decisions(rows: list[tuple[int, str]]) -> int:
-    """Returns how many loops and branches are in no CUDA graph, in which the device decides them."""
-    decisions, graphs = 0, list[int]()
-    for indent, kind in rows:
-        graphs = [outer for outer in graphs if outer < indent] if kind.startswith("k") else graphs
-        decisions += kind in ("kWhile", "kConditional") and not graphs
-        graphs += [indent] * (kind == "kCommandBuffer")
-    return decisions
-
-
-def _collectives(text: str) -> dict[str, tuple[int, int]]:
-    """Returns the collectives of a compiled program, with the bytes of what they return."""
-    found: dict[str, list[int]] = {}
-    for shape, kind in re.findall(rf"= (.*?) ({COLLECTIVES})(?:-start)?\(", text):
-        sizes = [_bytes(dtype, dims) for dtype, dims in re.findall(r"\b([a-z]+\d*)\[([\d,]*)\]", shape)]
-        found.setdefault(kind, []).append(sum(sizes))
-    return {kind: (len(sizes), sum(sizes)) for kind, sizes in found.items()}
-
-
-def _bytes(dtype: str, dims: str) -> int:
-    bits = int((re.findall(r"\d+", dtype) or ["8"])[0])
-    size = 1
-    for dim in filter(None, dims.split(",")):
-        size *= int(dim)
-    return size * max(bits, 8) // 8
+    return Compiled(arguments, temporary, peak, *found, collectives(compiled.as_text()), estimate, seconds)
 
 
 def prepare_targets() -> None:

@@ -7,12 +7,10 @@ accepts nothing whose checksums differ. Writing and reading are in this file bec
 """
 
 import contextlib
-import errno
 import logging
 import math
 import os
 import shlex
-import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
@@ -20,14 +18,14 @@ from typing import Any, Literal, NamedTuple
 import jax
 import jax.numpy as jnp
 
-from ddpg_jax.core.settings import SettingError
+from ddpg_jax.core.settings import SettingError, reason
 from ddpg_jax.core.types import Learner, TrainState
 from ddpg_jax.devices.data_parallel import STATE
 from ddpg_jax.devices.layout import Layout, shardings
 from ddpg_jax.runs.checksum import bit_sum, json_checksum
 from ddpg_jax.runs.files import check_regular, real_path
 from ddpg_jax.runs.json_values import Value, read_json
-from ddpg_jax.runs.sinks import reason
+from ddpg_jax.runs.orbax_errors import in_one_line, mute_raised, muted_late_errors
 
 DAMAGED = "checkpoints-damaged"  # beside "checkpoints": where checkpoints that cannot be read are moved
 
@@ -72,7 +70,7 @@ class Checkpoints:
         kept = AnyPreservationPolicy([LatestN(keep), _Best(self._scores)])
         options = ocp.CheckpointManagerOptions(preservation_policy=kept, cleanup_tmp_directories=True)
         self._place, self._failed = checkpoints_folder(folder), False
-        logging.getLogger("absl").addFilter(_mute_raised)
+        logging.getLogger("absl").addFilter(mute_raised)
         with self._writing():
             self._manager = ocp.CheckpointManager(real_path(self._place), options=options)
 
@@ -115,13 +113,13 @@ class Checkpoints:
     def _writing(self) -> Iterator[None]:
         """Makes one sentence of whatever Orbax raises."""
         try:
-            with _muted_late_errors():
+            with muted_late_errors():
                 yield
         except Exception as error:
             self._failed = True
             raise SettingError(
                 f"out must be a folder that can be written, and a checkpoint in {self._place} was not "
-                f"({_in_one_line(error)})."
+                f"({in_one_line(error)})."
             ) from error
 
 
@@ -276,10 +274,10 @@ def _restore(folder: Path, vector_step: int, wanted: dict[str, Any]) -> dict[str
     items = {name: ocp.args.StandardRestore(tree) for name, tree in wanted.items()}
     try:
         _refuse_special_files(path)
-        with _muted_late_errors(), ocp.Checkpointer(ocp.CompositeCheckpointHandler()) as reader:
+        with muted_late_errors(), ocp.Checkpointer(ocp.CompositeCheckpointHandler()) as reader:
             stored = dict(reader.restore(path, args=ocp.args.Composite(**items)))
     except Exception as error:  # whatever a flipped bit leads to
-        raise Damaged(f"{path} is damaged ({_in_one_line(error)}).") from error
+        raise Damaged(f"{path} is damaged ({in_one_line(error)}).") from error
     for name in wanted:
         if int(bit_sum(stored[name])) != checksums[name]:
             raise Damaged(f"{path / name} is damaged (its checksum differs).")
@@ -294,34 +292,6 @@ def _refuse_special_files(folder: Path) -> None:
             check_regular(os.stat(path), path)
 
 
-def _mute_raised(record: logging.LogRecord) -> bool:
-    """Drops the warnings and errors that Orbax logs: what it means it also raises."""
-    return record.levelno < logging.WARNING or "orbax" not in record.pathname
-
-
-@contextlib.contextmanager
-def _muted_late_errors() -> Iterator[None]:
-    """Keeps quiet what reads and writes in flight print after another one has failed, which is the error that counts.
-
-    They end later than what has failed, so that it stays so where this is left by an exception.
-    """
-    hook, unraisable = sys.excepthook, sys.unraisablehook
-    sys.excepthook = lambda kind, error, trace: None if _is_late(error) else hook(kind, error, trace)
-    sys.unraisablehook = lambda late: None if _is_late(late.exc_value) else unraisable(late)
-    logging.getLogger("asyncio").addFilter(_mute_late_failures)
-    yield
-    sys.excepthook, sys.unraisablehook = hook, unraisable
-
-
-def _is_late(error: BaseException | None) -> bool:
-    return any(words in str(error) for words in ("Event loop is closed", "reading array index"))
-
-
-def _mute_late_failures(record: logging.LogRecord) -> bool:
-    """Drops asyncio's log lines about such reads."""
-    return "never retrieved" not in record.getMessage()
-
-
 def _score(folder: Path, vector_step: int) -> float:
     """Returns the evaluation score that a checkpoint was saved with."""
     try:
@@ -329,16 +299,6 @@ def _score(folder: Path, vector_step: int) -> float:
     except Damaged:
         score = None
     return -math.inf if score is None else score
-
-
-def _in_one_line(error: Exception) -> str:
-    """Returns why something failed: in the words of the system, where Orbax quotes them, else in its own."""
-    known = (
-        os.strerror(code)
-        for code in (errno.ENOSPC, errno.EDQUOT, errno.EACCES, errno.EROFS, errno.EFBIG, errno.EIO, errno.ENOTDIR)
-    )
-    quoted = next((words for words in known if words in str(error)), None)
-    return quoted or reason(error).split(". See full")[0]
 
 
 def _array_items(state: TrainState, replay: bool) -> dict[str, Any]:

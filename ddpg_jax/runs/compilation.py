@@ -73,21 +73,7 @@ def compile_run(
     keys = jax.eval_shape(lambda: seed_keys(run))
     state = functions.shapes(keys, config)
 
-    def placed(tree: Any, specs: Any) -> Any:
-        def one(leaf, sharding):
-            return jax.ShapeDtypeStruct(leaf.shape, leaf.dtype, sharding=sharding)
-
-        return jax.tree.map(one, tree, shardings(tree, layout, specs))
-
-    number = jax.ShapeDtypeStruct((), jnp.int32, sharding=NamedSharding(layout.mesh(), PartitionSpec()))
-    whole, placed_keys = placed(state, STATE), placed(keys, BY_SEED)
-    learner = placed(state.learner, BY_SEED)
-    arguments: dict[str, tuple[Any, ...]] = {
-        "init": ((placed_keys, {}), config),
-        "prefill": (whole, config),
-        "chunk": (whole, number, number, config),
-        "evaluate": ((learner, placed_keys, {}), number, config),
-    }
+    arguments = _arguments(state, keys, config, layout)
     compiled, too_large = {}, {}
     for name in programs:
         if log:
@@ -98,3 +84,23 @@ def compile_run(
             too_large[name] = str(error)
     planned = run_memory(state, env.spec, config, loop, run, layout).bytes // layout.devices
     return Compilation(found, layout, compiled, too_large, planned)
+
+
+def _arguments(state: Any, keys: Any, config: Any, layout: Layout) -> dict[str, tuple[Any, ...]]:
+    """Returns the arguments of each program as shapes, sharded over the devices of the target."""
+
+    def placed(tree: Any, specs: Any) -> Any:
+        def one(leaf, sharding):
+            return jax.ShapeDtypeStruct(leaf.shape, leaf.dtype, sharding=sharding)
+
+        return jax.tree.map(one, tree, shardings(tree, layout, specs))
+
+    number = jax.ShapeDtypeStruct((), jnp.int32, sharding=NamedSharding(layout.mesh(), PartitionSpec()))
+    whole, placed_keys = placed(state, STATE), placed(keys, BY_SEED)
+    learner = placed(state.learner, BY_SEED)
+    return {
+        "init": ((placed_keys, {}), config),
+        "prefill": (whole, config),
+        "chunk": (whole, number, number, config),
+        "evaluate": ((learner, placed_keys, {}), number, config),
+    }

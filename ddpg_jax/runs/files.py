@@ -9,8 +9,8 @@ import stat
 from collections.abc import Iterator
 from pathlib import Path
 
-from ddpg_jax.core.settings import SettingError, shown
-from ddpg_jax.runs.paths import check_output_path
+from ddpg_jax.core.settings import SettingError, reason, shown
+from ddpg_jax.runs.paths import check_output_path, not_writable
 from ddpg_jax.runs.signals import undone_at_once
 
 
@@ -33,7 +33,7 @@ def new_output(out: str | Path, suffixes: tuple[str, ...], overwrite: bool) -> P
         is_folder, exists = path.is_dir(), os.path.lexists(path)
         path.parent.exists()  # raises for a name that is too long
     except OSError as error:
-        raise _not_writable(path, error) from None
+        raise not_writable("file", path, reason(error)) from None
     if is_folder:
         raise SettingError(f"out must be a file, and {path} is a folder.")
     if exists and not overwrite:
@@ -80,7 +80,7 @@ def atomic_path(path: Path) -> Iterator[Path]:
             finally:
                 _delete(temporary)
     except OSError as error:
-        raise _not_writable(path, error) from None
+        raise not_writable("file", path, reason(error)) from None
 
 
 def atomic_write(path: Path, content: bytes) -> None:
@@ -92,10 +92,6 @@ def atomic_write(path: Path, content: bytes) -> None:
 def _delete(path: Path) -> None:
     with contextlib.suppress(OSError):
         path.unlink()
-
-
-def _not_writable(path: Path, error: OSError) -> SettingError:
-    return SettingError(f"out must be a file that can be written, and {path} is not ({error.strerror or error}).")
 
 
 def read_bytes(path: Path) -> bytes:

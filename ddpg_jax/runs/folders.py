@@ -14,10 +14,11 @@ from pathlib import Path
 
 import filelock
 
-from ddpg_jax.core.settings import SettingError
+from ddpg_jax.core.settings import SettingError, reason
 from ddpg_jax.runs.checkpoint import saved_steps
 from ddpg_jax.runs.contents import LOCK, foreign_entry, is_run
 from ddpg_jax.runs.files import real_path
+from ddpg_jax.runs.paths import not_writable
 from ddpg_jax.runs.signals import undone_at_once
 
 Identity = tuple[int, int] | None  # of a folder: device and inode
@@ -37,7 +38,7 @@ def locked(folder: Path) -> Iterator[None]:
     except filelock.Timeout:
         raise SettingError(f"out must not be in use, and another process is training the run in {folder}.") from None
     except OSError as error:
-        raise _not_writable(folder, error) from None
+        raise not_writable("folder", folder, reason(error)) from None
     try:
         yield
     finally:
@@ -57,7 +58,7 @@ def new_run_folder(folder: Path, overwrite: bool) -> Iterator[None]:
     try:
         holds_something = folder.exists() and (not folder.is_dir() or _names(folder))
     except OSError as error:
-        raise _not_writable(folder, error) from None
+        raise not_writable("folder", folder, reason(error)) from None
     if holds_something:
         _check_replaceable(folder, overwrite)
     with contextlib.ExitStack() as stack:
@@ -150,7 +151,7 @@ def _move_aside(folder: Path) -> None:
     try:
         place.rename(aside)
     except OSError as error:
-        raise _not_writable(folder, error) from None
+        raise not_writable("folder", folder, reason(error)) from None
 
 
 def _moved_aside(folder: Path) -> list[Path]:
@@ -199,8 +200,3 @@ def _first_missing(folder: Path) -> Path | None:
 
 def _names(folder: Path) -> set[str]:
     return set(os.listdir(folder)) - {LOCK}
-
-
-def _not_writable(folder: Path, error: OSError) -> SettingError:
-    reason = error.strerror or type(error).__name__
-    return SettingError(f"out must be a folder that can be written, and {folder} is not ({reason}).")

@@ -7,11 +7,12 @@ import warnings
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
+from ddpg_jax.core.settings import reason
 from ddpg_jax.devices import multihost
 from ddpg_jax.runs.chunks import ChunkResult
 from ddpg_jax.runs.config import RunConfig
 from ddpg_jax.runs.plan import Job, Plan
-from ddpg_jax.runs.sinks import WARNING, reason
+from ddpg_jax.runs.sinks import WARNING
 
 
 class Callbacks(NamedTuple):

@@ -32,7 +32,7 @@ def check_run_folder(folder: str | Path) -> None:
     except UnicodeEncodeError:
         fault = fault or "not UTF-8, in which checkpoints name their files"
     if fault:
-        raise SettingError(f"out must be a folder that can be written, and {shown(str(folder))} is not ({fault}).")
+        raise not_writable("folder", shown(str(folder)), fault)
 
 
 def check_stored_path(folder: str | Path) -> None:
@@ -52,4 +52,9 @@ def check_output_path(path: Path) -> None:
       SettingError: it cannot; the message names `out`.
     """
     if fault := path_fault(path):
-        raise SettingError(f"out must be a file that can be written, and {shown(str(path))} is not ({fault}).")
+        raise not_writable("file", shown(str(path)), fault)
+
+
+def not_writable(kind: str, path: str | Path, why: str) -> SettingError:
+    """Returns the error that says why a "file" or "folder" cannot be written."""
+    return SettingError(f"out must be a {kind} that can be written, and {path} is not ({why}).")

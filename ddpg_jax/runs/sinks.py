@@ -15,9 +15,10 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from ddpg_jax.core.settings import SettingError
+from ddpg_jax.core.settings import reason
 from ddpg_jax.runs.files import atomic_write, read_bytes
 from ddpg_jax.runs.metrics import Row, to_lines
+from ddpg_jax.runs.paths import not_writable
 
 WARNING = "warning: "  # begins a sentence about what a run goes on without
 
@@ -141,12 +142,6 @@ def check_in_place(path: Path, file: Any) -> None:
         raise FileNotFoundError(errno.ENOENT, "another file has taken its place")
 
 
-def reason(error: BaseException) -> str:
-    """Returns what an error says in one line."""
-    words = (isinstance(error, OSError) and error.strerror) or str(error).strip() or type(error).__name__
-    return words.splitlines()[0][:200]
-
-
 class Writer:
     """Appends rows to metrics.jsonl, and logs the values of each seed to its sinks.
 
@@ -196,6 +191,4 @@ class Writer:
         try:
             return action()
         except OSError as error:
-            raise SettingError(
-                f"out must be a folder that can be written, and {self._path} is not ({reason(error)})."
-            ) from None
+            raise not_writable("folder", self._path, reason(error)) from None
