@@ -9,7 +9,7 @@ import sys
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from toys import slow, slow_but_for
+from toys import TINY, slow, slow_but_for
 from trained import make_run
 
 from ddpg_jax import SettingError
@@ -72,7 +72,7 @@ def test_a_foreign_file_is_named_and_nothing_is_deleted(run, name, capsys):
     path.parent.mkdir(parents=True, exist_ok=True)
     path.mkdir() if name.endswith("/") else path.write_text("years of work")
     before = everything(run)
-    assert main(["train", "ddpg", "--out", str(run), "--overwrite"]) == 2
+    assert main(["train", "ddpg", *TINY.split(), "--steps", "80", "--out", str(run), "--overwrite"]) == 2
     said = capsys.readouterr().err
     assert said == f"error: out must hold nothing but a run to be replaced, and {run} also holds {name.rstrip('/')}.\n"
     assert everything(run) == before
@@ -83,7 +83,7 @@ def test_a_foreign_file_is_named_and_nothing_is_deleted(run, name, capsys):
 def test_some_config_json_does_not_make_a_folder_ours(run, contents, capsys):
     (run / "config.json").write_text(contents)
     before = everything(run)
-    assert main(["train", "ddpg", "--out", str(run), "--overwrite"]) == 2
+    assert main(["train", "ddpg", *TINY.split(), "--steps", "80", "--out", str(run), "--overwrite"]) == 2
     assert "neither" in capsys.readouterr().err
     assert everything(run) == before
 
