@@ -219,13 +219,19 @@ def test_a_run_ends_when_its_folder_is_deleted_and_leaves_nothing(run):
     assert not run.exists()
 
 
-def test_a_run_that_took_the_place_of_a_deleted_one_is_not_touched(run):
+@pytest.mark.parametrize("has_begun", [True, False])
+def test_a_run_that_took_the_place_of_a_deleted_one_is_not_touched(run, has_begun):
+    """Whether it can be resumed already or not."""
     before = {}
 
     def lose(folder):
         identity = folders.identify(folder)
         folder.rename(folder.with_name("away"))
-        make_run(folder, "td3")
+        if has_begun:
+            make_run(folder, "td3")
+        else:
+            folder.mkdir()
+            begin_anew(folder)
         before.update(everything(folder))
         folders.check_present(folder, identity)
 

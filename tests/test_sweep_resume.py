@@ -4,6 +4,7 @@ import dataclasses
 import json
 import shlex
 import shutil
+import sys
 
 import jax
 import numpy as np
@@ -17,6 +18,7 @@ from ddpg_jax.runs.checksum import json_checksum
 from ddpg_jax.runs.config import RunConfig
 from ddpg_jax.runs.json_values import read_json
 from ddpg_jax.sweeps import progress
+from ddpg_jax.sweeps.task import TrialResult
 
 pytestmark = pytest.mark.usefixtures("same_programs")
 CONFIG = DDPGConfig(hidden=(8,))
@@ -24,6 +26,7 @@ LOOP = LoopConfig(batch_size=8, replay_capacity=200, warmup_steps=40, pool_size=
 RUN = RunConfig(env="lqr", episode_length=10, steps=120, seeds=2, seed=5, evaluations=4, eval_episodes=2)
 RATES = grid({"actor_lr": [1e-4, 3e-2], "tau": [0.01, 0.5]})
 SHAPES = [trial | {"norm": norm} for norm in ("none", "layer") for trial in RATES[:2]]
+MODULE = sys.modules["ddpg_jax.sweeps.sweep"]
 KINDS = {
     "two parts": (SHAPES, {}),
     "halving": (RATES, {"halving": 2}),
@@ -120,6 +123,27 @@ def test_a_sweep_that_is_killed_between_checkpoints_ends_like_one_that_never_was
             continue
     assert found.table == whole.table
     assert outcome(folder) == expected
+
+
+@pytest.mark.parametrize("means", [(1.0, 2.0), (2.0, 1.0)])
+def test_the_best_trial_may_be_of_any_part(means, tmp_path, monkeypatch):
+    """With what training would have found in each of two parts."""
+    written = []
+
+    def train_part(task, part, writer, keeper):
+        mean = means[keeper.progress.parts]
+        rows = [dict.fromkeys(("mean", "std", "min", "max", "length"), mean) | {"seed": seed} for seed in (5, 6)]
+        found = TrialResult(part.group.indices[-1], 120, rows, True)
+        keeper.progress = keeper.progress._replace(ended=[*keeper.progress.ended, found])
+        return ()
+
+    monkeypatch.setattr(MODULE, "train_part", train_part)
+    monkeypatch.setattr(MODULE, "write_best", lambda task, best, *_: written.append(best.trial))
+    result = sweep("ddpg", SHAPES, CONFIG, LOOP, run_in(tmp_path / "sweep"), log=quiet)
+    best = 1 if means[0] > means[1] else 3
+    assert written[-1] == best
+    assert result.best == SHAPES[best]
+    assert result.table[0]["trial"] == best
 
 
 @pytest.mark.slow
