@@ -5,6 +5,7 @@ import json
 import os
 import subprocess
 import sys
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
@@ -133,6 +134,15 @@ def test_agents_shared_by_gpus_reduce_their_gradients_and_seeds_apart_do_not():
     apart = compiled(f"ddpg --target h100:8 --seeds 8 {CLASSIC}")["programs"]["chunk"]
     assert set(shared["collectives"]) == {"all-reduce"}
     assert apart["collectives"] == {}
+
+
+@pytest.mark.slow
+@needs("libtpu")
+def test_two_processes_compile_at_the_same_time():
+    """Although libtpu lets only one process have a TPU."""
+    with ThreadPoolExecutor() as pool:
+        found = list(pool.map(compiled, ["ddpg --target v5e --only init"] * 2))
+    assert all(one["fits"] for one in found)
 
 
 @pytest.mark.slow

@@ -23,6 +23,7 @@ from ddpg_jax.devices.compiled_program import collectives, launches
 GIB = 2**30
 ENVIRONMENT = {"JAX_PLATFORMS": "cpu", "JAX_SKIP_CUDA_CONSTRAINTS_CHECK": "1", "TPU_SKIP_MDS_QUERY": "1"}
 ENVIRONMENT |= {"TF_CPP_MIN_LOG_LEVEL": "3", "TPU_WORKER_HOSTNAMES": "localhost", "TPU_ACCELERATOR_TYPE": "v5litepod-4"}
+ENVIRONMENT |= {"ALLOW_MULTIPLE_LIBTPU_LOAD": "1"}  # libtpu locks the TPU that is not here, and two could not compile
 
 _GPU = {
     "threads_per_block_limit": 1024,
