@@ -15,6 +15,7 @@ from ddpg_jax import DDPGConfig, LoopConfig, load_policy, make_env
 from ddpg_jax.cli.main import main
 from ddpg_jax.core.collectives import DATA
 from ddpg_jax.core.exploration import noise_schedule
+from ddpg_jax.core.replay import stored_transitions
 from ddpg_jax.core.types import Transition
 from ddpg_jax.devices.data_parallel import per_device_loop
 from ddpg_jax.devices.layout import Layout
@@ -152,6 +153,13 @@ def trained(layout, seeds):
     return phases.chunk(phases.start(RUN_KEYS[-seeds:], config), 10, 20, config)
 
 
+def shards_of_replay(state):
+    """The stored observations [S, devices of an agent, rows * 2, 2]; the devices have 2 environments each."""
+    read = functools.partial(stored_transitions, wandering().spec, 2, 100)
+    shards = jax.tree.map(lambda leaf: leaf.reshape(len(leaf), 4, -1, leaf.shape[-1]), state.memory)
+    return np.asarray(jax.vmap(jax.vmap(read))(jax.device_get(shards)).obs)
+
+
 def test_a_run_shared_by_devices_keeps_one_learner_and_many_environments():
     """Replicas are equal bit by bit; every device has environments, data and draws of its own."""
     state, totals = trained(*ALONE)
@@ -162,8 +170,8 @@ def test_a_run_shared_by_devices_keeps_one_learner_and_many_environments():
     alone = make_programs(wandering(), "ddpg", LOOP, 2).init((RUN_KEYS[1:], {}), DDPGConfig(hidden=(8,)))
     np.testing.assert_array_equal(jax.random.key_data(state.keys), jax.random.key_data(alone.keys))
     assert state.learner.normalizer.count == 30 * D
-    obs = np.asarray(state.memory.obs)
-    assert obs.shape == (1, 400, 2)
+    obs = shards_of_replay(state)
+    assert obs.shape == (1, 4, 100, 2)
     stored = obs.reshape(4, 50, 2, 2)[:, :30].reshape(-1, 2)  # [devices, rows, environments of one, dimensions]
     assert len(np.unique(stored, axis=0)) == 30 * D
     assert not obs.reshape(4, 50, 2, 2)[:, 30:].any()
@@ -179,8 +187,9 @@ def test_seeds_and_shared_agents_mix_on_a_mesh_of_two_axes(layout):
     among, _ = trained(layout, 2)
     for one, two in zip(jax.tree.leaves(alone.learner), jax.tree.leaves(among.learner), strict=True):
         np.testing.assert_allclose(two[1], one[0], rtol=1e-3, atol=1e-5)
-    np.testing.assert_allclose(among.memory.obs[1], alone.memory.obs[0], rtol=1e-3, atol=1e-4)
-    assert not np.allclose(among.memory.obs[0], among.memory.obs[1])
+    obs, obs_alone = shards_of_replay(among), shards_of_replay(alone)
+    np.testing.assert_allclose(obs[1], obs_alone[0], rtol=1e-3, atol=1e-4)
+    assert not np.allclose(obs[0], obs[1])
 
 
 def test_a_portion_has_the_same_clock():

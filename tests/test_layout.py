@@ -42,7 +42,7 @@ def test_every_mapping_trains_the_same_seeds(way):
 
 @pytest.mark.parametrize("mapping", ["vmap", "sequential"])
 def test_seeds_are_dealt_to_devices(mapping):
-    ring = trained(mapping, 2)[0].memory.obs
+    ring = trained(mapping, 2)[0].memory["float32"]
     assert [shard.data.shape[0] for shard in ring.addressable_shards] == [2, 2]
     assert len({shard.device for shard in ring.addressable_shards}) == 2
 

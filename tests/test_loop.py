@@ -1,5 +1,6 @@
 """train.py: seeds under vmap, randomness, counts, compilation, and means that are exact."""
 
+import functools
 from itertools import pairwise
 
 import jax
@@ -15,7 +16,7 @@ from ddpg_jax import DDPGConfig, LoopConfig, ddpg, train, trainer
 from ddpg_jax.core.environment import env_from_functions
 from ddpg_jax.core.loop import chunk_bounds
 from ddpg_jax.core.metrics import means
-from ddpg_jax.core.replay import uniform_replay
+from ddpg_jax.core.replay import stored_transitions, uniform_replay
 from ddpg_jax.core.types import Agent, Explorer, Learner
 
 LENGTH, SEEDS, WARMUP, STEPS = 7, 3, 17, 37  # the last two in vector steps
@@ -24,6 +25,7 @@ LOOP = LoopConfig(num_envs=3, updates_per_step=2, batch_size=8, replay_capacity=
 CONFIG = DDPGConfig(hidden=(8,), tau=0.1)
 KEYS = jax.random.split(jax.random.key(0), SEEDS)
 BOUNDS = chunk_bounds(WARMUP, STEPS, 2)
+stored = functools.partial(stored_transitions, ENV.spec, LOOP.num_envs, LOOP.replay_capacity)
 QUICKLY = {"xla_backend_optimization_level": 0}  # these programs take longer to compile than to run
 
 
@@ -86,7 +88,8 @@ def test_a_seed_is_the_same_alone_and_among_others(finished):
         among = jax.tree.leaves((states.learner, means(totals)))
         for mine, ours in zip(alone, among, strict=True):
             np.testing.assert_allclose(mine, ours[i], rtol=1e-3, atol=1e-5)
-        np.testing.assert_array_equal(state.memory.obs[: WARMUP * 3], states.memory.obs[i, : WARMUP * 3])
+        seed = jax.tree.map(lambda leaf, i=i: leaf[i], states.memory)
+        np.testing.assert_array_equal(stored(state.memory).obs[: WARMUP * 3], stored(seed).obs[: WARMUP * 3])
     assert len({float(q) for q in np.ravel(totals["critic/loss"][0])}) == 2 * SEEDS
 
 
@@ -120,8 +123,9 @@ def test_a_batch_of_settings_is_a_sweep(run, start):
 def test_warm_up_stores_uniform_actions_and_nothing_else(start):
     """As many vector steps as hold `warmup_steps`, consecutive, and no update."""
     state = start(KEYS)
-    assert state.memory.action.shape == (SEEDS, 100 * 3, 2)
-    ring = jax.tree.map(lambda leaf: leaf.reshape(SEEDS, 100, 3, *leaf.shape[2:]), state.memory)
+    replay = jax.vmap(stored)(state.memory)
+    assert replay.action.shape == (SEEDS, 100 * 3, 2)
+    ring = jax.tree.map(lambda leaf: leaf.reshape(SEEDS, 100, 3, *leaf.shape[2:]), replay)
     assert (ring.action[:, :WARMUP] != 0).all()
     assert not any(leaf[:, WARMUP:].any() for leaf in jax.tree.leaves(ring))
     for dimension in range(2):

@@ -11,6 +11,7 @@ from ddpg_jax import DDPGConfig, LoopConfig, ddpg, sac, train
 from ddpg_jax.algorithms.sac import SACConfig
 from ddpg_jax.core import diagnose, play_episodes
 from ddpg_jax.core.normalization import Statistics, init_statistics, normalize, update_statistics
+from ddpg_jax.core.replay import stored_transitions
 from ddpg_jax.core.types import Transition
 
 KEY = jax.random.key(0)
@@ -50,7 +51,7 @@ def finished():
 def test_a_run_normalizes_by_every_observation_once_and_stores_them_raw(finished):
     """80 vector steps fit the replay: its raw content is what the statistics are of, warm-up included."""
     _, state = finished
-    stored = np.asarray(state.memory.obs[: 80 * 4])
+    stored = np.asarray(stored_transitions(wandering().spec, 4, 400, state.memory).obs[: 80 * 4])
     assert state.learner.normalizer.count == 320
     np.testing.assert_allclose(state.learner.normalizer.mean, stored.mean(0), rtol=1e-4, atol=1e-5)
     np.testing.assert_allclose(state.learner.normalizer.variance, stored.var(0), rtol=1e-3)

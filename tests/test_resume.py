@@ -1,6 +1,7 @@
 """Going on from a checkpoint: as if the run had never stopped, to the bit."""
 
 import dataclasses
+import functools
 import json
 import shlex
 import shutil
@@ -13,6 +14,7 @@ from toys import slow_but_for
 from ddpg_jax import DDPGConfig, LoopConfig, RunConfig, TD3Config, load_policy, make_env
 from ddpg_jax.algorithms.copdac import COPDACConfig
 from ddpg_jax.cli.main import main
+from ddpg_jax.core.replay import stored_transitions
 from ddpg_jax.runs import folders
 from ddpg_jax.runs.checkpoint import Checkpoints, load_state, newest_first
 from ddpg_jax.runs.experiment import run_experiment
@@ -147,7 +149,7 @@ def test_seeds_are_dealt_anew_to_other_devices(finished, devices):
     shapes = phases.shapes(jax.eval_shape(lambda: seed_keys(run)), DDPGConfig(hidden=(4,)))
     assert newest_first(folder)[0] == 40
     state = load_state(folder, 40, shapes, layout).state
-    assert len(state.memory.obs.devices()) == devices
+    assert len(state.memory["float32"].devices()) == devices
     mine, theirs = bits(state), bits(result.state)
     for name in mine:
         np.testing.assert_array_equal(mine[name], theirs[name], err_msg=name)
@@ -280,10 +282,12 @@ def test_without_its_replay_a_run_fills_a_new_one_and_says_so(tmp_path):
     more = resume_experiment(run.out, steps=164, log=said.append)
     assert any("the replay was not saved" in line for line in said)
     assert (np.asarray(more.state.learner.normalizer.count) == 164).all()
-    stored = np.asarray(more.state.memory.obs)[:, :164]  # a row for each of 41 vector steps
+    read = functools.partial(stored_transitions, make_env("lqr").spec, LOOP.num_envs, LOOP.replay_capacity)
+    replay = np.asarray(jax.vmap(read)(more.state.memory).obs)
+    stored = replay[:, :164]  # a row for each of 41 vector steps
     assert (np.abs(stored).sum(-1) > 0).all()
     assert len(np.unique(stored.reshape(-1, 2), axis=0)) > 250  # some begin alike
-    assert not np.asarray(more.state.memory.obs)[:, 164:].any()
+    assert not replay[:, 164:].any()
 
 
 @pytest.mark.parametrize("when", [{"checkpoint_seconds": None}, {"checkpoint_seconds": None, "checkpoint_steps": 40}])

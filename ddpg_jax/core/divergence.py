@@ -10,6 +10,8 @@ import jax
 import jax.numpy as jnp
 
 from ddpg_jax.core.collectives import pmin
+from ddpg_jax.core.packing import Vectors, pack
+from ddpg_jax.core.platforms import loop_if, on_gpu, slices_together
 from ddpg_jax.core.settings import INT32
 from ddpg_jax.core.types import Array, Learner, Metrics, TrainState, Transition
 
@@ -47,42 +49,47 @@ def check_finite(
     return jnp.where(finite, nonfinite_at, jnp.minimum(nonfinite_at, vector_step))
 
 
-def freeze_diverged(before: TrainState, after: TrainState, vector_step: Array) -> TrainState:
+def keep_learner(learner: Learner) -> tuple[Vectors, Learner]:
+    """Returns the numbers of the learner as vectors for `freeze_diverged`, and the learner to go on with.
+
+    On a GPU the vectors are made before anything else happens to the learner. XLA would otherwise make them after the
+    chunk, and copy every array until then.
+    """
+
+    def at_once(learner):
+        return jax.lax.optimization_barrier((pack(learner)[0], learner))
+
+    def at_any_time(learner):
+        return pack(learner)[0], learner
+
+    return on_gpu(at_once, at_any_time, learner)
+
+
+def freeze_diverged(kept: Vectors, after: TrainState, vector_step: Array) -> TrainState:
     """Returns the state after a chunk; if anything was not finite so far, with the learner from before the chunk.
 
     Args:
-      before, after: the state before and after the chunk.
+      kept: the learner before the chunk, from `keep_learner`.
+      after: the state after the chunk.
       vector_step: the vector step after the chunk.
     """
-    old, new = _packed(before.learner), _packed(after.learner)
+    new, unpack = pack(after.learner)
+
+    def select(diverged, kept, learner):
+        new = pack(learner)[0]
+        return unpack({dtype: jnp.where(diverged, kept[dtype], new[dtype]) for dtype in new})
+
+    def loop(diverged, kept, learner):
+        return loop_if(diverged, lambda _: unpack(slices_together(kept, diverged)), learner)
+
     finite = jnp.array([True, *(jnp.isfinite(vector).all() for vector in new.values())]).all()
     nonfinite_at = after.nonfinite_at.at[-1].set(
         jnp.where(finite, after.nonfinite_at[-1], jnp.minimum(after.nonfinite_at[-1], vector_step))
     )
     nonfinite_at = pmin(nonfinite_at)
     diverged = (nonfinite_at < NEVER).any()
-    learner = _unpacked({dtype: jnp.where(diverged, old[dtype], new[dtype]) for dtype in new}, after.learner)
+    learner = on_gpu(loop, select, diverged, kept, after.learner)
     return replace(after, learner=learner, nonfinite_at=nonfinite_at)
-
-
-def _packed(learner: Learner) -> dict[Any, Array]:
-    """Returns all arrays of each dtype as one vector, which takes one kernel instead of one for every array."""
-    dtypes: dict[Any, list[Array]] = {}
-    for leaf in jax.tree.leaves(learner):
-        dtypes.setdefault(leaf.dtype, []).append(leaf.ravel())
-    return {dtype: jnp.concatenate(leaves) for dtype, leaves in dtypes.items()}
-
-
-def _unpacked(packed: dict[Any, Array], like: Learner) -> Learner:
-    """Returns the arrays of `_packed` in the shapes of `like`."""
-    offsets = dict.fromkeys(packed, 0)
-
-    def take(leaf):
-        start = offsets[leaf.dtype]
-        offsets[leaf.dtype] += leaf.size
-        return packed[leaf.dtype][start : start + leaf.size].reshape(leaf.shape)
-
-    return jax.tree.map(take, like)
 
 
 def diverged_seeds(learner: Learner, nonfinite_at: Any) -> dict[int, tuple[int, str]]:

@@ -6,6 +6,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
+from ddpg_jax.core.platforms import on_gpu
 from ddpg_jax.core.types import Array, Metrics
 
 
@@ -38,5 +39,14 @@ def accumulate(
         state, metrics = step(carry[0], index)
         return state, carry[1] + jnp.array(jax.tree.leaves(metrics), jnp.float32)
 
-    state, totals = jax.lax.fori_loop(start, start + length, body, (state, totals))
+    def loop(state, totals, start, end):
+        return jax.lax.fori_loop(start, end, body, (state, totals))
+
+    def once(state, totals, start, end):
+        return body(start, (state, totals))
+
+    if isinstance(length, int) and length == 1:
+        state, totals = on_gpu(once, loop, state, totals, start, start + length)
+    else:
+        state, totals = loop(state, totals, start, start + length)
     return state, jax.tree.unflatten(structure, list(totals))

@@ -5,12 +5,16 @@ running statistics. Within an update every network, the targets too, is called b
 call `apply`. With targets that used running statistics, DDPG as published did not solve Pendulum.
 """
 
-from typing import Literal
+from collections.abc import Callable
+from functools import partial
+from typing import Any, Literal
 
 import flax.linen as nn
 import jax
+import jax.numpy as jnp
 
 from ddpg_jax.core.layers import Dense, Shape, hidden_layers
+from ddpg_jax.core.platforms import on_gpu
 from ddpg_jax.core.settings import SettingError, configclass, setting
 from ddpg_jax.core.types import Array, Network, Spec
 
@@ -123,13 +127,23 @@ def ensemble(member: Network, size: int) -> Network:
     def init(key, *x):
         return jax.vmap(member.init, in_axes=(0, *(None for _ in x)))(jax.random.split(key, size), *x)
 
-    def apply(variables, *x):
-        return jax.vmap(member.apply, in_axes=(0, *(None for _ in x)))(variables, *x)
+    return Network(init, _over_members(member.apply, size), _over_members(member.apply_train, size))
 
-    def apply_train(variables, *x):
-        return jax.vmap(member.apply_train, in_axes=(0, *(None for _ in x)))(variables, *x)
 
-    return Network(init, apply, apply_train)
+def _over_members(function: Callable[..., Any], size: int) -> Callable[..., Any]:
+    """Returns function(variables, *x) of every member, whose variables have a leading dimension [E], on the same `x`.
+
+    On a GPU each member has an `x` of its own. XLA would otherwise make one product of the first layers of all members,
+    for which it transposes their weights before it and the gradients after it.
+    """
+
+    def shared(variables, *x):
+        return jax.vmap(function, in_axes=(0, *(None for _ in x)))(variables, *x)
+
+    def repeated(variables, *x):
+        return jax.vmap(function)(variables, *(jnp.broadcast_to(one, (size, *one.shape)) for one in x))
+
+    return partial(on_gpu, repeated, shared)
 
 
 def default_actor(config: NetworkConfig, spec: Spec) -> Network:

@@ -14,6 +14,7 @@ import jax.numpy as jnp
 
 from ddpg_jax.core.rng import randint
 from ddpg_jax.core.settings import SettingError
+from ddpg_jax.core.storage import Fields, storage
 from ddpg_jax.core.types import Array, Memory, Spec, Transition
 
 
@@ -39,7 +40,7 @@ def uniform_replay(
       those of its last step, and as `discount` γᵏ⁻¹ times that of its last step: with one more factor γ, `td_target`
       is the n-step return (Sutton 1988).
     """
-    ring = _image_ring(spec, num_envs, capacity) if spec.image else _plain_ring(spec, num_envs, capacity)
+    ring = _ring(spec, num_envs, capacity)
 
     def add(data, num_added, transitions):
         _check_shapes(spec, num_envs, transitions)
@@ -50,20 +51,29 @@ def uniform_replay(
         drawable = stored - ring.incomplete
         index = randint(key, (batch_size,), drawable * num_envs)
         first, env = num_added - stored + index // num_envs, index % num_envs  # [B], `first` as a vector step
+        if n_step == 1:
+            return ring.transition(data, first, env)
         end = num_added - ring.incomplete  # the first vector step that cannot be drawn
         reward, steps = _n_step_return(data, ring, first, env, end, n_step, discount)
-        last = first + steps - 1
-        at_first, at_last = ring.position(first, env), ring.position(last, env)
-        return Transition(
-            obs=data.obs[at_first],
-            action=data.action[at_first],
-            reward=reward,
-            discount=discount ** (steps - 1) * data.discount[at_last],
-            truncated=data.truncated[at_last],
-            next_obs=ring.next_obs(data, last, env),
-        )
+        begin, last = ring.transition(data, first, env), ring.transition(data, first + steps - 1, env)
+        discounts = discount ** (steps - 1) * last.discount
+        return replace(last, obs=begin.obs, action=begin.action, reward=reward, discount=discounts)
 
     return Memory(ring.init, add, sample)
+
+
+def stored_transitions(spec: Spec, num_envs: int, capacity: int, data: Any) -> Transition:
+    """Returns all transitions [K, ...] that the data of a `uniform_replay` have room for, unwritten ones as zeros.
+
+    They are in the order of the ring: K is the number of rows times N, and vector step t is in row t modulo the rows.
+
+    Args:
+      spec, num_envs, capacity: as for `uniform_replay`.
+      data: what its `init` and `add` return, `TrainState.memory` of one seed.
+    """
+    ring = _ring(spec, num_envs, capacity)
+    index = jnp.arange(ring.rows * num_envs)
+    return ring.transition(data, index // num_envs, index % num_envs)
 
 
 def latest(spec: Spec, num_envs: int, capacity: int, batch_size: int, n_step: int = 1, discount: Any = 1.0) -> Memory:
@@ -104,34 +114,46 @@ def _check_shapes(spec: Spec, num_envs: int, transitions: Transition) -> None:
     chex.assert_shape([transitions.reward, transitions.discount, transitions.truncated], (num_envs,))
 
 
+def _ring(spec: Spec, num_envs: int, capacity: int) -> "_Ring":
+    return _image_ring(spec, num_envs, capacity) if spec.image else _plain_ring(spec, num_envs, capacity)
+
+
+OUTCOME = ("reward", "discount", "truncated")
+
+
 class _Ring(NamedTuple):
     """How transitions are laid out in a ring of `rows` rows."""
 
     rows: int
     incomplete: int  # newest rows that cannot be sampled yet
-    position: Callable[[Array, Array], Array]  # (vector step, environment) -> index into the data
-    init: Callable[[], Transition]
-    add: Callable[[Transition, Array, Transition], Transition]  # (data, vector step, transitions [N, ...]) -> data
-    next_obs: Callable[[Transition, Array, Array], Array]  # (data, vector step [B], environment [B]) -> [B, *O]
+    init: Callable[[], Any]
+    add: Callable[[Any, Array, Transition], Any]  # (data, vector step, transitions [N, ...]) -> data
+    transition: Callable[[Any, Array, Array], Transition]  # (data, vector step [B], environment [B]) -> [B, ...]
+    outcome: Callable[[Any, Array, Array], Fields]  # likewise -> the fields `OUTCOME`
+
+
+def _fields(spec: Spec, *names: str) -> dict[str, jax.ShapeDtypeStruct]:
+    """Returns shapes and dtypes of fields of one transition."""
+    one = jax.eval_shape(partial(_empty, spec, 1))
+    return {name: jax.ShapeDtypeStruct(getattr(one, name).shape[1:], getattr(one, name).dtype) for name in names}
 
 
 def _plain_ring(spec: Spec, num_envs: int, capacity: int) -> _Ring:
     """Returns the layout that stores `obs` and `next_obs` of every transition."""
     rows = -(-capacity // num_envs)
-
-    def position(vector_step, env):
-        return vector_step % rows * num_envs + env
-
-    def init():
-        return _empty(spec, rows * num_envs)
+    fields = _fields(spec, "obs", "action", *OUTCOME, "next_obs")
+    store = storage(fields, rows, num_envs)
 
     def add(data, vector_step, transitions):
-        return _write(data, position(vector_step, 0), transitions)
+        return store.write(data, vector_step, {name: getattr(transitions, name) for name in fields})
 
-    def next_obs(data, vector_step, env):
-        return data.next_obs[position(vector_step, env)]
+    def transition(data, vector_step, env):
+        return Transition(**store.read(data, vector_step, env, tuple(fields)))
 
-    return _Ring(rows, 0, position, init, add, next_obs)
+    def outcome(data, vector_step, env):
+        return store.read(data, vector_step, env, OUTCOME)
+
+    return _Ring(rows, 0, store.init, add, transition, outcome)
 
 
 def _image_ring(spec: Spec, num_envs: int, capacity: int) -> _Ring:
@@ -145,47 +167,47 @@ def _image_ring(spec: Spec, num_envs: int, capacity: int) -> _Ring:
     # Two truncations of one environment are at least a time limit apart, so `vector_step // limit` tells them apart.
     limit = spec.max_decisions
     slots = rows // limit + 2
-
-    def position(vector_step, env):
-        return vector_step % rows * num_envs + env
-
-    def last_image(vector_step):
-        return vector_step // limit % slots * num_envs
+    fields = _fields(spec, "obs", "action", *OUTCOME)
+    store, last_images = storage(fields, rows, num_envs), storage(_fields(spec, "next_obs"), slots, num_envs)
 
     def init():
-        return replace(_empty(spec, rows * num_envs), next_obs=_empty(spec, slots * num_envs).next_obs)
+        return store.init(), last_images.init()
+
+    def last_image(data, vector_step, env):
+        return last_images.read(data[1], vector_step // limit, env, ("next_obs",))["next_obs"]
 
     def add(data, vector_step, transitions):
-        slot = last_image(vector_step)
-        last = _select(transitions.truncated, transitions.next_obs, _read(data.next_obs, slot, num_envs))
-        new = _write(replace(data, next_obs=None), position(vector_step, 0), replace(transitions, next_obs=None))
-        return replace(new, next_obs=_write(data.next_obs, slot, last))
+        kept = last_image(data, vector_step, jnp.arange(num_envs))
+        last = _select(transitions.truncated, transitions.next_obs, kept)
+        steps = store.write(data[0], vector_step, {name: getattr(transitions, name) for name in fields})
+        return steps, last_images.write(data[1], vector_step // limit, {"next_obs": last})
 
-    def next_obs(data, vector_step, env):
-        last = data.next_obs[last_image(vector_step) + env]
-        return _select(data.truncated[position(vector_step, env)], last, data.obs[position(vector_step + 1, env)])
+    def transition(data, vector_step, env):
+        step = store.read(data[0], vector_step, env, tuple(fields))
+        following = store.read(data[0], vector_step + 1, env, ("obs",))["obs"]
+        next_obs = _select(step["truncated"], last_image(data, vector_step, env), following)
+        return Transition(**step, next_obs=next_obs)
 
-    return _Ring(rows, 1, position, init, add, next_obs)
+    def outcome(data, vector_step, env):
+        return store.read(data[0], vector_step, env, OUTCOME)
+
+    return _Ring(rows, 1, init, add, transition, outcome)
 
 
 def _n_step_return(
-    data: Transition, ring: _Ring, first: Array, env: Array, end: Array, n_step: int, discount: Any
+    data: Any, ring: _Ring, first: Array, env: Array, end: Array, n_step: int, discount: Any
 ) -> tuple[Array, Array]:
     """Returns the sum of discounted rewards [B] and the number of steps [B], up to the end of the episode or `end`."""
     ahead = jnp.arange(n_step)
     vector_steps = first[:, None] + ahead  # [B, n]
-    index = ring.position(vector_steps, env[:, None])
-    ended = data.truncated[index] | (data.discount[index] == 0)
+    step = ring.outcome(data, vector_steps, env[:, None])
+    ended = step["truncated"] | (step["discount"] == 0)
     inside = (jnp.cumsum(ended, axis=1) == ended) & (vector_steps < end)  # no end before it
-    return jnp.where(inside, discount**ahead * data.reward[index], 0).sum(axis=1), inside.sum(axis=1)
+    return jnp.where(inside, discount**ahead * step["reward"], 0).sum(axis=1), inside.sum(axis=1)
 
 
 def _empty(spec: Spec, size: int) -> Transition:
-    """Returns zeros [size, ...].
-
-    There is no dimension of environments: where N is 1, XLA would copy the whole ring into another memory layout at
-    both ends of every chunk.
-    """
+    """Returns transitions [size, ...] of zeros."""
     obs, number = jnp.zeros((size, *spec.obs_shape), spec.obs_dtype), jnp.zeros(size)
     return Transition(obs, jnp.zeros((size, spec.action_size)), number, number, jnp.zeros(size, bool), obs)
 

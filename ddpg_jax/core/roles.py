@@ -4,6 +4,7 @@ A role is a group of parameters and how it learns. `jax.grad` is taken with resp
 every other role is a constant, its target parameters too, without a single `stop_gradient`.
 """
 
+import itertools
 from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
@@ -14,12 +15,14 @@ import jax.numpy as jnp
 import optax
 
 from ddpg_jax.core.collectives import pmean
+from ddpg_jax.core.platforms import loop_if, on_gpu
 from ddpg_jax.core.types import Array, Key, Learner, Metrics, Transition, Variables
 
 # (params, learner, batch, key) -> loss [], (updated running statistics, {name: metric []})
 Loss = Callable[[Variables, Learner, Transition, Key], tuple[Array, tuple[Variables, dict[str, Array]]]]
 # (params, target_params, number of updates of the slowest role) -> target_params
 Target = Callable[[Variables, Variables, Array], Variables]
+Step = Callable[[Learner], tuple[Learner, Metrics]]
 
 
 class Role(NamedTuple):
@@ -69,14 +72,27 @@ def _init(roles: dict[str, Role], key: Key) -> Learner:
 def _update(
     roles: dict[str, Role], learner: Learner, batch: Transition, key: Key, update_step: Array
 ) -> tuple[Learner, Metrics]:
-    metrics: Metrics = {}
-    for (name, role), role_key in zip(roles.items(), jax.random.split(key, len(roles)), strict=True):
-        step = partial(descend, name, role, batch=batch, key=role_key)
-        learner, measured = _every(role.every, update_step, step, learner)
-        metrics |= measured
+    keys = jax.random.split(key, len(roles))
     slowest = max(role.every for role in roles.values())
-    follow = partial(_update_targets, roles, (update_step + 1) // slowest)
-    learner, _ = _every(slowest, update_step, follow, learner)
+    steps = [
+        (role.every, partial(descend, name, role, batch=batch, key=role_key))
+        for (name, role), role_key in zip(roles.items(), keys, strict=True)
+    ]
+    steps.append((slowest, partial(_update_targets, roles, (update_step + 1) // slowest)))
+    metrics: Metrics = {}
+    for period, group in itertools.groupby(steps, key=lambda step: step[0]):
+        together = partial(_in_turn, [step for _, step in group])
+        learner, measured = _every(period, update_step, together, learner)
+        metrics |= measured
+    return learner, metrics
+
+
+def _in_turn(steps: list[Step], learner: Learner) -> tuple[Learner, Metrics]:
+    """Runs several steps, one after the other, and returns the metrics of all of them."""
+    metrics: Metrics = {}
+    for step in steps:
+        learner, measured = step(learner)
+        metrics |= measured
     return learner, metrics
 
 
@@ -108,12 +124,18 @@ def _update_targets(roles: dict[str, Role], updates: Array, learner: Learner) ->
     return replace(learner, target_params=followed), {}
 
 
-def _every(
-    period: int, update_step: Array, step: Callable[[Learner], tuple[Learner, Metrics]], learner: Learner
-) -> tuple[Learner, Metrics]:
+def _every(period: int, update_step: Array, step: Step, learner: Learner) -> tuple[Learner, Metrics]:
     """Runs `step` in every `period`-th update; in the others the learner stays, and metrics are (0, 0)."""
     if period == 1:
         return step(learner)
     _, shapes = jax.eval_shape(step, learner)
     nothing = jax.tree.map(lambda leaf: jnp.zeros(leaf.shape, leaf.dtype), shapes)
-    return jax.lax.cond((update_step + 1) % period == 0, step, lambda learner: (learner, nothing), learner)
+    due = (update_step + 1) % period == 0
+
+    def branch(due, learner, nothing):
+        return jax.lax.cond(due, step, lambda learner: (learner, nothing), learner)
+
+    def loop(due, learner, nothing):
+        return loop_if(due, lambda carry: step(carry[0]), (learner, nothing))
+
+    return on_gpu(loop, branch, due, learner, nothing)

@@ -10,6 +10,7 @@ import jax.numpy as jnp
 
 from ddpg_jax.core.environment import tree_where
 from ddpg_jax.core.metrics import masked_sum
+from ddpg_jax.core.platforms import on_gpu
 from ddpg_jax.core.rng import randint
 from ddpg_jax.core.types import Array, Env, EnvState, Key, Metrics, Transition, VecEnv, VecEnvState
 
@@ -96,11 +97,14 @@ def _step(
     returns, lengths = state.episode_return + transition.reward, state.episode_steps + 1
     metrics = {"episode_return": masked_sum(ended, returns), "episode_length": masked_sum(ended, lengths)}
 
-    def draw():
-        return resets.draw(jax.random.fold_in(key, num_envs), state.pool)
+    def draw(pool):
+        return resets.draw(jax.random.fold_in(key, num_envs), pool)
 
-    # Most steps end no episode, and then no state is drawn; under `vmap` over seeds one always is.
-    fresh = jax.lax.cond(ended.any(), draw, lambda: state.env)
+    def draw_if_needed(pool):
+        return jax.lax.cond(ended.any(), draw, lambda pool: state.env, pool)
+
+    # Most steps end no episode, and then no state is drawn; under `vmap` over seeds and on a GPU one always is.
+    fresh = on_gpu(draw, draw_if_needed, state.pool)
     begun = jax.vmap(tree_where)(ended, fresh, new)
     returns, lengths = jnp.where(ended, 0, returns), jnp.where(ended, 0, lengths)  # 0 after a NaN, too
     return VecEnvState(begun, state.pool, returns, lengths), transition, metrics

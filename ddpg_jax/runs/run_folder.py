@@ -11,7 +11,7 @@ import jax
 from ddpg_jax.core.types import Spec
 from ddpg_jax.runs.files import atomic_write
 
-FORMAT = 1  # of everything in a run folder; another one is refused by name
+FORMAT = 2  # of everything in a run folder; another one is refused by name
 PACKAGES = ("ddpg_jax", "jax", "flax", "optax", "gymnax", "brax")
 
 # Settings of a run that do not change what it computes.

@@ -1,0 +1,43 @@
+"""Programs that differ between GPUs and other devices, chosen when a program is compiled for one of them.
+
+On a GPU the time of a small kernel is that of its launch, so a step of fewer kernels is faster even where it computes
+more.
+"""
+
+from collections.abc import Callable
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+
+from ddpg_jax.core.types import Array
+
+
+def on_gpu(gpu: Callable[..., Any], elsewhere: Callable[..., Any], *args: Any) -> Any:
+    """Returns `gpu(*args)` in programs for GPUs and `elsewhere(*args)` in others, which are equal but for rounding."""
+    return jax.lax.platform_dependent(*args, cuda=gpu, rocm=gpu, default=elsewhere)
+
+
+def loop_if(condition: Array, function: Callable[[Any], Any], value: Any) -> Any:
+    """Returns function(value) where `condition` [] holds, else `value`, by a loop that runs once or not at all.
+
+    A loop changes arrays in place; on a GPU the branches of `jax.lax.cond` copy them, even one that changes nothing.
+    """
+
+    def body(carry):
+        return jnp.zeros((), bool), function(carry[1])
+
+    return jax.lax.while_loop(lambda carry: carry[0], body, (condition, value))[1]
+
+
+def slices_together(vectors: Any, condition: Array) -> Any:
+    """Returns the same vectors, of which slices are to be made, if `condition` [] holds.
+
+    XLA makes each slice by a copy of its own, but those that depend on a condition by one kernel for every shape.
+    """
+
+    def one(vector):
+        is_key = jnp.issubdtype(vector.dtype, jax.dtypes.prng_key)
+        return vector if is_key else jnp.where(condition, vector, jnp.zeros_like(vector))
+
+    return jax.tree.map(one, vectors)
