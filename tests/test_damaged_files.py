@@ -163,7 +163,7 @@ def test_a_damaged_file_is_refused_in_one_sentence_or_harmless_many_times(folder
 
 
 CONFIG_FAULTS = {
-    "format must be 1, the format that this version of ddpg_jax reads, not 2.": ("format", 2),
+    "format must be 2, the format that this version of ddpg_jax reads, not 3.": ("format", 3),
     "format is missing.": ("format", None),
     "run must be an object, not [].": ("run", []),
     "run.seeds must be a whole number from -2,147,483,647 to 2,147,483,647, not '2'.": ("run.seeds", "2"),

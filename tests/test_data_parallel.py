@@ -156,7 +156,7 @@ def trained(layout, seeds):
 def shards_of_replay(state):
     """The stored observations [S, devices of an agent, rows * 2, 2]; the devices have 2 environments each."""
     read = functools.partial(stored_transitions, wandering().spec, 2, 100)
-    shards = jax.tree.map(lambda leaf: leaf.reshape(len(leaf), 4, -1, leaf.shape[-1]), state.memory)
+    shards = jax.tree.map(lambda leaf: leaf.reshape(len(leaf), 4, -1, *leaf.shape[2:]), state.memory)
     return np.asarray(jax.vmap(jax.vmap(read))(jax.device_get(shards)).obs)
 
 

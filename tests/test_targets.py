@@ -69,7 +69,7 @@ def test_a_gpu_is_described_with_its_own_numbers():
 REFUSED = {
     "--target tpu": "target must begin with one of h100, a100, v4, v5e, v5p, v6e, not 'tpu'.",
     "": "target must be given, as in `ddpg-jax compile ddpg --target h100`.",
-    "--target h100 --only train": "only must name some of init, prefill, chunk, evaluate, not train.",
+    "--target h100 --only train": "only must name some of init, prefill, refill, chunk, evaluate, not train.",
     "--target h100 --tau 2": "tau must be at most 1, not 2.0.",
 }
 

@@ -76,6 +76,9 @@ def _show(found: Any) -> None:
         "launches a step": [_count(one.launches) for one in found.programs.values()],
         "copies among them": [_count(one.copies) for one in found.programs.values()],
         "launches around the loop": [_count(one.around) for one in found.programs.values()],
+        f"launches in {found.chunk_steps:,} steps": [
+            _count(found.chunk_launches if name == "chunk" else None) for name in found.programs
+        ],
         "decided by the host, a step": [_count(one.host_decisions) for one in found.programs.values()],
         "collectives": [_moved(one.collectives) for one in found.programs.values()],
         "XLA's estimate": [_estimate(one.estimated_seconds) for one in found.programs.values()],

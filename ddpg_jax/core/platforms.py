@@ -1,4 +1,4 @@
-"""Programs that differ between GPUs and other devices, chosen when a program is compiled for one of them.
+"""Programs that differ between devices, chosen when a program is compiled for one of them.
 
 On a GPU the time of a small kernel is that of its launch, so a step of fewer kernels is faster even where it computes
 more.
@@ -16,6 +16,11 @@ from ddpg_jax.core.types import Array
 def on_gpu(gpu: Callable[..., Any], elsewhere: Callable[..., Any], *args: Any) -> Any:
     """Returns `gpu(*args)` in programs for GPUs and `elsewhere(*args)` in others, which are equal but for rounding."""
     return jax.lax.platform_dependent(*args, cuda=gpu, rocm=gpu, default=elsewhere)
+
+
+def on_tpu(tpu: Callable[..., Any], elsewhere: Callable[..., Any], *args: Any) -> Any:
+    """Returns `tpu(*args)` in programs for TPUs and `elsewhere(*args)` in others, which are equal."""
+    return jax.lax.platform_dependent(*args, tpu=tpu, default=elsewhere)
 
 
 def loop_if(condition: Array, function: Callable[[Any], Any], value: Any) -> Any:

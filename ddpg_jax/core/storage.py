@@ -1,22 +1,28 @@
 """Storage of the replay: the fields of a transition side by side in one row, so that all are written and read at once.
 
-A GPU then needs one kernel for a write and one for a minibatch, where an array for every field needs one each. Rows of
-several vector steps follow one another in the last dimension of an array, because XLA for TPU pads that dimension to a
-multiple of 128: an array for every field, [rows, 3] or [rows], would take up to 128 times its size there.
+A GPU then needs one kernel for a write and one for a minibatch, where an array for every field needs one each. On a TPU
+the last dimension of an array is padded to a multiple of 128, its lanes, and the one before it to a multiple of 8. An
+array for every field, [rows, 3] or [rows], would take up to 128 times its size, and one whose size does not fit those
+numbers would be copied into another layout for every chunk. So the storage has the dimensions [.., 8, lanes], and
+several transitions share a line of lanes.
 """
 
 import math
 from collections.abc import Callable
-from typing import NamedTuple
+from functools import partial
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jax.experimental.layout import Layout, with_layout_constraint
 
+from ddpg_jax.core.platforms import on_tpu
 from ddpg_jax.core.types import Array
 
-LANES = 128  # of a TPU
-Data = dict[str, Array]  # dtype -> [blocks, numbers of the rows of a block]
+LANES, LINES = 128, 8  # of a tile of a TPU
+WIDEST = 64  # tiles in a line at most
+Data = dict[str, Array]  # dtype -> [groups of lines, LINES, numbers]
 Fields = dict[str, Array]  # name -> [..., *shape of the field]
 
 
@@ -60,32 +66,54 @@ def storage(fields: dict[str, jax.ShapeDtypeStruct], rows: int, num_envs: int) -
 
 
 class _Layout(NamedTuple):
-    """Where the numbers of one dtype are."""
+    """Where the numbers of one dtype are: in lines of `lanes` numbers, which hold `per_line` transitions each."""
 
     fields: dict[str, jax.ShapeDtypeStruct]
-    starts: dict[str, int]  # of each field in a row
-    width: int  # numbers in the row of one transition
+    starts: dict[str, int]  # of each field in a transition
+    width: int  # numbers of a transition
     rows: int
     num_envs: int
-    steps: int  # vector steps in a block
+    lanes: int
 
     @property
-    def shape(self) -> tuple[int, int]:
-        return -(-self.rows // self.steps), self.steps * self.num_envs * self.width
+    def per_line(self) -> int:
+        return self.lanes // self.width
 
-    def place(self, vector_step: Array, env: Array | int) -> tuple[Array, Array]:
-        """Returns block and offset of a transition's row."""
-        row = vector_step % self.rows
-        return row // self.steps, (row % self.steps * self.num_envs + env) * self.width
+    @property
+    def steps(self) -> int:
+        """Vector steps in a line; 0 where a vector step takes several lines."""
+        return self.per_line // self.num_envs
+
+    @property
+    def groups(self) -> int:
+        """Groups of lines that a vector step takes, where it takes several lines."""
+        return -(-self.num_envs // (self.per_line * LINES))
+
+    @property
+    def shape(self) -> tuple[int, int, int]:
+        groups = -(-self.rows // (self.steps * LINES)) if self.steps else self.rows * self.groups
+        return groups, LINES, self.lanes
+
+    def place(self, vector_step: Array, env: Array | int) -> tuple[Array, Array, Array]:
+        """Returns group, line and first number of a transition."""
+        row: Array = vector_step % self.rows
+        line: Any
+        slot: Any
+        if self.steps:
+            line, slot = row // self.steps, row % self.steps * self.num_envs + env
+        else:
+            line, slot = row * (self.groups * LINES) + env // self.per_line, env % self.per_line
+        return line // LINES, line % LINES, slot * self.width
 
 
 def _layout(fields: dict[str, jax.ShapeDtypeStruct], rows: int, num_envs: int) -> _Layout:
-    """Returns the layout with blocks of a multiple of `LANES` numbers, unless the ring is too short to be divided."""
+    """Returns the layout with the least memory; the widest lines must save an eighth, since a TPU reads whole ones."""
     sizes = [math.prod(field.shape) for field in fields.values()]
     starts = dict(zip(fields, np.cumsum([0, *sizes]).tolist(), strict=False))
-    width = sum(sizes)
-    steps = LANES // math.gcd(LANES, num_envs * width)
-    return _Layout(fields, starts, width, rows, num_envs, steps if 8 * steps <= rows else 1)
+    narrowest = -(-sum(sizes) // LANES)
+    widths = range(narrowest, max(narrowest, WIDEST) + 1)
+    layouts = [_Layout(fields, starts, sum(sizes), rows, num_envs, LANES * width) for width in widths]
+    return min(layouts, key=lambda layout: math.prod(layout.shape) * (1 + layout.lanes / (8 * LANES * WIDEST)))
 
 
 def _stored_dtype(field: jax.ShapeDtypeStruct) -> np.dtype:
@@ -94,22 +122,69 @@ def _stored_dtype(field: jax.ShapeDtypeStruct) -> np.dtype:
 
 def _write(layout: _Layout, data: Array, vector_step: Array, values: Fields) -> Array:
     columns = [values[name].reshape(layout.num_envs, -1).astype(data.dtype) for name in layout.fields]
-    row = jnp.concatenate(columns, axis=1).reshape(1, -1)
-    return jax.lax.dynamic_update_slice(data, row, layout.place(vector_step, 0))
+    new = jnp.concatenate(columns, axis=1)  # [N, width]
+    place = layout.place(vector_step, 0)
+    if layout.steps:
+        return on_tpu(partial(_write_line, layout), _write_window, data, new.reshape(1, 1, -1), *place)
+    lines = layout.groups * LINES
+    new = jnp.pad(new, ((0, lines * layout.per_line - layout.num_envs), (0, 0))).reshape(lines, -1)
+    new = jnp.pad(new, ((0, 0), (0, layout.lanes - new.shape[1]))).reshape(layout.groups, LINES, layout.lanes)
+    return on_tpu(_write_lines, _write_window, data, new, *place)
+
+
+def _write_window(data: Array, new: Array, group: Array, line: Array, first: Array) -> Array:
+    return jax.lax.dynamic_update_slice(data, new, (group, line, first))
+
+
+def _write_lines(data: Array, new: Array, group: Array, line: Array, first: Array) -> Array:
+    return _as_it_is(_write_window(data, _as_it_is(new), group, line, first))
+
+
+def _write_line(layout: _Layout, data: Array, new: Array, group: Array, line: Array, first: Array) -> Array:
+    """Returns what `_write_window` returns, by writing a whole line: a TPU would copy all data for a part of one."""
+    size, whole = new.size, layout.steps * new.size
+    old = jax.lax.dynamic_slice(data, (group, line, 0), (1, 1, layout.lanes))
+    repeated = jnp.pad(jnp.tile(new, layout.steps), ((0, 0), (0, 0), (0, layout.lanes - whole)))
+    lane = jnp.arange(layout.lanes)
+    changed = jnp.where((lane >= first) & (lane < first + size), repeated, old)
+    return _write_lines(data, changed, group, line, jnp.zeros_like(first))
+
+
+def _as_it_is(array: Array) -> Array:
+    """Returns the array with its last dimension along the lanes: XLA for TPU would choose that of the seeds."""
+    return with_layout_constraint(array, Layout(major_to_minor=tuple(range(array.ndim))))
 
 
 def _read(layout: _Layout, data: Array, vector_step: Array, env: Array, names: list[str]) -> Fields:
-    """Returns the named fields, from one gather of the part of the row that has all of them."""
+    """Returns the named fields, from one gather of the part of a transition that has all of them."""
     start = layout.starts[names[0]]
     size = layout.starts[names[-1]] + math.prod(layout.fields[names[-1]].shape) - start
-    block, offset = jnp.broadcast_arrays(*layout.place(vector_step, env))
-    whole = jax.lax.GatherDimensionNumbers(offset_dims=(block.ndim,), collapsed_slice_dims=(0,), start_index_map=(0, 1))
-    indices = jnp.stack([block, offset + start], axis=-1)
-    rows = jax.lax.gather(data, indices, whole, (1, size), mode="promise_in_bounds")  # [..., size]
+    places = jnp.broadcast_arrays(*layout.place(vector_step, env))
+    windows, lines = partial(_gather_windows, start, size), partial(_gather_lines, layout, start, size)
+    part = on_tpu(lines, windows, data, *places)  # [..., size]
 
     def field(name):
         kind, first = layout.fields[name], layout.starts[name] - start
-        part = rows[..., first : first + math.prod(kind.shape)].reshape(*block.shape, *kind.shape)
-        return part != 0 if kind.dtype == np.bool_ else part
+        one = part[..., first : first + math.prod(kind.shape)].reshape(*part.shape[:-1], *kind.shape)
+        return one != 0 if kind.dtype == np.bool_ else one
 
     return {name: field(name) for name in names}
+
+
+def _gather_windows(start: int, size: int, data: Array, group: Array, line: Array, first: Array) -> Array:
+    indices = jnp.stack([group, line, first + start], axis=-1)
+    dimensions = jax.lax.GatherDimensionNumbers(
+        offset_dims=(group.ndim,), collapsed_slice_dims=(0, 1), start_index_map=(0, 1, 2)
+    )
+    return jax.lax.gather(data, indices, dimensions, (1, 1, size), mode="promise_in_bounds")
+
+
+def _gather_lines(
+    layout: _Layout, start: int, size: int, data: Array, group: Array, line: Array, first: Array
+) -> Array:
+    """Returns what `_gather_windows` returns, cut out of whole lines: a TPU moves numbers across lanes only slowly."""
+    lines = data.at[group, line].get(mode="promise_in_bounds")  # [..., lanes]
+    slots = lines[..., : layout.per_line * layout.width].reshape(*group.shape, layout.per_line, layout.width)
+    wanted = jnp.arange(layout.per_line) == (first // layout.width)[..., None]
+    parts = jnp.where(wanted[..., None], slots[..., start : start + size], 0)
+    return parts.sum(axis=-2, dtype=data.dtype)

@@ -5,15 +5,18 @@ import re
 from collections.abc import Iterator
 from pathlib import Path
 
-CONTROL = {"kWhile", "kConditional", "kCommandBuffer", "kSequential"}  # thunks that launch nothing themselves
+# Thunks that launch nothing themselves, but have others in them that do
+CONTROL = {"kWhile", "kConditional", "kCommandBuffer", "kSequential", "kDynamicSliceFusion"}
 COLLECTIVES = "all-reduce|all-gather|reduce-scatter|all-to-all|collective-permute"
 
 
 def launches(dump: Path) -> tuple[int, int, int, int]:
     """Returns launches, copies, launches around the loop, and host decisions, from the thunks that XLA has dumped."""
-    found = sorted(dump.glob("*.thunk_sequence_after_thunk_passes.txt"), key=lambda path: path.stat().st_size)
-    rows = list(_thunks(found[-1].read_text(encoding="utf-8"))) if found else []
-    start = next((place for place, (_, kind) in enumerate(rows) if kind == "kWhile"), None)
+    # XLA writes the second file only where its last passes have changed the first one.
+    found = max(dump.glob("*.thunk_sequence*.txt"), key=lambda path: ("after" in path.name, path.stat().st_size))
+    rows = list(_thunks(found.read_text(encoding="utf-8")))
+    loops = [place for place, (_, kind) in enumerate(rows) if kind == "kWhile"]
+    start = max(loops, key=lambda place: _end_of(rows, place) - place, default=None)  # the longest: the outermost one
     total = sum(kind.startswith("k") and kind not in CONTROL for _, kind in rows)
     if start is None:
         return total, sum(kind == "kCopy" for _, kind in rows), 0, 0

@@ -76,6 +76,7 @@ class Layout(NamedTuple):
     seed_shards: int = 1  # number of groups
     data_shards: int = 1  # devices in a group; above 1, agents are data parallel
     hardware: tuple[Any, ...] = ()  # the devices, where they are not those of this process
+    cuda_graph: bool = True  # whether programs for GPUs run as one CUDA graph each
 
     @property
     def devices(self) -> int:
@@ -87,6 +88,11 @@ class Layout(NamedTuple):
         how = {"vmap": " under vmap", "sequential": " sequentially"}[self.mapping] if seeds > self.seed_shards else ""
         where = f" on {self.devices} devices" if self.devices > 1 else ""
         return how + where + (f", each agent data parallel over {self.data_shards}" if self.data_shards > 1 else "")
+
+    @property
+    def first_device(self) -> Any:
+        """One of the devices."""
+        return (self.hardware or jax.devices())[0]
 
     def mesh(self) -> Mesh:
         """Returns the mesh [seed_shards, data_shards] of the first `devices` devices."""

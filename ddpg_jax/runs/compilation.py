@@ -1,13 +1,14 @@
 """The programs of a run, compiled for accelerators that are not here."""
 
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
 from jax.sharding import NamedSharding, PartitionSpec
 
-from ddpg_jax.core.loop import LoopConfig
+from ddpg_jax.core.loop import LoopConfig, chunk_bounds
 from ddpg_jax.core.settings import check
 from ddpg_jax.devices.data_parallel import STATE
 from ddpg_jax.devices.layout import BY_SEED, Layout, shardings
@@ -18,7 +19,7 @@ from ddpg_jax.runs.plan import check_pairs
 from ddpg_jax.runs.programs import choose_layout, make_programs, seed_keys
 from ddpg_jax.runs.run_memory import run_memory
 
-PROGRAMS = ("init", "prefill", "chunk", "evaluate")
+PROGRAMS = ("init", "prefill", "refill", "chunk", "evaluate")
 
 
 class Compilation(NamedTuple):
@@ -29,11 +30,20 @@ class Compilation(NamedTuple):
     programs: dict[str, Compiled]
     too_large: dict[str, str]  # program that XLA does not compile for want of memory -> its reason
     planned_bytes: int  # the plan's figure, of one device
+    chunk_steps: int  # vector steps of the first chunk
 
     @property
     def peak_bytes(self) -> int:
         """The most memory of one device that any of the programs takes."""
         return max((program.peak_bytes for program in self.programs.values()), default=0)
+
+    @property
+    def chunk_launches(self) -> int | None:
+        """Kernels and copies of a chunk, if every one that is in the program is launched; None on TPU."""
+        chunk = self.programs.get("chunk")
+        if chunk is None or chunk.launches is None or chunk.around is None:
+            return None
+        return chunk.around + self.chunk_steps * chunk.launches
 
     @property
     def fits(self) -> bool:
@@ -82,8 +92,9 @@ def compile_run(
             compiled[name] = compile_for(found, getattr(functions, name), *arguments[name])
         except TooLarge as error:
             too_large[name] = str(error)
+    bounds = chunk_bounds(-(-loop.warmup_steps // loop.num_envs), -(-run.steps // loop.num_envs), run.evaluations)
     planned = run_memory(state, env.spec, config, loop, run, layout).bytes // layout.devices
-    return Compilation(found, layout, compiled, too_large, planned)
+    return Compilation(found, layout, compiled, too_large, planned, bounds[1] - bounds[0])
 
 
 def _arguments(state: Any, keys: Any, config: Any, layout: Layout) -> dict[str, tuple[Any, ...]]:
@@ -101,6 +112,7 @@ def _arguments(state: Any, keys: Any, config: Any, layout: Layout) -> dict[str, 
     return {
         "init": ((placed_keys, {}), config),
         "prefill": (whole, config),
+        "refill": (replace(whole, memory=()), number, config),
         "chunk": (whole, number, number, config),
         "evaluate": ((learner, placed_keys, {}), number, config),
     }

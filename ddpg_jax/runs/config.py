@@ -30,6 +30,10 @@ class RunConfig:
         "the number of seeds",
         low=1,
     )
+    cuda_graph: bool = setting(
+        default=True,
+        help="on NVIDIA GPUs, run each program as one CUDA graph, so that the host decides nothing within it",
+    )
     checkpoint_seconds: float | None = setting(
         default=300.0,
         help="minimum seconds between checkpoints, which are saved after an evaluation; None: not by time",

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
 from typing import Any, NamedTuple
 
 import jax
@@ -15,6 +16,7 @@ from ddpg_jax.core.loop import LoopConfig
 from ddpg_jax.core.settings import SettingError
 from ddpg_jax.core.types import Env, TrainState
 from ddpg_jax.devices.backend import QUICK
+from ddpg_jax.devices.cuda_graph import cuda_graph_options
 from ddpg_jax.devices.data_parallel import STATE, data_parallel_trainer, per_device_loop
 from ddpg_jax.devices.layout import (
     BY_SEED,
@@ -80,13 +82,15 @@ def make_programs(env: Env, algorithm: str, loop: LoopConfig, episodes: int, lay
         return Evaluation(played.returns, played.lengths), found
 
     over_seeds = {"vmap": vmap_seeds, "sequential": loop_over_seeds}[layout.mapping]
-    quick = None if layout.hardware else QUICK.get(jax.default_backend())
+    graph = cuda_graph_options(layout.first_device) if layout.cuda_graph else None
+    quick = QUICK.get(layout.first_device.platform)
+    jit = partial(jax.jit, compiler_options=graph)
     return Programs(
         jax.jit(shard_over_devices(vmap_seeds(init), layout, outside=STATE), compiler_options=quick),
-        jax.jit(shard_over_devices(vmap_seeds(prefill), layout, STATE, STATE), donate_argnums=0),
-        jax.jit(shard_over_devices(over_seeds(chunk), layout, STATE, (STATE, BY_SEED)), donate_argnums=0),
-        jax.jit(shard_over_devices(vmap_seeds(refill), layout, STATE, STATE), donate_argnums=0),
-        jax.jit(shard_over_devices(vmap_seeds(evaluate), layout)),
+        jit(shard_over_devices(vmap_seeds(prefill), layout, STATE, STATE), donate_argnums=0),
+        jit(shard_over_devices(over_seeds(chunk), layout, STATE, (STATE, BY_SEED)), donate_argnums=0),
+        jit(shard_over_devices(vmap_seeds(refill), layout, STATE, STATE), donate_argnums=0),
+        jit(shard_over_devices(vmap_seeds(evaluate), layout)),
     )
 
 
@@ -116,7 +120,8 @@ def choose_layout(
     hidden = getattr(config, "hidden", ())
     chosen = choose_mapping(run.seeds // seed_shards, loop.batch_size, hidden, env.spec.image, backend)
     per_device_loop(loop, data_shards)
-    return Layout(chosen if run.seed_mapping == "auto" else run.seed_mapping, seed_shards, data_shards, hardware)
+    mapping = chosen if run.seed_mapping == "auto" else run.seed_mapping
+    return Layout(mapping, seed_shards, data_shards, hardware, run.cuda_graph)
 
 
 def seed_keys(run: RunConfig, layout: Layout = ONE_DEVICE, repeats: int = 1) -> jax.Array:
