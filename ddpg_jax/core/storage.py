@@ -96,14 +96,21 @@ class _Layout(NamedTuple):
 
     def place(self, vector_step: Array, env: Array | int) -> tuple[Array, Array, Array]:
         """Returns group, line and first number of a transition."""
-        row: Array = vector_step % self.rows
-        line: Any
-        slot: Any
+        _, row = _divide(vector_step, self.rows)
         if self.steps:
-            line, slot = row // self.steps, row % self.steps * self.num_envs + env
+            line, step = _divide(row, self.steps)
+            slot = step * self.num_envs + env
         else:
-            line, slot = row * (self.groups * LINES) + env // self.per_line, env % self.per_line
-        return line // LINES, line % LINES, slot * self.width
+            line, slot = _divide(env, self.per_line)
+            line += row * (self.groups * LINES)
+        return *_divide(line, LINES), slot * self.width
+
+
+def _divide(numbers: Any, divisor: int) -> tuple[Array, Array]:
+    """Returns quotient and remainder of numbers that are not negative, which `//` and `%` would take into account."""
+    numbers = jnp.asarray(numbers, jnp.int32)
+    quotient = jax.lax.div(numbers, jnp.full_like(numbers, divisor))
+    return quotient, numbers - quotient * divisor
 
 
 def _layout(fields: dict[str, jax.ShapeDtypeStruct], rows: int, num_envs: int) -> _Layout:
