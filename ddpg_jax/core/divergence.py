@@ -11,7 +11,7 @@ import jax.numpy as jnp
 
 from ddpg_jax.core.collectives import pmin
 from ddpg_jax.core.packing import Vectors, pack
-from ddpg_jax.core.platforms import loop_if, on_gpu, slices_together
+from ddpg_jax.core.platforms import loop_if, on_cpu, on_gpu, slices_together
 from ddpg_jax.core.settings import INT32
 from ddpg_jax.core.types import Array, Learner, Metrics, TrainState, Transition
 
@@ -62,7 +62,7 @@ def keep_learner(learner: Learner) -> tuple[Vectors, Learner]:
     def at_any_time(learner):
         return pack(learner)[0], learner
 
-    return on_gpu(at_once, at_any_time, learner)
+    return on_cpu(at_any_time, at_once, learner)
 
 
 def freeze_diverged(kept: Vectors, after: TrainState, vector_step: Array) -> TrainState:

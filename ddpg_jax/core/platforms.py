@@ -23,6 +23,11 @@ def on_tpu(tpu: Callable[..., Any], elsewhere: Callable[..., Any], *args: Any) -
     return jax.lax.platform_dependent(*args, tpu=tpu, default=elsewhere)
 
 
+def on_cpu(cpu: Callable[..., Any], elsewhere: Callable[..., Any], *args: Any) -> Any:
+    """Returns `cpu(*args)` in programs for CPUs and `elsewhere(*args)` in others, which are equal."""
+    return jax.lax.platform_dependent(*args, cpu=cpu, default=elsewhere)
+
+
 def loop_if(condition: Array, function: Callable[[Any], Any], value: Any) -> Any:
     """Returns function(value) where `condition` [] holds, else `value`, by a loop that runs once or not at all.
 
