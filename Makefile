@@ -4,7 +4,7 @@ VENV ?= .venv
 CONSTRAINTS ?= -c constraints.txt
 BIN = $(VENV)/bin
 
-.PHONY: train test test-all test-targets check docs wheel clean
+.PHONY: train test test-all test-targets check docs wheel wheels accelerator clean
 
 train: $(VENV)/.installed
 	$(BIN)/ddpg-jax train ddpg --env Pendulum-v1 --seeds 4 --steps 20000 --hidden 64 64 --batch-size 64 --out runs/make-train --overwrite
@@ -37,6 +37,31 @@ docs: $(VENV)/.dev
 
 wheel: $(VENV)/.dev
 	$(BIN)/python -m build --wheel
+
+# What a machine with JAX for its accelerator, the packages that come with it and no network still lacks. WHEELS_FOR is
+# its Python; MORE names further packages.
+WHEELS_FOR ?= 3.12
+WHEELS = gymnax gymnasium Farama-Notifications tyro docstring_parser typeguard tensorboardX platformdirs
+WHEELS += brax jaxopt ml_collections trimesh mujoco mujoco-core mujoco-mjx glfw PyOpenGL $(MORE)
+PEERS = rejax gymnax distrax tfp-nightly dm-tree decorator gast
+LINUX = $(foreach version,2_28 2_27 2_24 2_17,--platform manylinux_$(version)_x86_64) --platform manylinux2014_x86_64
+DOWNLOAD = $(PYTHON) -m pip download -q --disable-pip-version-check --no-deps --only-binary=:all: \
+	--python-version $(WHEELS_FOR) --implementation cp $(LINUX)
+
+wheels:
+	rm -rf wheels
+	$(DOWNLOAD) $(CONSTRAINTS) -d wheels/ours $(WHEELS)
+	$(DOWNLOAD) -c benchmarks/peers/rejax/requirements.txt -d wheels/peers $(PEERS)
+	$(PYTHON) -m pip wheel -q --disable-pip-version-check --no-deps -w wheels/ours .
+	du -sh wheels
+
+# In the environment of PYTHON, whose JAX is for the accelerator. --target, since an environment made from another one
+# does not see that one's packages; --no-deps, since pip would else ask for a JAX of its own.
+UNPACK = $(PYTHON) -m pip install -q --disable-pip-version-check --no-index --no-deps --no-compile --upgrade --target
+
+accelerator:
+	if test -d wheels; then $(UNPACK) build/carried wheels/ours/*.whl && $(UNPACK) build/peers wheels/peers/*.whl; fi
+	PYTHONPATH="$(CURDIR):$(CURDIR)/build/carried$${PYTHONPATH:+:$$PYTHONPATH}" $(PYTHON) benchmarks/accelerator.py $(ACCELERATOR_ARGS)
 
 clean:
 	rm -rf $(VENV) dist build *.egg-info
