@@ -53,6 +53,7 @@ wheels:
 	$(DOWNLOAD) $(CONSTRAINTS) -d wheels/ours $(WHEELS)
 	$(DOWNLOAD) -c benchmarks/peers/rejax/requirements.txt -d wheels/peers $(PEERS)
 	$(PYTHON) -m pip wheel -q --disable-pip-version-check --no-deps -w wheels/ours .
+	git describe --always --dirty --abbrev=12 > wheels/COMMIT
 	du -sh wheels
 
 # In the environment of PYTHON, whose JAX is for the accelerator. --target, since an environment made from another one

@@ -112,17 +112,16 @@ def resumed(toy: bool) -> dict[str, Any]:
 
 
 def replay(toy: bool) -> dict[str, Any]:
-    """Returns the bytes of the replay as planned and as the device holds them, and how it differs from the CPU's."""
+    """Returns the bytes of the replay, as arrays and as the device holds them, and how it differs from the CPU's."""
     case, there = make_case("ddpg", toy), make_case("ddpg", toy, device=jax.devices()[0]).state.memory
-    here, spec, capacity = case.state.memory, case.env.spec, case.loop.replay_capacity
-    numbers = 2 * int(np.prod(spec.obs_shape)) + spec.action_size + 2
+    here, capacity = case.state.memory, case.loop.replay_capacity
     held = [leaf.on_device_size_in_bytes() for leaf in jax.tree.leaves(there)]
     equal = [np.mean(a == b) for a, b in zip(plain(there), plain(here), strict=True)]
     return {
         "capacity": capacity,
-        "expected_bytes": capacity * (4 * numbers + 1),
         "array_bytes": nbytes(there),
         "held_bytes": sum(held),
+        "bytes_per_transition": sum(held) / capacity,
         "equal_numbers": float(np.mean(equal)),
         "difference": difference(there, here),
     }

@@ -62,12 +62,14 @@ def driver() -> str | None:
 
 
 def commit() -> str | None:
-    """Returns the commit of the sources, or None where their history is not here."""
+    """Returns the commit of the sources; where their history is not here, that at which `make wheels` ran, if any."""
     ask = ["git", "-C", str(ROOT), "describe", "--always", "--dirty", "--abbrev=12"]
     try:
-        return subprocess.run(ask, capture_output=True, text=True, timeout=20).stdout.strip() or None
+        found = subprocess.run(ask, capture_output=True, text=True, timeout=20).stdout.strip()
     except (OSError, subprocess.TimeoutExpired):
-        return None
+        found = ""
+    carried = ROOT / "wheels" / "COMMIT"
+    return found or (carried.read_text(encoding="utf-8").strip() if carried.exists() else None)
 
 
 def digest() -> str:

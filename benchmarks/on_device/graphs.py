@@ -3,6 +3,7 @@
 import os
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
+from unittest import mock
 
 from ddpg_jax.runs.bench import CLASSIC, MASSIVE
 from ddpg_jax.runs.matmul_limit import Workload
@@ -10,10 +11,9 @@ from on_device import seeds
 from on_device.rows import Rows, elsewhere
 from on_device.training import described, ready, timed, toy_sized
 
-FLAG = "--xla_gpu_enable_command_buffer="
-VARIANTS = {  # name -> flags of XLA
-    "as installed": "",
-    "no graphs": FLAG,
+VARIANTS: dict[str, dict[str, str]] = {  # name -> environment; flags are added to those of the user
+    "as installed": {},
+    "no graphs": {"XLA_FLAGS": "--xla_gpu_enable_command_buffer="},
 }
 WORKLOADS = {
     "one seed of 256-256": CLASSIC,
@@ -27,14 +27,14 @@ def run(rows: Rows, options: Any) -> None:
     chosen = {name: work._replace(devices=1) for name, work in WORKLOADS.items()}
     if options.toy:
         chosen = {name: toy_sized(work) for name, work in list(chosen.items())[:1]}
-    before = os.environ.get("XLA_FLAGS", "")
-    for variant, flags in VARIANTS.items():
-        os.environ["XLA_FLAGS"] = f"{before} {flags}".strip()
 
-        def measure(chosen: dict[str, Workload] = chosen) -> dict[str, Any]:
-            return {"workloads": elsewhere(rates, chosen, options.threads, 0.02 if options.toy else 0.4)}
+    def measure() -> dict[str, Any]:
+        return {"workloads": elsewhere(rates, chosen, options.threads, 0.02 if options.toy else 0.4)}
 
-        rows.attempt(variant, measure)
+    for variant, environment in VARIANTS.items():
+        flags = " ".join(filter(None, [os.environ.get("XLA_FLAGS"), environment.get("XLA_FLAGS")]))
+        with mock.patch.dict(os.environ, environment | {"XLA_FLAGS": flags}):
+            rows.attempt(variant, measure)
 
 
 def rates(workloads: dict[str, Workload], threads: int, seconds: float) -> dict[str, Any]:
