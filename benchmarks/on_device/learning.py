@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from ddpg_jax import DDPGConfig, LoopConfig, RunConfig, run_experiment
-from ddpg_jax.runs.statistics import interval
+from ddpg_jax.runs.statistics import interval, iqm
 from on_device.rows import Rows
 
 NETWORKS = {"64-64, minibatch 64": ((64, 64), 64), "256-256, minibatch 256": ((256, 256), 256)}
@@ -33,6 +33,8 @@ def train(hidden: tuple[int, ...], batch: int, toy: bool) -> dict[str, Any]:
         )
         seconds = time.perf_counter() - began
     means = [row["mean"] for row in result.table if row["mean"] is not None]
-    rows = [{name: row[name] for name in ("step", "seconds", "eval_return") if name in row} for row in curve[::seeds]]
+    points = [
+        {"steps": row["steps"], "seconds": row["seconds"], "iqm": float(iqm(row["eval_return"]))} for row in curve
+    ]
     summary = {"seeds": seeds, "steps": steps, "diverged": seeds - len(means), "seconds": seconds}
-    return summary | interval(means)._asdict() | {"means": means, "rows_of_seed_0": rows}
+    return summary | interval(means)._asdict() | {"means": means, "curve": points}

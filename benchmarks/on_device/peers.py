@@ -14,7 +14,13 @@ from typing import Any
 from on_device.rows import ROOT, Rows
 
 WORKERS = ROOT / "benchmarks" / "peers"
-CLASSIC = {"hidden": [256, 256], "batch_size": 256, "replay_capacity": 20_000, "warmup_steps": 1000, "chunk": 1000}
+CLASSIC: dict[str, Any] = {
+    "hidden": [256, 256],
+    "batch_size": 256,
+    "replay_capacity": 20_000,
+    "warmup_steps": 1000,
+    "chunk": 1000,
+}
 SMALL = CLASSIC | {"hidden": [64, 64], "batch_size": 64}
 WORKLOADS = {
     "one seed of 256-256": CLASSIC,
