@@ -9,7 +9,7 @@ import jax
 
 from on_device.correctness import checksum
 from on_device.rows import Rows
-from on_device.states import ALGORITHMS, copied, make_case
+from on_device.states import ALGORITHMS, make_case
 
 
 def run(rows: Rows, options: Any) -> None:
@@ -18,8 +18,8 @@ def run(rows: Rows, options: Any) -> None:
     jax.config.update("jax_enable_compilation_cache", False)
 
     def compare(name: str) -> dict[str, Any]:
-        case = make_case(name, options.toy)
-        found = checksum(case.chunk(copied(case.state, jax.devices()[0]))[0])["learner_checksum"]
+        case = make_case(name, options.toy).on(jax.devices()[0])
+        found = checksum(case.chunk()[0])["learner_checksum"]
         expected = rows.known("correctness", name).get("learner_checksum")
         return {"learner_checksum": found, "same_bits": None if expected is None else found == expected}
 

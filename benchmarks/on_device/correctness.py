@@ -69,8 +69,8 @@ def minibatch(case: Case) -> Transition:
 
 def one_chunk(case: Case) -> dict[str, Any]:
     """Returns how far a chunk differs from the CPU's, and whether the device repeats it to the bit."""
-    begin = copied(case.state, jax.devices()[0])
-    (there, losses), (again, _), (here, expected) = (case.chunk(state) for state in (begin, begin, case.state))
+    device = case.on(jax.devices()[0])
+    (there, losses), (again, _), (here, expected) = (one.chunk() for one in (device, device, case))
     found = {
         "losses": difference(losses, expected),
         "parameters": difference(there.learner.params, here.learner.params),
@@ -86,13 +86,12 @@ def checksum(state: Any) -> dict[str, int]:
 
 def seeds_alone(toy: bool) -> dict[str, Any]:
     """Returns how far seeds under `vmap` differ from each seed alone after a chunk, all on the device."""
-    together = make_case("ddpg", toy, SEEDS)
-    alone, device = make_case("ddpg", toy), jax.devices()[0]
-    state, _ = together.chunk(copied(together.state, device))
+    together, alone = (make_case("ddpg", toy, seeds).on(jax.devices()[0]) for seeds in (SEEDS, 1))
+    state, _ = together.chunk()
     apart = []
     for seed in range(SEEDS):
         begin = jax.tree.map(lambda leaf, seed=seed: leaf[seed : seed + 1], together.state)
-        other, _ = alone.chunk(copied(begin, device))
+        other, _ = alone.chunk(begin)
         of_seed = jax.tree.map(lambda leaf, seed=seed: leaf[seed : seed + 1], state.learner.params)
         apart.append(difference(of_seed, other.learner.params))
     return {"seeds": SEEDS, "parameters": max(apart), "of_each": apart, "steps": STEPS}
@@ -100,8 +99,8 @@ def seeds_alone(toy: bool) -> dict[str, Any]:
 
 def resumed(toy: bool) -> dict[str, Any]:
     """Returns whether a run that goes on from a checkpoint is the run without one, to the bit."""
-    case, device = make_case("ddpg", toy), jax.devices()[0]
-    middle, _ = case.chunk(copied(case.state, device))
+    case = make_case("ddpg", toy).on(jax.devices()[0])
+    middle, _ = case.chunk()
     later = case.first + STEPS
     with tempfile.TemporaryDirectory() as folder:
         save_state(Path(folder), later, middle, {"made": "here"})

@@ -37,7 +37,7 @@ def run(rows: Rows, options: Any) -> None:
 def after(case: Case) -> tuple[Any, Any]:
     """Returns the mean losses of the second half of the updates [S], and the parameters after them."""
     half = UPDATES // 2
-    state, _ = case.chunk(case.state, case.first, half)
+    state, _ = case.chunk(length=half)
     state, totals = case.chunk(state, case.first + half, half)
     losses = {name: np.asarray(total / count) for name, (total, count) in totals.items() if name.endswith("/loss")}
     return losses, state.learner.params

@@ -18,8 +18,9 @@ STEPS = 50  # of the chunk that devices are compared on
 
 
 class Case(NamedTuple):
-    """An algorithm on Pendulum-v1, with the state of one or several seeds after the warm-up."""
+    """An algorithm on Pendulum-v1, with the state of one or several seeds after the warm-up, on a device."""
 
+    algorithm: str
     agent: Agent
     env: Env
     config: Any
@@ -28,9 +29,21 @@ class Case(NamedTuple):
     state: Any
     first: int  # vector step of the first update
 
-    def chunk(self, state: Any, first: int | None = None, length: int = STEPS) -> Any:
-        """Returns state and metrics after a chunk on the device on which the state is; that state stays as it is."""
-        return self.programs.chunk(copied(state), first or self.first, length, self.config)
+    def on(self, device: Any) -> "Case":
+        """Returns the same with the state and the programs for another device."""
+        programs = programs_for(device, self.algorithm, self.env, self.loop, self.state.nonfinite_at.shape[0])
+        return self._replace(programs=programs, state=copied(self.state, device))
+
+    def chunk(self, state: Any = None, first: int | None = None, length: int = STEPS) -> Any:
+        """Returns state and metrics after a chunk, by default from its own state; the state it begins with stays."""
+        begin = self.state if state is None else state
+        return self.programs.chunk(copied(begin), first or self.first, length, self.config)
+
+
+def programs_for(device: Any, algorithm: str, env: Env, loop: LoopConfig, seeds: int) -> Programs:
+    """Returns the programs for one device, with the options of its compiler; several seeds train under `vmap`."""
+    layout = Layout("vmap" if seeds > 1 else "sequential", hardware=(device,))
+    return make_programs(env, algorithm, loop, 1, layout)
 
 
 def make_case(algorithm: str, toy: bool, seeds: int = 1, device: Any = None, **loop: Any) -> Case:
@@ -44,13 +57,13 @@ def make_case(algorithm: str, toy: bool, seeds: int = 1, device: Any = None, **l
     found, env = algorithms()[algorithm], make_env("Pendulum-v1")
     config = found.config(hidden=(8, 8) if toy else (256, 256))
     sizes = {"batch_size": 8, "warmup_steps": 32, "replay_capacity": 256} if toy else {"replay_capacity": 20_000}
-    settings = LoopConfig(**sizes | loop)
-    programs = make_programs(env, algorithm, settings, 1, Layout("vmap" if seeds > 1 else "sequential"))
-    with jax.default_device(device or host()):
+    settings, device = LoopConfig(**sizes | loop), device or host()
+    programs = programs_for(device, algorithm, env, settings, seeds)
+    with jax.default_device(device):
         state = programs.start(jax.vmap(jax.random.key)(jnp.arange(seeds)), config)
-    state = copied(state, device or host())  # committed: what follows is computed where it is
+    state = jax.block_until_ready(copied(state, device))  # committed: what follows is computed where it is
     first = -(-settings.warmup_steps // settings.num_envs)
-    return Case(found.make(config, env.spec), env, config, settings, programs, jax.block_until_ready(state), first)
+    return Case(algorithm, found.make(config, env.spec), env, config, settings, programs, state, first)
 
 
 def host() -> Any:
