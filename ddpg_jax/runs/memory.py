@@ -49,11 +49,23 @@ def _total(shares: Iterable[Share]) -> int:
 
 def layer_widths(config: Any, spec: Spec) -> list[int]:
     """Returns the numbers of features of the hidden layers, those of the convolutions for images included."""
-    widths, (height, width) = [], spec.obs_shape[:2] if spec.image else (0, 0)
+    return [outputs for _, outputs in _convolutions(spec)] + list(getattr(config, "hidden", ()))
+
+
+def patches(spec: Spec) -> int:
+    """Returns how many numbers all the patches of an image have that the convolutions multiply."""
+    return sum(inputs for inputs, _ in _convolutions(spec))
+
+
+def _convolutions(spec: Spec) -> list[tuple[int, int]]:
+    """Returns of each convolution the numbers in its patches of 3 x 3, and those in its output."""
+    sizes = []
+    height, width, channels = spec.obs_shape if spec.image else (0, 0, 0)
     for _ in range(3 if spec.image else 0):
         height, width = (height - 3) // 2 + 1, (width - 3) // 2 + 1
-        widths.append(height * width * 32)
-    return widths + list(getattr(config, "hidden", ()))
+        sizes.append((height * width * 9 * channels, height * width * 32))
+        channels = 32
+    return sizes
 
 
 def obs_bytes(spec: Spec) -> int:

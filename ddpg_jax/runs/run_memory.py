@@ -1,12 +1,14 @@
 """The memory of a run, by the setting that takes it, from shapes alone: nothing is compiled or allocated.
 
-States are counted to the byte. What a program needs beside them is XLA's to decide; of that only what no compiler can
-avoid is counted, so that nothing is refused that would run.
+States are counted to the byte. What a program needs beside them is XLA's to decide. It is estimated from what takes
+most, with factors from programs that XLA has compiled for CPU, H100 and TPU v5e (benchmarks/results/plan.json).
 """
 
 import itertools
 from dataclasses import replace
 from typing import Any
+
+import jax
 
 from ddpg_jax.core.loop import LoopConfig
 from ddpg_jax.core.settings import shown
@@ -14,10 +16,16 @@ from ddpg_jax.core.types import Spec, TrainState
 from ddpg_jax.devices.backend import nbytes
 from ddpg_jax.devices.layout import Layout
 from ddpg_jax.runs.config import RunConfig
-from ddpg_jax.runs.memory import NUMBER, SUMMARY, Memory, Share, layer_widths, obs_bytes, transition_bytes
+from ddpg_jax.runs.memory import NUMBER, SUMMARY, Memory, Share, layer_widths, obs_bytes, patches, transition_bytes
 
 KEY = 8  # bytes of a random key
 KEPT = 3  # arrays of a layer's width, for each transition of a minibatch, that an update keeps for its gradients
+PATCHES = 2  # arrays of all patches of its images, likewise
+# Platform -> how many copies of the learners there are while they train: what they were before the chunk, and, but for
+# GPUs, where it is written back in place, what they become if a seed has diverged.
+COPIES = {"gpu": 1}
+SCRATCH = {"gpu": 2**21}  # parts of products, which a GPU computes apart and adds up
+FAST = {"tpu": 2**22}  # bytes of an update that stay in the fast memory of a core
 
 
 def run_memory(
@@ -35,15 +43,22 @@ def run_memory(
     copied = training if training < run.seeds else 0
     states = _states(state, layout.data_shards)
     widths = layer_widths(config, spec)
-    update = _update(state, spec, loop, sum(widths), getattr(config, "atoms", 0))
+    platform = layout.first_device.platform
+    update = _update(state, spec, loop, KEPT * sum(widths) + PATCHES * patches(spec), getattr(config, "atoms", 0))
+    if platform == "tpu":
+        update["replay_capacity"] = _lines(state, loop)
+        if sum(update.values()) * training < FAST[platform]:
+            update = {}
     step, evaluation = _step(spec, loop, widths), _evaluation(state, spec, loop, run, widths)
 
     def shares(sizes: dict[str, int], seeds: int) -> list[Share]:
         return [Share(*named[name], size * seeds) for name, size in sizes.items()]
 
-    # What keeps the learner as it was before the chunk, where a seed diverges, and the gradients
-    twice = {"hidden": 2 * states["hidden"]}
-    phases = [shares(twice, training) + shares(sizes, training) for sizes in (update, step, _refresh(states))]
+    copies = [
+        *shares({"hidden": COPIES.get(platform, 2) * states["hidden"]}, training),
+        Share(*named["hidden"], SCRATCH.get(platform, 0)),
+    ]
+    phases = [copies + shares(sizes, training) for sizes in (update, step, _refresh(states))]
     return Memory(shares(states, run.seeds + copied), [*phases, shares(evaluation, run.seeds)])
 
 
@@ -59,17 +74,23 @@ def _states(state: TrainState, data_shards: int) -> dict[str, int]:
     }
 
 
-def _update(state: TrainState, spec: Spec, loop: LoopConfig, width: int, atoms: int) -> dict[str, int]:
-    """Returns the bytes of an update of one seed, with networks of `width` features in all of their layers."""
+def _update(state: TrainState, spec: Spec, loop: LoopConfig, numbers: int, atoms: int) -> dict[str, int]:
+    """Returns the bytes of an update of one seed, whose networks keep so many numbers for each transition."""
     stored = nbytes(state.memory) // state.nonfinite_at.shape[0] // transition_bytes(spec)
     if stored < loop.replay_capacity:  # the two rows of an on-policy memory, of which an update sees one
         stored //= 2
     batch = min(loop.batch_size, stored)
     return {
-        "batch_size": batch * (transition_bytes(spec) + KEPT * NUMBER * width),
+        "batch_size": batch * (transition_bytes(spec) + NUMBER * numbers),
         "n_step": batch * (2 * NUMBER * loop.n_step if loop.n_step > 1 else 0),
         "atoms": batch * KEPT * NUMBER * atoms,
     }
+
+
+def _lines(state: TrainState, loop: LoopConfig) -> int:
+    """Returns the bytes of the lines of a TPU in which a minibatch of one seed is, before and after it is cut out."""
+    widths = [leaf.shape[-1] * leaf.dtype.itemsize for leaf in jax.tree.leaves(state.memory) if leaf.ndim > 2]
+    return 2 * loop.batch_size * sum(widths)
 
 
 def _step(spec: Spec, loop: LoopConfig, widths: list[int]) -> dict[str, int]:
