@@ -38,26 +38,76 @@ THUNKS = """
 014: kKernel seven
 """
 HLO = """
-  %a = f32[4,256]{1,0} all-reduce(f32[4,256] %x), replica_groups={}
+%inner (x: f32[4,256]) -> f32[4,256] {
+  ROOT %a = f32[4,256]{1,0} all-reduce(f32[4,256] %x), replica_groups={}
+}
+
+%step.2 (y: f32[8], z: bf16[2,2]) -> (f32[8], bf16[2,2]) {
+  %e = f32[4,256]{1,0} call(%y), to_apply=%inner
   %b = (f32[8], bf16[2,2]) all-reduce-start(%y, %z), to_apply=%add
-  %c = (f32[8], bf16[2,2]) all-reduce-done(%b)
+  ROOT %c = (f32[8], bf16[2,2]) all-reduce-done(%b)
+}
+
+ENTRY %main (n: s32[]) -> s32[] {
+  %w = (f32[8], bf16[2,2]) while(%n), condition=%more, body=%step.2
   ROOT %d = s32[] all-gather(%n), dimensions={0}
+}
 """
 
 
 def test_launches_copies_and_decisions_of_the_host_are_counted(tmp_path):
     """Of an iteration: 4, 5, 6, 8, 10, 12, 13; around it 1, 2, 14; the host decides 3 and 7, not what is in a graph."""
+    (tmp_path / "module.thunk_sequence.txt").write_text(THUNKS.replace("kCommandBuffer", "kSequential"))
     (tmp_path / "module.thunk_sequence_after_thunk_passes.txt").write_text(THUNKS)
-    assert compiled_program.launches(tmp_path) == (7, 2, 3, 2)
+    expected = {"launches": 7, "copies": 2, "sorting": 0, "submitted": 4 + 1, "host_decisions": 2, "around": 3}
+    assert compiled_program.launches(tmp_path)._asdict() == expected
+
+
+def test_nothing_is_decided_by_the_host_in_a_loop_that_a_graph_holds(tmp_path):
+    """The first thunk is the graph, and its 4 spaces hold all others; it is launched once, and not by an iteration."""
+    held = "\n".join(line and f"    {line}" for line in THUNKS.splitlines()[2:])
+    (tmp_path / "module.thunk_sequence_after_thunk_passes.txt").write_text(f"000: kCommandBuffer [source]\n{held}\n")
+    expected = {"launches": 7, "copies": 2, "sorting": 0, "submitted": 0, "host_decisions": 0, "around": 3}
+    assert compiled_program.launches(tmp_path)._asdict() == expected
+
+
+@pytest.mark.parametrize("last", ["kCopy three", "kCustomKernel [source | sink] sort_3_1__2 grid: [25, 1, 1]"])
+def test_of_a_branch_only_the_side_with_more_launches_counts(last, tmp_path):
+    sides = f"branch_1:\n                015: kCopy more\n                016: {last}\n"
+    (tmp_path / "module.thunk_sequence.txt").write_text(THUNKS.replace("branch_1:\n", sides))
+    found = compiled_program.launches(tmp_path)
+    assert (found.launches, found.copies, found.sorting) == (8, 2 + ("kCopy" in last), "sort" in last)
+
+
+def test_a_loop_of_known_length_counts_as_often_as_it_runs_and_asks_nobody(tmp_path):
+    """Thunk 11 runs 10 times without its condition, 12: 4, 5, 6, 8, 10 and 10 times 13."""
+    (tmp_path / "module.thunk_sequence_after_thunk_passes.txt").write_text(THUNKS)
+    metadata = 'thunk_info {\n profile_annotation: "while.7"\n thunk_id: 11\n }\n thunk_kind: "kWhile"\n'
+    (tmp_path / "module.thunk_metadata.txt").write_text(metadata)
+    loop = '%while.7 = (s32[], f32[2]{0}) while(%tuple), backend_config={"known_trip_count":{"n":"10"}}\n'
+    (tmp_path / "module.sm_9.0a_gpu_after_optimizations.txt").write_text(f"  %b = f32[] while(%t)\n  {loop}")
+    assert compiled_program.launches(tmp_path)[:2] == (5 + 10, 2)
+    (tmp_path / "module.thunk_metadata.txt").write_text(metadata.replace("11", "3"))  # the main one: of one iteration
+    found = compiled_program.launches(tmp_path)
+    assert (found.launches, found.around, found.host_decisions) == (6, 3, 1)
+
+
+def test_the_main_loop_is_the_one_that_launches_most(tmp_path):
+    short = "000: kWhile\ncondition:\n    001: kKernel\n  body:\n    002: kKernel\n"
+    (tmp_path / "module.thunk_sequence.txt").write_text(short + THUNKS)
+    found = compiled_program.launches(tmp_path)
+    assert (found.launches, found.around, found.host_decisions) == (7, 3 + 2, 2)
 
 
 def test_a_program_without_a_loop_is_all_launches(tmp_path):
     (tmp_path / "module.thunk_sequence_after_thunk_passes.txt").write_text("000: kCopy a\n001: kKernel b\n")
-    assert compiled_program.launches(tmp_path) == (2, 1, 0, 0)
+    assert compiled_program.launches(tmp_path) == (2, 1, 0, 2, 0, 0)
 
 
 def test_collectives_are_counted_with_their_bytes():
-    assert compiled_program.collectives(HLO) == {"all-reduce": (2, 4 * 256 * 4 + 8 * 4 + 4 * 2), "all-gather": (1, 4)}
+    both = 4 * 256 * 4 + 8 * 4 + 4 * 2
+    assert compiled_program.collectives(HLO) == {"all-reduce": (2, both), "all-gather": (1, 4)}
+    assert compiled_program.collectives(HLO, loops_only=True) == {"all-reduce": (2, both)}
 
 
 def test_a_gpu_is_described_with_its_own_numbers():

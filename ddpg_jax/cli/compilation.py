@@ -75,6 +75,7 @@ def _show(found: Any) -> None:
         "peak, MiB": [f"{one.peak_bytes / MIB:,.1f}" for one in found.programs.values()],
         "launches a step": [_count(one.launches) for one in found.programs.values()],
         "copies among them": [_count(one.copies) for one in found.programs.values()],
+        "launched by the host, a step": [_count(one.submitted) for one in found.programs.values()],
         "launches around the loop": [_count(one.around) for one in found.programs.values()],
         f"launches in {found.chunk_steps:,} steps": [
             _count(found.chunk_launches if name == "chunk" else None) for name in found.programs

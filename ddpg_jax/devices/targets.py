@@ -18,7 +18,7 @@ from typing import Any, NamedTuple
 import jax
 
 from ddpg_jax.core.settings import SettingError, reason
-from ddpg_jax.devices.compiled_program import collectives, launches
+from ddpg_jax.devices.compiled_program import Launches, collectives, launches
 
 GIB = 2**30
 ENVIRONMENT = {"JAX_PLATFORMS": "cpu", "JAX_SKIP_CUDA_CONSTRAINTS_CHECK": "1", "TPU_SKIP_MDS_QUERY": "1"}
@@ -90,11 +90,14 @@ class Compiled(NamedTuple):
     argument_bytes: int
     temporary_bytes: int  # beside its arguments
     peak_bytes: int
-    launches: int | None  # kernels and copies of one iteration of the outermost loop; None on TPU
+    launches: int | None  # kernels and copies of one iteration of the main loop; None on TPU, as the next five
     copies: int | None  # of these
-    around: int | None  # launches before and after that loop
+    sorting: int | None  # of these
+    submitted: int | None  # kernels, copies and CUDA graphs that the host launches, an iteration
     host_decisions: int | None  # loops and branches that the host decides, an iteration
+    around: int | None  # launches before and after that loop
     collectives: dict[str, tuple[int, int]]  # kind -> how many are in the program, and their bytes
+    repeated_collectives: dict[str, tuple[int, int]]  # those of its loops
     estimated_seconds: float | None  # XLA's own cost model, which counts each loop's body once; None on GPU
     compile_seconds: float
 
@@ -192,7 +195,7 @@ def compile_for(target: Target, function: Any, *args: Any, options: dict[str, An
                 raise
             raise TooLarge(re.sub(r"^RESOURCE_EXHAUSTED: |HLO module.*", "", reason(error))) from None
         seconds = time.perf_counter() - began
-        found: tuple[Any, Any, Any, Any] = launches(Path(dump)) if gpu else (None, None, None, None)
+        found: tuple[int | None, ...] = launches(Path(dump)) if gpu else (None,) * len(Launches._fields)
     memory = compiled.memory_analysis()
     arguments, temporary = memory.argument_size_in_bytes, memory.temp_size_in_bytes
     peak = arguments + temporary + memory.output_size_in_bytes - memory.alias_size_in_bytes
@@ -200,7 +203,9 @@ def compile_for(target: Target, function: Any, *args: Any, options: dict[str, An
     estimate = (cost or {}).get("optimal_seconds")
     if estimate is not None and estimate <= 0:  # which XLA says where it cannot tell
         estimate = None
-    return Compiled(arguments, temporary, peak, *found, collectives(compiled.as_text()), estimate, seconds)
+    text = compiled.as_text()
+    moved = collectives(text), collectives(text, loops_only=True)
+    return Compiled(arguments, temporary, peak, *found, *moved, estimate, seconds)
 
 
 def prepare_targets() -> None:
