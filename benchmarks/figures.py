@@ -68,6 +68,35 @@ def league(tasks: dict[str, dict[str, dict[str, Any]]], path: Path) -> None:
     figure.savefig(path)
 
 
+def launches(rows: list[tuple[str, str, str, dict[str, Any]]], path: Path) -> None:
+    """Plots what a step launches on a GPU, a bar per program: kernels, kernels of sorts and copies.
+
+    Args:
+      rows: case, algorithm, library, and what `per_step` of targets.py returns.
+    """
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(9, 0.28 * len(rows) + 1.2), dpi=130, layout="constrained")
+    FigureCanvasAgg(figure)
+    axes = figure.subplots()
+    kernels = np.array([row["launches"] - row["copies"] - row["sorting"] for *_, row in rows])
+    parts = {"kernels": kernels, "copies": [row["copies"] for *_, row in rows]}
+    parts["kernels of a sort, without CUB"] = [row["sorting"] for *_, row in rows]
+    places, left = np.arange(len(rows))[::-1], np.zeros(len(rows))
+    for (name, widths), color in zip(parts.items(), ("tab:blue", "tab:orange", "lightgray"), strict=True):
+        axes.barh(places, widths, left=left, color=color, label=name, height=0.7)
+        left = left + np.asarray(widths)
+    for place, end, (*_, row) in zip(places, left, rows, strict=True):
+        host = f"host: {row['submitted']:g} launches, {row['host_decisions']:g} decisions"
+        axes.text(end, place, f"  {end:,.0f}   ({host})", va="center", fontsize=7)
+    axes.set_yticks(places, [f"{case}, {algorithm}: {library}" for case, algorithm, library, _ in rows], fontsize=8)
+    axes.set(xlim=(0, 1.35 * left.max()), xlabel="launches of a step of all environments, compiled for an H100")
+    axes.spines[["top", "right"]].set_visible(False)
+    axes.legend(frameon=False, loc="lower right", fontsize=8)
+    figure.savefig(path)
+
+
 def filled(returns: Any) -> np.ndarray:
     """Returns the returns [T, S] with the worst one in place of those of seeds that diverged."""
     values = np.array(returns, float)

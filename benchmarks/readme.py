@@ -1,5 +1,5 @@
-"""Writes the tables and the figure of README.md and benchmarks/README.md, from the settings in the code and from
-benchmarks/results/.
+"""Writes the tables and figures of README.md, benchmarks/README.md and benchmarks/thousand_gpus.md, from the settings
+in the code and from benchmarks/results/.
 
 python benchmarks/readme.py          # rewrites the text between the markers
 python benchmarks/readme.py --check  # exits with 1 if a table is out of date, or a link or an import leads nowhere
@@ -28,17 +28,14 @@ from ddpg_jax.runs.statistics import stratified, superiority
 
 sys.path.insert(0, str(Path(__file__).parent))
 import figures
+from markdown import table
+from target_tables import pod_assumptions, pod_programs, pod_updates, rows_of, targets
+from targets import per_step
 from tasks import CPU_TASKS, EVEN_TASKS, LEAGUE, OLDER, OLDER_TASKS, PEERS, PRESET_RUNS, TASKS
 from throughput import CASES
 
 ROOT = Path(__file__).parent.parent
 RESULTS = ROOT / "benchmarks" / "results"
-
-
-def table(head: list[str], rows: list[list[str]]) -> str:
-    """Returns a Markdown table."""
-    lines = [head, ["---"] * len(head), *rows]
-    return "\n".join("| " + " | ".join(cells) + " |" for cells in lines)
 
 
 def settings() -> str:
@@ -443,8 +440,8 @@ def faults() -> str:
     )
 
 
-def picture() -> None:
-    """Draws the learning curves."""
+def pictures() -> None:
+    """Draws the learning curves, and what a step launches."""
     methods = [method for name in LEAGUE for method in (name, f"{name}-best")]
     curves = {
         place(task)[0].replace("`", ""): {
@@ -453,6 +450,8 @@ def picture() -> None:
         for task in CPU_TASKS
     }
     figures.league({title: found for title, found in curves.items() if found}, RESULTS / "league.png")
+    bars = [(case, algorithm, library, per_step(row)) for case, algorithm, library, row in rows_of("h100")]
+    figures.launches(bars, RESULTS / "targets" / "launches.png")
 
 
 DOCUMENTS = {
@@ -471,9 +470,10 @@ DOCUMENTS = {
         sweep,
         faults,
     ),
-    "benchmarks/README.md": (profile, physics, starts, solve, memory, mappings, loop),
+    "benchmarks/README.md": (profile, physics, starts, solve, memory, mappings, loop, targets),
+    "benchmarks/thousand_gpus.md": (pod_programs, pod_assumptions, pod_updates),
 }
-OTHERS = ("CONTRIBUTING.md", "CHANGELOG.md", "benchmarks/thousand_gpus.md", "benchmarks/peers/README.md")
+OTHERS = ("CONTRIBUTING.md", "CHANGELOG.md", "benchmarks/peers/README.md")
 
 
 def read(document: str) -> str:
@@ -521,7 +521,7 @@ def main() -> None:
         sys.exit("\n".join(faults) or 0)
     for name in DOCUMENTS:
         (ROOT / name).write_text(written(name), encoding="utf-8")
-    picture()
+    pictures()
 
 
 if __name__ == "__main__":

@@ -22,6 +22,7 @@ class Launches(NamedTuple):
     """
 
     launches: int  # kernels and copies
+    fewest: int  # the same where every branch takes its shorter side
     copies: int  # of these
     sorting: int  # of these; XLA splits a sort into many kernels where it cannot ask the device, and into few elsewhere
     submitted: int  # kernels, copies and CUDA graphs that the host launches
@@ -56,10 +57,14 @@ def launches(dump: Path) -> Launches:
     loops = [(_iteration(loop, trips, graph), loop, graph) for loop, graph in _loops(program.inside(), graph=False)]
     total = _count(program, trips)
     if not loops:
-        return Launches(total["launches"], total["copies"], total["sorting"], total["submitted"], 0, 0)
+        return _launches(total, around=0)
     one, loop, graph = max(loops, key=lambda found: found[0]["launches"])
     around = total["launches"] - _count(loop, trips, graph)["launches"]
-    return Launches(one["launches"], one["copies"], one["sorting"], one["submitted"], one["decisions"], around)
+    return _launches(one, around)
+
+
+def _launches(iteration: Counter[str], around: int) -> Launches:
+    return Launches(**{name: iteration[name] for name in Launches._fields if name != "around"}, around=around)
 
 
 def _tree(text: str) -> Thunk:
@@ -113,20 +118,23 @@ def _count(thunk: Thunk, trips: dict[int, int], graph: bool = False) -> Counter[
         return Counter({name: number * times for name, number in one.items()})
     if thunk.kind == "kConditional":
         sides = [_sum(part, trips, graph) for part in thunk.parts.values()]
-        longer = max(sides, key=lambda side: side["launches"], default=Counter[str]())
-        return longer + Counter(decisions=not graph)
+        longer = max(sides, key=lambda side: side["launches"])
+        fewest = min(side["fewest"] for side in sides)
+        return Counter(longer | {"fewest": fewest}) + Counter(host_decisions=int(not graph))
     if thunk.kind in CONTROL:
         is_graph = thunk.kind == "kCommandBuffer"
-        return _sum(thunk.inside(), trips, graph or is_graph) + Counter(submitted=is_graph and not graph)
+        return _sum(thunk.inside(), trips, graph or is_graph) + Counter(submitted=int(is_graph and not graph))
     sorting = re.match(r"sort_\d", thunk.kernel) is not None
-    return Counter(launches=1, copies=thunk.kind == "kCopy", sorting=sorting, submitted=not graph)
+    return Counter(
+        launches=1, fewest=1, copies=int(thunk.kind == "kCopy"), sorting=int(sorting), submitted=int(not graph)
+    )
 
 
 def _iteration(loop: Thunk, trips: dict[int, int], graph: bool) -> Counter[str]:
     """Returns the same of one iteration of a loop; where its length is known, its condition is not looked at."""
     if loop.number in trips:
         return _sum(loop.parts.get("body", []), trips, graph)
-    return _sum(loop.inside(), trips, graph) + Counter(decisions=not graph)
+    return _sum(loop.inside(), trips, graph) + Counter(host_decisions=int(not graph))
 
 
 def _sum(thunks: list[Thunk], trips: dict[int, int], graph: bool) -> Counter[str]:

@@ -90,7 +90,8 @@ class Compiled(NamedTuple):
     argument_bytes: int
     temporary_bytes: int  # beside its arguments
     peak_bytes: int
-    launches: int | None  # kernels and copies of one iteration of the main loop; None on TPU, as the next five
+    launches: int | None  # kernels and copies of one iteration of the main loop; None on TPU, as the next six
+    fewest: int | None  # the same where every branch takes its shorter side
     copies: int | None  # of these
     sorting: int | None  # of these
     submitted: int | None  # kernels, copies and CUDA graphs that the host launches, an iteration
@@ -195,17 +196,25 @@ def compile_for(target: Target, function: Any, *args: Any, options: dict[str, An
                 raise
             raise TooLarge(re.sub(r"^RESOURCE_EXHAUSTED: |HLO module.*", "", reason(error))) from None
         seconds = time.perf_counter() - began
-        found: tuple[int | None, ...] = launches(Path(dump)) if gpu else (None,) * len(Launches._fields)
-    memory = compiled.memory_analysis()
-    arguments, temporary = memory.argument_size_in_bytes, memory.temp_size_in_bytes
-    peak = arguments + temporary + memory.output_size_in_bytes - memory.alias_size_in_bytes
+        found: dict[str, Any] = launches(Path(dump))._asdict() if gpu else dict.fromkeys(Launches._fields)
     cost = compiled.cost_analysis() if target.platform == "tpu" else {}
-    estimate = (cost or {}).get("optimal_seconds")
-    if estimate is not None and estimate <= 0:  # which XLA says where it cannot tell
-        estimate = None
-    text = compiled.as_text()
-    moved = collectives(text), collectives(text, loops_only=True)
-    return Compiled(arguments, temporary, peak, *found, *moved, estimate, seconds)
+    return _figures(compiled, found, cost or {}, seconds)
+
+
+def _figures(compiled: Any, found: dict[str, Any], cost: dict[str, Any], seconds: float) -> Compiled:
+    """Returns what is known of a compiled program; `found` are its launches."""
+    memory, text, estimate = compiled.memory_analysis(), compiled.as_text(), cost.get("optimal_seconds", 0)
+    arguments, temporary = memory.argument_size_in_bytes, memory.temp_size_in_bytes
+    return Compiled(
+        argument_bytes=arguments,
+        temporary_bytes=temporary,
+        peak_bytes=arguments + temporary + memory.output_size_in_bytes - memory.alias_size_in_bytes,
+        **found,
+        collectives=collectives(text),
+        repeated_collectives=collectives(text, loops_only=True),
+        estimated_seconds=estimate if estimate > 0 else None,  # XLA says otherwise where it cannot tell
+        compile_seconds=seconds,
+    )
 
 
 def prepare_targets() -> None:
