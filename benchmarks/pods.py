@@ -158,11 +158,13 @@ def all_reduces(count: int, size: int, axes: tuple[int, ...], speeds: dict[str, 
     return seconds
 
 
-def pays_from(result: dict[str, Any], algorithm: str, target: str, smaller: str, assumed: dict[str, Any]) -> int | None:
-    """Returns the minibatch from which a target makes an update faster than a smaller one, in steps of factor 2."""
+def pays_from(
+    result: dict[str, Any], algorithm: str, target: str, smaller: str, assumed: dict[str, Any], speedup: float = 1.0
+) -> int | None:
+    """Returns the minibatch, a power of 2, from which a target is over `speedup` times as fast as a smaller one."""
     for batch in (2**power for power in range(8, 31)):
-        both = [costs(result, algorithm, name, batch, assumed).total for name in (target, smaller)]
-        if both[0] < both[1]:
+        shared, alone = (costs(result, algorithm, name, batch, assumed).total for name in (target, smaller))
+        if alone > speedup * shared:
             return batch
     return None
 

@@ -115,15 +115,35 @@ def pod_updates() -> str:
             cells = [f"`{algorithm}`", f"`{target}`", f"{math.prod(axes):,}", *map(micro, seconds)]
             rows.append([*cells, f"{alone / seconds.total:.1f}", *pays(result, algorithm, target)])
     heads = ["", "target", "devices", "products", "launches", "collectives", "speed-up"]
-    return table([*heads, "faster than one device from a minibatch of", "faster than 8 from"], rows)
+    heads += ["faster than one device from", "than 8 from", "half as fast as all apart from"]
+    return f"{table(heads, rows)}\n\n{speedups(result)}"
+
+
+def speedups(result: dict[str, Any]) -> str:
+    """Returns how much an update of DDPG gains from more devices, in a sentence."""
+    batch, parts = pods.SHARED["batch_size"], []
+    for kind, name in (("h100", "GPUs"), ("v5e", "TPU chips")):
+        alone = pods.costs(result, "ddpg", kind, batch, pods.ASSUMED).total
+        larger = [target for target in pods.PODS if target.startswith(f"{kind}:")]
+        gains = [alone / pods.costs(result, "ddpg", target, batch, pods.ASSUMED).total for target in larger]
+        parts.append(
+            " and ".join(
+                f"{gain:.1f} times as fast on {math.prod(pods.PODS[target])}"
+                for gain, target in zip(gains, larger, strict=True)
+            )
+            + f" {name}"
+        )
+    return f"With a minibatch of {batch:,}, DDPG is {'; '.join(parts)}. Agents apart gain as much as there are devices."
 
 
 def pays(result: dict[str, Any], algorithm: str, target: str) -> list[str]:
-    """Returns the minibatches from which a target is faster than one of its devices, and than 8 of them."""
-    kind, cells = target.partition(":")[0], []
-    for smaller in (kind, next(name for name in pods.PODS if name.startswith(f"{kind}:"))):
-        larger = math.prod(pods.PODS[target]) > math.prod(pods.PODS[smaller])
-        batch = pods.pays_from(result, algorithm, target, smaller, pods.ASSUMED) if larger else None
+    """Returns the minibatches from which a target beats one of its devices, 8 of them, and half of them apart."""
+    kind, devices = target.partition(":")[0], math.prod(pods.PODS[target])
+    eight = next(name for name in pods.PODS if name.startswith(f"{kind}:"))
+    cells = []
+    for smaller, speedup in ((kind, 1.0), (eight, 1.0), (kind, devices / 2)):
+        larger = devices > math.prod(pods.PODS[smaller])
+        batch = pods.pays_from(result, algorithm, target, smaller, pods.ASSUMED, speedup) if larger else None
         cells.append(f"{batch:,}" if batch else "never" if larger else "")
     return cells
 
