@@ -69,7 +69,7 @@ def league(tasks: dict[str, dict[str, dict[str, Any]]], path: Path) -> None:
 
 
 def launches(rows: list[tuple[str, str, str, dict[str, Any]]], path: Path) -> None:
-    """Plots what a step launches on a GPU, a bar per program: kernels, kernels of sorts and copies.
+    """Plots what a step launches on a GPU: a panel per case, a bar per program of kernels, copies and sorts' kernels.
 
     Args:
       rows: case, algorithm, library, and what `per_step` of targets.py returns.
@@ -77,24 +77,38 @@ def launches(rows: list[tuple[str, str, str, dict[str, Any]]], path: Path) -> No
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
-    figure = Figure(figsize=(9, 0.28 * len(rows) + 1.2), dpi=130, layout="constrained")
+    cases = list(dict.fromkeys(case for case, *_ in rows))
+    bars = [[row[1:] for row in rows if row[0] == case] for case in cases]
+    figure = Figure(figsize=(9, 0.27 * len(rows) + 0.35 * len(cases) + 0.8), dpi=130, layout="constrained")
     FigureCanvasAgg(figure)
-    axes = figure.subplots()
-    kernels = np.array([row["launches"] - row["copies"] - row["sorting"] for *_, row in rows])
-    parts = {"kernels": kernels, "copies": [row["copies"] for *_, row in rows]}
-    parts["kernels of a sort, without CUB"] = [row["sorting"] for *_, row in rows]
-    places, left = np.arange(len(rows))[::-1], np.zeros(len(rows))
-    for (name, widths), color in zip(parts.items(), ("tab:blue", "tab:orange", "lightgray"), strict=True):
-        axes.barh(places, widths, left=left, color=color, label=name, height=0.7)
-        left = left + np.asarray(widths)
-    for place, end, (*_, row) in zip(places, left, rows, strict=True):
-        host = f"host: {row['submitted']:g} launches, {row['host_decisions']:g} decisions"
-        axes.text(end, place, f"  {end:,.0f}   ({host})", va="center", fontsize=7)
-    axes.set_yticks(places, [f"{case}, {algorithm}: {library}" for case, algorithm, library, _ in rows], fontsize=8)
-    axes.set(xlim=(0, 1.35 * left.max()), xlabel="launches of a step of all environments, compiled for an H100")
-    axes.spines[["top", "right"]].set_visible(False)
-    axes.legend(frameon=False, loc="lower right", fontsize=8)
+    heights = [len(each) + 0.6 for each in bars]
+    panels = figure.subplots(len(cases), 1, squeeze=False, gridspec_kw={"height_ratios": heights}).flatten()
+    for axes, case, each in zip(panels, cases, bars, strict=True):
+        _launched(axes, each)
+        axes.set_title(case, fontsize=8, loc="left")
+    panels[-1].set_xlabel("launches of a step of all environments, compiled for an H100", fontsize=8)
+    figure.legend(*panels[0].get_legend_handles_labels(), loc="outside upper right", ncols=3, frameon=False, fontsize=8)
     figure.savefig(path)
+
+
+def _launched(axes: Any, bars: list[tuple[str, str, dict[str, Any]]]) -> None:
+    """Draws the bars of a case; one over four times as long as the shortest is cut off."""
+    totals = np.array([row["launches"] for *_, row in bars])
+    limit = min(totals.max(), 4 * totals.min())
+    places, left = np.arange(len(bars))[::-1], np.zeros(len(bars))
+    copies, sorting = (np.array([row[name] for *_, row in bars]) for name in ("copies", "sorting"))
+    parts = {"kernels": totals - copies - sorting, "copies": copies, "kernels of a sort, without CUB": sorting}
+    for (name, widths), color in zip(parts.items(), ("tab:blue", "tab:orange", "lightgray"), strict=True):
+        axes.barh(places, np.clip(left + widths, 0, limit) - left, left=left, color=color, label=name, height=0.7)
+        left = np.clip(left + widths, 0, limit)
+    for place, end, total, (*_, row) in zip(places, left, totals, bars, strict=True):
+        host = f"host: {row['submitted']:,.0f} launches, {row['host_decisions']:g} decisions"
+        cut = " (cut off)" * bool(total > limit)
+        axes.text(end, place, f"  {total:,.0f}{cut},  {host}", va="center", fontsize=7)
+    axes.set_yticks(places, [f"{algorithm}: {library}" for algorithm, library, _ in bars], fontsize=8)
+    axes.set_xlim(0, 1.5 * limit)
+    axes.tick_params(axis="x", labelsize=7)
+    axes.spines[["top", "right"]].set_visible(False)
 
 
 def filled(returns: Any) -> np.ndarray:
