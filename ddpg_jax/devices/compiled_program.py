@@ -22,7 +22,7 @@ class Launches(NamedTuple):
     """
 
     launches: int  # kernels and copies
-    fewest: int  # the same where every branch takes its shorter side
+    fewest: int  # the same where a branch takes its shorter side, and an inner loop of unknown length ends at once
     copies: int  # of these
     sorting: int  # of these; XLA splits a sort into many kernels where it cannot ask the device, and into few elsewhere
     submitted: int  # kernels, copies and CUDA graphs that the host launches
@@ -114,7 +114,9 @@ def _loops(thunks: list[Thunk], graph: bool) -> Iterator[tuple[Thunk, bool]]:
 def _count(thunk: Thunk, trips: dict[int, int], graph: bool = False) -> Counter[str]:
     """Returns what a thunk launches, inside a CUDA graph or not, and how often the host waits for a decision."""
     if thunk.kind == "kWhile":
-        one, times = _iteration(thunk, trips, graph), trips.get(thunk.number, 1)
+        one, times = _iteration(thunk, trips, graph), trips.get(thunk.number)
+        if times is None:
+            return Counter(one | {"fewest": _sum(thunk.parts.get("condition", []), trips, graph)["fewest"]})
         return Counter({name: number * times for name, number in one.items()})
     if thunk.kind == "kConditional":
         sides = [_sum(part, trips, graph) for part in thunk.parts.values()]

@@ -91,7 +91,7 @@ class Compiled(NamedTuple):
     temporary_bytes: int  # beside its arguments
     peak_bytes: int
     launches: int | None  # kernels and copies of one iteration of the main loop; None on TPU, as the next six
-    fewest: int | None  # the same where every branch takes its shorter side
+    fewest: int | None  # the same with the shorter sides of branches, without inner loops of unknown length
     copies: int | None  # of these
     sorting: int | None  # of these
     submitted: int | None  # kernels, copies and CUDA graphs that the host launches, an iteration
