@@ -9,8 +9,9 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
 
-# Thunks that launch nothing themselves
-CONTROL = {"kWhile", "kConditional", "kCommandBuffer", "kSequential", "kAsyncStart", "kAsyncDone"}
+# Thunks that launch nothing themselves, but may have others in them that do
+CONTROL = {"kWhile", "kConditional", "kCommandBuffer", "kSequential", "kDynamicSliceFusion"}
+CONTROL |= {"kAsyncStart", "kAsyncDone"}
 COLLECTIVES = "all-reduce|all-gather|reduce-scatter|all-to-all|collective-permute"
 
 
