@@ -100,6 +100,15 @@ def test_a_loop_of_known_length_counts_as_often_as_it_runs_and_asks_nobody(tmp_p
     assert (found.launches, found.around, found.host_decisions) == (6, 3, 1)
 
 
+def test_the_part_after_an_empty_one_begins_on_its_line(tmp_path):
+    """Empty are the condition and a side of the branch: 1, 2 and 4 are launched, or with the other side 1 and 2."""
+    branch = "    003: kConditional\n      false_branch:\n        No thunks.      true_branch:\n        004: kKernel\n"
+    body = f"    001: kKernel\n    002: kKernel\n{branch}"
+    (tmp_path / "module.thunk_sequence.txt").write_text(f"000: kWhile\ncondition:\n    No thunks.  body:\n{body}")
+    found = compiled_program.launches(tmp_path)
+    assert (found.launches, found.fewest, found.host_decisions) == (3, 2, 2)
+
+
 def test_the_main_loop_is_the_one_that_launches_most(tmp_path):
     short = "000: kWhile\ncondition:\n    001: kKernel\n  body:\n    002: kKernel\n"
     (tmp_path / "module.thunk_sequence.txt").write_text(short + THUNKS)

@@ -72,7 +72,7 @@ def _tree(text: str) -> Thunk:
     """Returns the thunks of XLA's dump, as parts of one that stands for the program."""
     program = Thunk(-1, "kSequential", "", {})
     opened: list[tuple[int, Thunk]] = [(-1, program)]
-    for line in text.splitlines():
+    for line in text.replace("No thunks.", "\n").splitlines():  # which XLA lets the next part follow on the same line
         found = re.match(r"(\s*)(?:(\d+): (k\w+)\s*(?:\[.*?\]\s*(\w*))?|(condition|body|\w*branch\w*):)", line)
         if not found:
             continue
