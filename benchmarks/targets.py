@@ -4,9 +4,9 @@
     python benchmarks/targets.py rejax evorl brax    # others, each in the environment that peers/README.md describes
     python benchmarks/targets.py --cases classic --targets h100
 
-Every program is the library's own, compiled in its own process (peers/NAME/compile.py) with the library's settings
-of XLA. Figures are those of one step of all environments: what an iteration of the program's main loop launches, divided
-by its steps. Each library has a file in benchmarks/results/targets/; what is compiled again replaces its rows there.
+Every program is the library's own, compiled in a process of its own (peers/NAME/compile.py), with its settings of XLA.
+Figures are those of one step of all environments: what an iteration of the program's main loop launches, divided by its
+steps. Each library has a file in benchmarks/results/targets/; what is compiled again replaces its rows there.
 """
 
 import argparse
