@@ -4,7 +4,7 @@
     python benchmarks/plan.py --targets cpu --envs Pendulum-v1
 
 The programs for H100 and TPU v5e are compiled without the device (the extra `targets`, see "Accelerators that are not
-here" in README.md), and nothing runs. A run whose state alone is larger than the device is not compiled. Rows are
+here" in README.md), and nothing runs. Rows are
 written one by one to benchmarks/results/plan.json; those of other devices and environments stay.
 """
 
@@ -14,12 +14,13 @@ import json
 from pathlib import Path
 from typing import Any
 
-from ddpg_jax.devices import targets
+from ddpg_jax.devices.targets import prepare_targets
 
 RESULTS = Path(__file__).parent / "results" / "plan.json"
 TARGETS = ("cpu", "h100", "v5e")
 ENVS = ("Pendulum-v1", "brax/ant", "brax/humanoid", "pixels/Pendulum-v1")
 SEEDS, CAPACITIES = (1, 64), (100_000, 1_000_000)
+CASE = ("target", "env", "seeds", "capacity")
 
 
 def measure(target: str, env: str, seeds: int, capacity: int) -> dict[str, Any]:
@@ -28,7 +29,7 @@ def measure(target: str, env: str, seeds: int, capacity: int) -> dict[str, Any]:
     from ddpg_jax.runs.compilation import compile_run
 
     loop, run = LoopConfig(replay_capacity=capacity), RunConfig(env=env, seeds=seeds, devices=1)
-    found = compile_run("ddpg", DDPGConfig(), loop, run, target, ("chunk",), only_if_state_fits=True)
+    found = compile_run("ddpg", DDPGConfig(), loop, run, target, ("chunk",))
     row = {"target": target, "env": env, "seeds": seeds, "capacity": capacity, "mapping": found.layout.mapping}
     row |= {"planned_bytes": found.planned_bytes, "fits": found.fits}
     if "chunk" in found.programs:
@@ -36,3 +37,23 @@ def measure(target: str, env: str, seeds: int, capacity: int) -> dict[str, Any]:
         row |= {"state_bytes": chunk.argument_bytes, "beside_bytes": chunk.temporary_bytes}
         row |= {"peak_bytes": chunk.peak_bytes, "ratio": found.planned_bytes / chunk.peak_bytes}
     return row
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--targets", nargs="+", default=TARGETS, choices=TARGETS)
+    parser.add_argument("--envs", nargs="+", default=ENVS)
+    parser.add_argument("--capacities", nargs="+", type=int, default=CAPACITIES)
+    chosen = parser.parse_args()
+    prepare_targets()
+    cases = list(itertools.product(chosen.targets, chosen.envs, SEEDS, chosen.capacities))
+    rows = json.loads(RESULTS.read_text(encoding="utf-8")) if RESULTS.exists() else []
+    for case in cases:
+        row = measure(*case)
+        print(row, flush=True)
+        rows = [old for old in rows if tuple(old[name] for name in CASE) != case] + [row]
+        RESULTS.write_text(json.dumps(rows, indent=1) + "\n", encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()

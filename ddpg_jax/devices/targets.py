@@ -18,6 +18,7 @@ from typing import Any, NamedTuple
 import jax
 
 from ddpg_jax.core.settings import SettingError, reason
+from ddpg_jax.devices.backend import memory_limit
 from ddpg_jax.devices.compiled_program import Launches, collectives, launches
 
 GIB = 2**30
@@ -75,7 +76,7 @@ class Target(NamedTuple):
     """Devices to compile for."""
 
     name: str
-    platform: str  # as JAX calls it when it lowers: "cuda" or "tpu"
+    platform: str  # as JAX calls it when it lowers: "cuda", "tpu" or "cpu"
     devices: tuple[Any, ...]
     memory: int  # bytes of each
 
@@ -107,14 +108,17 @@ def find_target(name: str) -> Target:
     """Returns the devices that a name stands for.
 
     Args:
-      name: "h100", "h100:8" (GPUs of a host), "h100:16x8" (hosts x GPUs); "v5e", "v5e:2x4" (a TPU topology).
+      name: "h100", "h100:8" (GPUs of a host), "h100:16x8" (hosts x GPUs); "v5e", "v5e:2x4" (a TPU topology); "cpu" for
+        the CPU of this machine.
 
     Raises:
       SettingError: there is no such target, or the packages that compile for it are not installed.
     """
     kind, _, count = name.partition(":")
+    if name == "cpu":
+        return Target(name, "cpu", tuple(jax.devices("cpu")[:1]), memory_limit())
     if kind not in GPUS and kind not in TPUS:
-        raise SettingError(f"target must begin with one of {', '.join([*GPUS, *TPUS])}, not {name!r}.")
+        raise SettingError(f"target must be cpu or begin with one of {', '.join([*GPUS, *TPUS])}, not {name!r}.")
     platform = "cuda" if kind in GPUS else "tpu"
     if any(_missing(module) for module in WHEELS[platform]):
         version = jax.__version__
