@@ -88,15 +88,25 @@ def compiled(algorithm: str, target: str, loop: dict[str, Any], seeds: int) -> d
 
 
 def flops(algorithm: str, hidden: tuple[int, ...]) -> float:
-    """Returns the floating-point operations of the matrix products of one update, a transition of the minibatch."""
-    from ddpg_jax.runs.matmul_limit import Workload, products
+    """Returns the floating-point operations of an update that a transition of the minibatch adds, as XLA counts."""
+    fewer, more = 1024, 2048
+    return (_update_flops(algorithm, hidden, more) - _update_flops(algorithm, hidden, fewer)) / (more - fewer)
 
-    total, batch = 0, 1024
-    for ((left, right), dims), count in products(Workload(algorithm, hidden=hidden, batch_size=batch)).items():
-        (_, contracted), (_, batched) = dims
-        kept = [size for axis, size in enumerate(right) if axis not in (*contracted, *batched)]
-        total += 2 * count * math.prod(left) * math.prod(kept)
-    return total / batch
+
+def _update_flops(algorithm: str, hidden: tuple[int, ...], batch_size: int) -> float:
+    """Returns XLA's count of an update's operations; of its branches and loops, those of a CPU's program."""
+    import jax
+    import jax.numpy as jnp
+
+    from ddpg_jax.runs.matmul_limit import Workload
+    from ddpg_jax.runs.registry import OWN
+
+    env, config, loop, _ = Workload(algorithm, hidden=hidden, batch_size=batch_size).parts()
+    agent, key = OWN[algorithm].make(config, env.spec), jax.random.key(0)
+    memory = agent.memory(env.spec, loop.num_envs, 2 * loop.num_envs, batch_size, loop.n_step, agent.discount)
+    learner = jax.eval_shape(agent.init, key)
+    batch = jax.eval_shape(lambda: memory.sample(memory.init(), jnp.int32(2), key))
+    return jax.jit(agent.update).lower(learner, batch, key, jnp.int32(0)).cost_analysis()["flops"]
 
 
 def compile_pods(algorithms: list[str]) -> dict[str, Any]:

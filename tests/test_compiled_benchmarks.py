@@ -96,3 +96,11 @@ def test_ours_is_compiled_as_the_command_line_compiles_it():
     done = subprocess.run([sys.executable, "-m", "ddpg_jax", *words], check=True, stdout=subprocess.PIPE, text=True)
     expected = json.loads(done.stdout)["programs"]["chunk"]
     assert {**found["compiled"], "compile_seconds": 0} == {**expected, "compile_seconds": 0}
+
+
+def test_the_operations_of_an_update_are_those_of_its_networks():
+    """The actor's: forward twice, backward. The critic's: forward twice, backward, and both again for the actor."""
+    hidden = 64
+    actor, critic = (2 * (inputs * hidden + hidden**2 + hidden) for inputs in (3, 4))
+    wanted = actor * (1 + 1 + 2) + critic * (1 + 1 + 2 + 1 + 1)
+    assert pods.flops("ddpg", (hidden, hidden)) == pytest.approx(wanted, rel=0.05)
