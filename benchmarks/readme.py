@@ -379,6 +379,25 @@ def memory() -> str:
     return table(["run", "planned", "measured", "ratio"], rows)
 
 
+def plan() -> str:
+    """Returns the planned memory of runs relative to what XLA assigns to their training programs."""
+    rows = json.loads((RESULTS / "plan.json").read_text(encoding="utf-8"))
+    names = {"cpu": "CPU", "h100": "H100", "v5e": "TPU v5e"}
+    found = {(row["env"], row["seeds"], row["capacity"], row["target"]): row for row in rows}
+    lines = []
+    for env, seeds, capacity in dict.fromkeys(key[:3] for key in found):
+        cells = [found.get((env, seeds, capacity, target)) for target in names]
+        lines.append([f"`{env}`", f"{seeds}", f"{capacity:,}", *map(_planned, cells)])
+    return table(["environment", "seeds", "transitions each", *names.values()], lines)
+
+
+def _planned(row: dict[str, Any] | None) -> str:
+    """Returns the peak of a program and the plan relative to it."""
+    if row is None:
+        return "-"
+    return f"{row['peak_bytes'] / 2**20:,.0f} MiB, {row['ratio']:.2f}" if "ratio" in row else "does not fit"
+
+
 def faults() -> str:
     """Returns the faults that were injected into a run, and their outcome."""
     result = json.loads((RESULTS / "faults.json").read_text(encoding="utf-8"))
@@ -470,7 +489,7 @@ DOCUMENTS = {
         sweep,
         faults,
     ),
-    "benchmarks/README.md": (profile, physics, starts, solve, memory, mappings, loop, targets),
+    "benchmarks/README.md": (profile, physics, starts, solve, memory, plan, mappings, loop, targets),
     "benchmarks/thousand_gpus.md": (pod_programs, pod_assumptions, pod_updates),
 }
 OTHERS = ("CONTRIBUTING.md", "CHANGELOG.md", "benchmarks/peers/README.md")

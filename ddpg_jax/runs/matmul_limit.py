@@ -58,7 +58,8 @@ class Rate(NamedTuple):
 def products(workload: Workload) -> Counter[tuple[Any, Any]]:
     """Returns the matrix products of one update: ((shapes of both sides), dimension numbers) -> how many of them.
 
-    Read from the update's own jaxpr, thin ones included; every branch of a condition counts.
+    Read from the update's own jaxpr, thin ones included; every branch of a condition counts, but of what differs
+    between platforms that of this one.
     """
     env, config, loop, _ = workload.parts()
     agent = algorithms()[workload.algorithm].make(config, env.spec)
@@ -71,12 +72,21 @@ def products(workload: Workload) -> Counter[tuple[Any, Any]]:
 
 def _dots(jaxpr: Any) -> Iterator[tuple[Any, Any]]:
     for equation in jaxpr.eqns:
+        parts = dict(equation.params)
         if equation.primitive.name == "dot_general":
-            yield tuple(side.aval.shape for side in equation.invars), equation.params["dimension_numbers"]
-        for inner in jax.tree.leaves(tuple(equation.params.values()), is_leaf=lambda leaf: hasattr(leaf, "eqns")):
+            yield tuple(side.aval.shape for side in equation.invars), parts["dimension_numbers"]
+        if platforms := parts.get("branches_platforms"):
+            parts["branches"] = parts["branches"][_branch_of_this_platform(platforms)]
+        for inner in jax.tree.leaves(tuple(parts.values()), is_leaf=lambda leaf: hasattr(leaf, "eqns")):
             inner = getattr(inner, "jaxpr", inner)
             if hasattr(inner, "eqns"):
                 yield from _dots(inner)
+
+
+def _branch_of_this_platform(platforms: tuple[tuple[str, ...] | None, ...]) -> int:
+    """Returns which branch of a `jax.lax.platform_dependent` is for this platform; None stands for all others."""
+    here = {"cpu": {"cpu"}, "tpu": {"tpu"}}.get(jax.default_backend(), {"cuda", "rocm"})
+    return next(place for place, names in enumerate(platforms) if names is None or here & set(names))
 
 
 def begin_limit(workload: Workload) -> Callable[[int], Rate]:
