@@ -18,7 +18,6 @@ from typing import Any, NamedTuple
 import jax
 
 from ddpg_jax.core.settings import SettingError, reason
-from ddpg_jax.devices.backend import memory_limit
 from ddpg_jax.devices.compiled_program import Launches, collectives, launches
 
 GIB = 2**30
@@ -116,6 +115,8 @@ def find_target(name: str) -> Target:
     """
     kind, _, count = name.partition(":")
     if name == "cpu":
+        from ddpg_jax.devices.backend import memory_limit  # here, as a peer's environment lacks what it needs
+
         return Target(name, "cpu", tuple(jax.devices("cpu")[:1]), memory_limit())
     if kind not in GPUS and kind not in TPUS:
         raise SettingError(f"target must be cpu or begin with one of {', '.join([*GPUS, *TPUS])}, not {name!r}.")
