@@ -7,12 +7,13 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from toys import spec
 
 from ddpg_jax import LoopConfig, RunConfig, SettingError, make_env
 from ddpg_jax.core.settings import INT32
 from ddpg_jax.devices.backend import nbytes, refuse_exhaustion
 from ddpg_jax.devices.layout import Layout
-from ddpg_jax.runs.memory import check_episodes, check_fits
+from ddpg_jax.runs.memory import check_episodes, check_fits, patches
 from ddpg_jax.runs.plan import plan_run
 from ddpg_jax.runs.programs import make_programs, seed_keys
 from ddpg_jax.runs.registry import algorithms
@@ -103,6 +104,13 @@ def test_the_share_of_a_setting_grows_with_it(name):
     bound = {"batch_size": {"n_step"}, "num_envs": {"action_repeat"}, "eval_episodes": {"action_repeat"}}
     others = before.keys() - {name} - bound.get(name, set())
     assert {other: after[other] for other in others} == {other: before[other] for other in others}
+
+
+def test_patches_of_images_are_counted():
+    """Of 3 x 3 numbers in every channel, for outputs of 31 x 31, 15 x 15 and 7 x 7."""
+    image = spec((64, 64, 3), 1, np.uint8)._replace(image=True)
+    assert patches(image) == 9 * (31**2 * 3 + 15**2 * 32 + 7**2 * 32)
+    assert patches(spec((3,), 1)) == 0
 
 
 def test_phases_are_not_added_up():
