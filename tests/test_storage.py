@@ -57,14 +57,19 @@ def test_storage_fits_the_tiles_of_a_tpu(width, num_envs):
 
 
 @pytest.mark.parametrize("num_envs", [1, 3, 200])
-def test_a_tpu_reads_the_same(num_envs, monkeypatch):
-    """Whole lines, of which the part is cut out."""
+def test_a_tpu_writes_and_reads_the_same(num_envs, monkeypatch):
+    """Whole lines, into which a part is put and out of which it is cut."""
     store, rows = storage(FIELDS, 40, num_envs), 40
-    data = store.init()
-    for step in range(50):
-        data = store.write(data, step, jax.tree.map(jnp.asarray, values(step, num_envs)))
+
+    def written():
+        data = store.init()
+        for step in range(50):
+            data = store.write(data, step, jax.tree.map(jnp.asarray, values(step, num_envs)))
+        return data
+
+    data = written()
     step, env = jnp.repeat(jnp.arange(10, 50), num_envs), jnp.tile(jnp.arange(num_envs), rows)
     here = store.read(data, step, env, ("a", "c", "d"))
     monkeypatch.setattr(jax.lax, "platform_dependent", lambda *args, tpu, default: tpu(*args))
     there = store.read(data, step, env, ("a", "c", "d"))
-    jax.tree.map(np.testing.assert_array_equal, here, there)
+    jax.tree.map(np.testing.assert_array_equal, (data, here), (written(), there))
