@@ -7,7 +7,6 @@ unbatched, so that a `lax.cond` that depends on it stays a cond.
 All phases are in this file because together they show which random key is used for what.
 """
 
-from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
 from typing import Any, Literal, NamedTuple
@@ -18,8 +17,8 @@ import jax.numpy as jnp
 from ddpg_jax.core.divergence import NEVER, check_finite, freeze_diverged, initial_nonfinite_at, keep_learner
 from ddpg_jax.core.exploration import uniform
 from ddpg_jax.core.metrics import accumulate, means
-from ddpg_jax.core.packing import pack_bits
-from ddpg_jax.core.platforms import on_gpu, slices_together
+from ddpg_jax.core.packing import accumulate_packed
+from ddpg_jax.core.platforms import on_gpu
 from ddpg_jax.core.rng import fold_in_each
 from ddpg_jax.core.settings import SettingError, check, configclass, setting
 from ddpg_jax.core.types import (
@@ -130,45 +129,9 @@ def _train(run: _Run, state: TrainState, vector_step: Any, length: Any) -> tuple
     state = replace(state, learner=learner)
     with jax.default_matmul_precision(run.loop.matmul_precision):
         step = partial(_train_step, run)
-        few = partial(_accumulate_packed, step)
+        few = partial(accumulate_packed, step)
         trained, metrics = on_gpu(few, partial(accumulate, step), state, vector_step, jnp.asarray(length, jnp.int32))
     return freeze_diverged(kept, trained, vector_step + length), metrics
-
-
-def _accumulate_packed(
-    step: Callable[..., Any], state: TrainState, vector_step: Array, length: Array
-) -> tuple[TrainState, Metrics]:
-    """Returns what `accumulate` returns; from step to step all but networks and replay is one vector.
-
-    Networks stay as they are: XLA would copy a weight matrix out of a vector before every product.
-    """
-    step = jax.jit(step)
-    totals = jax.tree.map(jnp.zeros_like, jax.eval_shape(step, state, vector_step)[1])
-    small, large = _split(state)
-    vectors, unpack = pack_bits((small, totals))
-
-    def packed_step(vector_step, carry):
-        small, totals = unpack(carry[0])
-        stepped, metrics = step(_join(state, small, carry[1]), vector_step)
-        small, large = _split(stepped)
-        return pack_bits((small, jax.tree.map(jnp.add, totals, metrics)))[0], large
-
-    vectors, large = jax.lax.fori_loop(vector_step, vector_step + length, packed_step, (vectors, large))
-    small, totals = unpack(slices_together(vectors, length >= 0))  # always
-    return _join(state, small, large), totals
-
-
-def _split(state: TrainState) -> tuple[Any, Any]:
-    """Returns the many small arrays that a step changes, and the large ones."""
-    small = (state.learner.normalizer, replace(state.env, pool=None), state.noise, state.nonfinite_at)
-    return small, (replace(state.learner, normalizer=()), state.memory)
-
-
-def _join(state: TrainState, small: Any, large: Any) -> TrainState:
-    """Returns the state with its parts from `_split`."""
-    (normalizer, env, noise, nonfinite_at), (learner, memory) = small, large
-    learner, env = replace(learner, normalizer=normalizer), replace(env, pool=state.env.pool)
-    return replace(state, learner=learner, env=env, noise=noise, nonfinite_at=nonfinite_at, memory=memory)
 
 
 def _train_step(run: _Run, state: TrainState, vector_step: Array) -> tuple[TrainState, Metrics]:

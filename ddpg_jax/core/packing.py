@@ -3,12 +3,14 @@
 import itertools
 import math
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import jax
 import jax.numpy as jnp
 
-from ddpg_jax.core.types import Array
+from ddpg_jax.core.platforms import slices_together
+from ddpg_jax.core.types import Array, Metrics, TrainState
 
 Vectors = dict[str, Array]  # name of a dtype -> [numbers of all arrays of this dtype]
 
@@ -49,3 +51,39 @@ def _bits(array: Array, dtype: Any) -> Array:
     """Returns the same bits as numbers of another dtype, where both have four bytes."""
     four_bytes = array.dtype in (jnp.float32, jnp.int32, jnp.uint32)
     return jax.lax.bitcast_convert_type(array, dtype) if four_bytes else array
+
+
+def accumulate_packed(
+    step: Callable[..., Any], state: TrainState, vector_step: Array, length: Array
+) -> tuple[TrainState, Metrics]:
+    """Returns what `accumulate` returns; from step to step all but networks and replay is one vector.
+
+    Networks stay as they are: XLA would copy a weight matrix out of a vector before every product.
+    """
+    step = jax.jit(step)
+    totals = jax.tree.map(jnp.zeros_like, jax.eval_shape(step, state, vector_step)[1])
+    small, large = _split(state)
+    vectors, unpack = pack_bits((small, totals))
+
+    def packed_step(vector_step, carry):
+        small, totals = unpack(carry[0])
+        stepped, metrics = step(_join(state, small, carry[1]), vector_step)
+        small, large = _split(stepped)
+        return pack_bits((small, jax.tree.map(jnp.add, totals, metrics)))[0], large
+
+    vectors, large = jax.lax.fori_loop(vector_step, vector_step + length, packed_step, (vectors, large))
+    small, totals = unpack(slices_together(vectors, length >= 0))  # always
+    return _join(state, small, large), totals
+
+
+def _split(state: TrainState) -> tuple[Any, Any]:
+    """Returns the many small arrays that a step changes, and the large ones."""
+    small = (state.learner.normalizer, replace(state.env, pool=None), state.noise, state.nonfinite_at)
+    return small, (replace(state.learner, normalizer=()), state.memory)
+
+
+def _join(state: TrainState, small: Any, large: Any) -> TrainState:
+    """Returns the state with its parts from `_split`."""
+    (normalizer, env, noise, nonfinite_at), (learner, memory) = small, large
+    learner, env = replace(learner, normalizer=normalizer), replace(env, pool=state.env.pool)
+    return replace(state, learner=learner, env=env, noise=noise, nonfinite_at=nonfinite_at, memory=memory)
