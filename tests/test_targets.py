@@ -213,7 +213,7 @@ def test_without_a_graph_the_host_decides_loops():
 
 TPU = {
     "one seed": "--replay-capacity 1000000 --only chunk",
-    "seeds": "--seeds 64 --replay-capacity 100000 --only chunk",
+    "seeds": "--seeds 64 --hidden 64 64 --batch-size 64 --replay-capacity 100000 --only chunk",
     "environments": "--env brax/inverted_pendulum --num-envs 64 --replay-capacity 1000000 --only chunk",
 }
 

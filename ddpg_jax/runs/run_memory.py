@@ -44,7 +44,9 @@ def run_memory(
     states = _states(state, layout.data_shards)
     widths = layer_widths(config, spec)
     platform = layout.first_device.platform
-    update = _update(state, spec, loop, KEPT * sum(widths) + PATCHES * patches(spec), getattr(config, "atoms", 0))
+    networks = (1 + _members(state)) / 2  # actor and critics relative to one of each
+    kept = int(networks * (KEPT * sum(widths) + PATCHES * patches(spec)))
+    update = _update(state, spec, loop, kept, getattr(config, "atoms", 0))
     if platform == "tpu":
         update["replay_capacity"] = _lines(state, loop)
         if sum(update.values()) * training < FAST[platform]:
@@ -56,7 +58,7 @@ def run_memory(
 
     copies = [
         *shares({"hidden": COPIES.get(platform, 2) * states["hidden"]}, training),
-        Share(*named["hidden"], SCRATCH.get(platform, 0)),
+        Share(*named["hidden"], int(networks * SCRATCH.get(platform, 0))),
     ]
     phases = [copies + shares(sizes, training) for sizes in (update, step, _refresh(states))]
     return Memory(shares(states, run.seeds + copied), [*phases, shares(evaluation, run.seeds)])
@@ -85,6 +87,12 @@ def _update(state: TrainState, spec: Spec, loop: LoopConfig, numbers: int, atoms
         "n_step": batch * (2 * NUMBER * loop.n_step if loop.n_step > 1 else 0),
         "atoms": batch * KEPT * NUMBER * atoms,
     }
+
+
+def _members(state: TrainState) -> int:
+    """Returns of how many members ensembles are; 1 where there is none."""
+    kernels = [leaf for leaf in jax.tree.leaves(state.learner.params) if leaf.ndim == 4]  # [S, E, inputs, outputs]
+    return kernels[0].shape[1] if kernels else 1
 
 
 def _lines(state: TrainState, loop: LoopConfig) -> int:
