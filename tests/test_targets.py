@@ -201,6 +201,7 @@ def test_a_step_on_an_h100_launches_no_more_than_it_did(words):
     measured = (chunk["launches"], chunk["copies"], chunk["around"])
     assert all(now <= bound for now, bound in zip(measured, BOUNDS[words], strict=True)), measured
     assert chunk["host_decisions"] == 0
+    assert found["chunk_launches"] == chunk["around"] + found["chunk_steps"] * chunk["launches"]
     assert 0.9 < found["planned_bytes"] / found["peak_bytes"] < 1.1
 
 

@@ -58,6 +58,8 @@ def _as_json(found: Any) -> dict[str, Any]:
         "peak_bytes": found.peak_bytes,
         "fits": found.fits,
         "too_large": found.too_large,
+        "chunk_steps": found.chunk_steps,
+        "chunk_launches": found.chunk_launches,
     }
     programs = {name: program._asdict() for name, program in found.programs.items()}
     return {"target": target, "used_devices": found.layout.devices, **whole, "programs": programs}
