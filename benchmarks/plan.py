@@ -4,8 +4,8 @@
     python benchmarks/plan.py --targets cpu --envs Pendulum-v1
 
 The programs for H100 and TPU v5e are compiled without the device (the extra `targets`, see "Accelerators that are not
-here" in README.md), and nothing runs. Rows are
-written one by one to benchmarks/results/plan.json; those of other devices and environments stay.
+here" in README.md), and nothing runs. Rows are written one by one to benchmarks/results/plan.json; those of other
+devices and environments stay.
 """
 
 import argparse

@@ -10,7 +10,10 @@ from ddpg_jax.devices import cuda_graph
 from ddpg_jax.devices.layout import Layout
 from ddpg_jax.runs import programs
 
-GPU, CPU = SimpleNamespace(platform="gpu"), SimpleNamespace(platform="cpu")
+GPU, AMD, CPU = (
+    SimpleNamespace(platform=platform, client=SimpleNamespace(platform_version=version))
+    for platform, version in (("gpu", "PJRT C API\ncuda 12090"), ("gpu", "PJRT C API\nrocm 70000"), ("cpu", "cpu"))
+)
 
 
 @pytest.fixture(autouse=True)
@@ -26,6 +29,7 @@ def test_programs_for_gpus_have_the_options_and_others_none():
     assert "WHILE" in options[cuda_graph.FLAG]
     assert "CONDITIONAL" in options[cuda_graph.FLAG]
     assert cuda_graph.cuda_graph_options(CPU) is None
+    assert cuda_graph.cuda_graph_options(AMD) is None
 
 
 def test_a_choice_in_the_environment_is_kept(monkeypatch):

@@ -43,7 +43,7 @@ def test_what_is_packed_comes_back_bit_by_bit(function):
 
 
 def test_numbers_of_four_bytes_share_one_vector():
-    assert pack_bits(TREE)[0]["int32"].size == 3 + 1 + 1
+    assert pack_bits(TREE)[0]["int32"].size == 3 + 1 + 1 + 2 * 2  # keys are two numbers each
 
 
 @pytest.mark.parametrize(("condition", "expected"), [(True, 6), (False, 3)])

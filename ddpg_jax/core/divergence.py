@@ -52,8 +52,8 @@ def check_finite(
 def keep_learner(learner: Learner) -> tuple[Vectors, Learner]:
     """Returns the numbers of the learner as vectors for `freeze_diverged`, and the learner to go on with.
 
-    On a GPU the vectors are made before anything else happens to the learner. XLA would otherwise make them after the
-    chunk, and copy every array until then.
+    On GPUs and TPUs the vectors are made before anything else happens to the learner. XLA would otherwise make them
+    after the chunk, and copy every array until then.
     """
 
     def at_once(learner):
@@ -75,11 +75,10 @@ def freeze_diverged(kept: Vectors, after: TrainState, vector_step: Array) -> Tra
     """
     new, unpack = pack(after.learner)
 
-    def select(diverged, kept, learner):
-        new = pack(learner)[0]
+    def select(diverged, kept, learner, new):
         return unpack({dtype: jnp.where(diverged, kept[dtype], new[dtype]) for dtype in new})
 
-    def loop(diverged, kept, learner):
+    def loop(diverged, kept, learner, new):
         return loop_if(diverged, lambda _: unpack(slices_together(kept, diverged)), learner)
 
     finite = jnp.array([True, *(jnp.isfinite(vector).all() for vector in new.values())]).all()
@@ -88,7 +87,7 @@ def freeze_diverged(kept: Vectors, after: TrainState, vector_step: Array) -> Tra
     )
     nonfinite_at = pmin(nonfinite_at)
     diverged = (nonfinite_at < NEVER).any()
-    learner = on_gpu(loop, select, diverged, kept, after.learner)
+    learner = on_gpu(loop, select, diverged, kept, after.learner, new)
     return replace(after, learner=learner, nonfinite_at=nonfinite_at)
 
 

@@ -129,8 +129,8 @@ def _train(run: _Run, state: TrainState, vector_step: Any, length: Any) -> tuple
     state = replace(state, learner=learner)
     with jax.default_matmul_precision(run.loop.matmul_precision):
         step = partial(_train_step, run)
-        few = partial(accumulate_packed, step)
-        trained, metrics = on_gpu(few, partial(accumulate, step), state, vector_step, jnp.asarray(length, jnp.int32))
+        on_each = partial(accumulate_packed, step), partial(accumulate, step)
+        trained, metrics = on_gpu(*on_each, state, vector_step, jnp.asarray(length, jnp.int32))
     return freeze_diverged(kept, trained, vector_step + length), metrics
 
 

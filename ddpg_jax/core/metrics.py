@@ -26,7 +26,8 @@ def accumulate(
     """Runs `step(state, index)` for `length` indices from `start` on and adds up its metrics.
 
     Both bounds may be traced. That also keeps XLA from unrolling a loop of one update: it would then fuse the write
-    into the replay with the gather of the minibatch, and copy the whole replay on every step.
+    into the replay with the gather of the minibatch, and copy the whole replay on every step. On a GPU it does not, and
+    there a length of 1 is no loop.
 
     Returns:
       The last state, and the summed metrics.

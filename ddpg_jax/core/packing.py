@@ -1,13 +1,12 @@
 """Many small arrays as one vector for each dtype, which a GPU computes in one kernel instead of one for every array."""
 
-import itertools
-import math
 from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
 import jax
 import jax.numpy as jnp
+from jax.flatten_util import ravel_pytree
 
 from ddpg_jax.core.platforms import slices_together
 from ddpg_jax.core.types import Array, Metrics, TrainState
@@ -18,31 +17,38 @@ Vectors = dict[str, Array]  # name of a dtype -> [numbers of all arrays of this 
 def pack(tree: Any) -> tuple[Vectors, Callable[[Vectors], Any]]:
     """Returns the numbers of a tree as one vector for each dtype, and the function that makes the tree of them."""
     leaves, structure = jax.tree.flatten(tree)
-    shapes = [leaf.shape for leaf in leaves]
-    groups: dict[str, list[int]] = {}
-    for place, leaf in enumerate(leaves):
-        groups.setdefault(str(leaf.dtype), []).append(place)
-    vectors = {dtype: jnp.concatenate([leaves[place].ravel() for place in group]) for dtype, group in groups.items()}
+    groups: dict[str, dict[int, Array]] = {}
+    for place, leaf in enumerate(map(_numbers, leaves)):
+        groups.setdefault(str(leaf.dtype), {})[place] = leaf
+    raveled = {dtype: ravel_pytree(group) for dtype, group in groups.items()}
 
     def unpack(vectors):
-        parts: list[Any] = [None] * len(shapes)
-        for dtype, group in groups.items():
-            ends = list(itertools.accumulate(math.prod(shapes[place]) for place in group))
-            for place, start, end in zip(group, [0, *ends], ends, strict=False):
-                parts[place] = vectors[dtype][start:end].reshape(shapes[place])
-        return jax.tree.unflatten(structure, parts)
+        parts: dict[int, Array] = {}
+        for dtype, (_, unravel) in raveled.items():
+            parts |= unravel(vectors[dtype])
+        return jax.tree.unflatten(structure, [_like(leaf, parts[place]) for place, leaf in enumerate(leaves)])
 
-    return vectors, unpack
+    return {dtype: vector for dtype, (vector, _) in raveled.items()}, unpack
+
+
+def _is_key(leaf: Array) -> bool:
+    return jnp.issubdtype(leaf.dtype, jax.dtypes.prng_key)
+
+
+def _numbers(leaf: Array) -> Array:
+    return jax.random.key_data(leaf) if _is_key(leaf) else leaf
+
+
+def _like(leaf: Array, numbers: Array) -> Array:
+    return jax.random.wrap_key_data(numbers, impl=jax.random.key_impl(leaf)) if _is_key(leaf) else numbers
 
 
 def pack_bits(tree: Any) -> tuple[Vectors, Callable[[Vectors], Any]]:
     """Returns what `pack` returns, with all numbers of four bytes in one vector, the floats among them as integers."""
-    leaves, structure = jax.tree.flatten(tree)
-    dtypes = [leaf.dtype for leaf in leaves]
-    vectors, unpack = pack([_bits(leaf, jnp.int32) for leaf in leaves])
+    vectors, unpack = pack(jax.tree.map(lambda leaf: _bits(_numbers(leaf), jnp.int32), tree))
 
     def unpack_bits(vectors):
-        return jax.tree.unflatten(structure, map(_bits, unpack(vectors), dtypes))
+        return jax.tree.map(lambda leaf, bits: _like(leaf, _bits(bits, _numbers(leaf).dtype)), tree, unpack(vectors))
 
     return vectors, unpack_bits
 

@@ -45,9 +45,4 @@ def slices_together(vectors: Any, condition: Array) -> Any:
 
     XLA makes each slice by a copy of its own, but those that depend on a condition by one kernel for every shape.
     """
-
-    def one(vector):
-        is_key = jnp.issubdtype(vector.dtype, jax.dtypes.prng_key)
-        return vector if is_key else jnp.where(condition, vector, jnp.zeros_like(vector))
-
-    return jax.tree.map(one, vectors)
+    return jax.tree.map(lambda vector: jnp.where(condition, vector, jnp.zeros_like(vector)), vectors)

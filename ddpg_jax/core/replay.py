@@ -17,6 +17,8 @@ from ddpg_jax.core.settings import SettingError
 from ddpg_jax.core.storage import Fields, storage
 from ddpg_jax.core.types import Array, Memory, Spec, Transition
 
+OUTCOME = ("reward", "discount", "truncated")
+
 
 def uniform_replay(
     spec: Spec, num_envs: int, capacity: int, batch_size: int, n_step: int = 1, discount: Array | float = 1.0
@@ -114,13 +116,6 @@ def _check_shapes(spec: Spec, num_envs: int, transitions: Transition) -> None:
     chex.assert_shape([transitions.reward, transitions.discount, transitions.truncated], (num_envs,))
 
 
-def _ring(spec: Spec, num_envs: int, capacity: int) -> "_Ring":
-    return _image_ring(spec, num_envs, capacity) if spec.image else _plain_ring(spec, num_envs, capacity)
-
-
-OUTCOME = ("reward", "discount", "truncated")
-
-
 class _Ring(NamedTuple):
     """How transitions are laid out in a ring of `rows` rows."""
 
@@ -130,6 +125,10 @@ class _Ring(NamedTuple):
     add: Callable[[Any, Array, Transition], Any]  # (data, vector step, transitions [N, ...]) -> data
     transition: Callable[[Any, Array, Array], Transition]  # (data, vector step [B], environment [B]) -> [B, ...]
     outcome: Callable[[Any, Array, Array], Fields]  # likewise -> the fields `OUTCOME`
+
+
+def _ring(spec: Spec, num_envs: int, capacity: int) -> _Ring:
+    return _image_ring(spec, num_envs, capacity) if spec.image else _plain_ring(spec, num_envs, capacity)
 
 
 def _fields(spec: Spec, *names: str) -> dict[str, jax.ShapeDtypeStruct]:

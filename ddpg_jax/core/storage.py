@@ -144,7 +144,7 @@ def _write_window(data: Array, new: Array, group: Array, line: Array, first: Arr
 
 
 def _write_lines(data: Array, new: Array, group: Array, line: Array, first: Array) -> Array:
-    return _as_it_is(_write_window(data, _as_it_is(new), group, line, first))
+    return _row_major(_write_window(data, _row_major(new), group, line, first))
 
 
 def _write_line(layout: _Layout, data: Array, new: Array, group: Array, line: Array, first: Array) -> Array:
@@ -157,7 +157,7 @@ def _write_line(layout: _Layout, data: Array, new: Array, group: Array, line: Ar
     return _write_lines(data, changed, group, line, jnp.zeros_like(first))
 
 
-def _as_it_is(array: Array) -> Array:
+def _row_major(array: Array) -> Array:
     """Returns the array with its last dimension along the lanes: XLA for TPU would choose that of the seeds."""
     return with_layout_constraint(array, Layout(major_to_minor=tuple(range(array.ndim))))
 

@@ -22,7 +22,8 @@ def cuda_graph_options(device: Any) -> dict[str, Any] | None:
 
     A choice of commands in the environment variable XLA_FLAGS is kept.
     """
-    if device.platform != "gpu" or FLAG in os.environ.get("XLA_FLAGS", ""):
+    amd = "rocm" in device.client.platform_version.lower()
+    if device.platform != "gpu" or amd or FLAG in os.environ.get("XLA_FLAGS", ""):
         return None
     return _known_options()
 

@@ -14,6 +14,7 @@ from typing import Any
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 from compiling import COMPILING, Program, report
 from protocol import Line, require, serve
+from sac_settings import sac_settings
 
 STEPS = 1000  # vector steps of an epoch
 
@@ -30,7 +31,7 @@ def make(config: dict[str, Any]) -> Program:
     import jax
     import jax.numpy as jnp
     from brax import envs as brax_envs
-    from brax.training.agents.sac import networks, train
+    from brax.training.agents.sac import train
 
     found: list[tuple[Any, tuple[Any, ...]]] = []
     pmap = jax.pmap
@@ -49,15 +50,7 @@ def make(config: dict[str, Any]) -> Program:
         train.train(
             brax_envs.get_environment(config["env"], backend=config["backend"]),
             num_timesteps=STEPS * envs,
-            episode_length=1000,
-            num_envs=envs,
-            num_eval_envs=1,
-            learning_rate=1e-3,
-            discounting=0.99,
-            tau=0.005,
-            batch_size=config["batch_size"],
-            max_replay_size=config["replay_capacity"],
-            network_factory=partial(networks.make_sac_networks, hidden_layer_sizes=tuple(config["hidden"])),
+            **sac_settings(config),
         )
     ((epoch, args),) = found
 

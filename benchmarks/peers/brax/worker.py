@@ -9,12 +9,12 @@ is full, each insertion shifts all of it.
 
 import sys
 import time
-from functools import partial
 from pathlib import Path
 from typing import Any
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 from protocol import Line, require, serve
+from sac_settings import sac_settings
 
 
 class NoEvaluator:
@@ -34,7 +34,7 @@ def main(line: Line) -> None:
     with line.importing():
         from brax import envs as brax_envs
         from brax.training import acting
-        from brax.training.agents.sac import networks, train
+        from brax.training.agents.sac import train
 
     acting.Evaluator = NoEvaluator
     env = brax_envs.get_environment(config["env"], backend=config.get("backend", "spring"))
@@ -85,17 +85,9 @@ def main(line: Line) -> None:
             env,
             num_timesteps=prefill + epochs * chunk * envs,
             num_evals=epochs + 1,
-            episode_length=1000,
-            num_envs=envs,
-            num_eval_envs=1,
-            learning_rate=1e-3,
-            discounting=0.99,
-            tau=0.005,
-            batch_size=config["batch_size"],
             min_replay_size=warmup,
-            max_replay_size=config["replay_capacity"],
             grad_updates_per_step=config["updates_per_step"],
-            network_factory=partial(networks.make_sac_networks, hidden_layer_sizes=tuple(config["hidden"])),
+            **sac_settings(config),
             progress_fn=after_epoch,
         )
     except HungUp:
