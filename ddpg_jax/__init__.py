@@ -13,10 +13,11 @@ from ddpg_jax.core.settings import SettingError
 from ddpg_jax.core.types import Agent, Algorithm, Env, Learner, Spec, TrainState, Transition
 from ddpg_jax.deploy.evaluate import play_gymnasium
 from ddpg_jax.deploy.export import export
-from ddpg_jax.deploy.policy import Policy, load_critic, load_policy
+from ddpg_jax.deploy.policy import Policy, load_critic, load_policy, make_policy
 from ddpg_jax.envs.check import check_env
 from ddpg_jax.envs.make import as_gymnasium, make_env
 from ddpg_jax.envs.pixels import pixels
+from ddpg_jax.envs.registered import register_environment
 from ddpg_jax.results.drawing import make_renderer
 from ddpg_jax.results.notebook import live_plot
 from ddpg_jax.results.plot import plot
@@ -26,7 +27,10 @@ from ddpg_jax.runs.compilation import compile_run
 from ddpg_jax.runs.experiment import run_experiment
 from ddpg_jax.runs.plan import RunConfig
 from ddpg_jax.runs.presets import preset
+from ddpg_jax.runs.registry import register_algorithm
 from ddpg_jax.runs.resume import resume_experiment as resume
+from ddpg_jax.runs.save_run import save_run
+from ddpg_jax.runs.stored_run import read_run as open_run
 from ddpg_jax.sweeps.resume import resume_sweep
 from ddpg_jax.sweeps.search_space import Range, grid, sampled
 from ddpg_jax.sweeps.sweep import sweep
@@ -68,11 +72,15 @@ __all__ = [
     "load_critic",
     "load_policy",
     "make_env",
+    "make_policy",
     "make_renderer",
+    "open_run",
     "pixels",
     "play_gymnasium",
     "plot",
     "preset",
+    "register_algorithm",
+    "register_environment",
     "render",
     "report",
     "resume",
@@ -81,6 +89,7 @@ __all__ = [
     "run_experiment",
     "sac",
     "sampled",
+    "save_run",
     "sweep",
     "td3",
     "train",

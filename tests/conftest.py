@@ -26,6 +26,7 @@ flags = os.environ.get("XLA_FLAGS", "").split()
 os.environ["XLA_FLAGS"] = " ".join(flags + [flag for flag in FLAGS if flag not in flags])
 os.environ["JAX_NUM_CPU_DEVICES"] = "8"  # so that seeds and agents can be sharded
 os.environ["XDG_CACHE_HOME"] = tempfile.mkdtemp(prefix="ddpg_jax-tests-")  # the user's own cache stays as it is
+os.environ["XDG_STATE_HOME"] = os.environ["XDG_CACHE_HOME"]  # where it is remembered which code may be imported
 atexit.register(shutil.rmtree, os.environ["XDG_CACHE_HOME"], ignore_errors=True)
 os.environ["MPLCONFIGDIR"] = str(KEPT / "matplotlib")  # its list of fonts takes a second to make
 os.environ["JAX_COMPILATION_CACHE_DIR"] = str(PROGRAMS)
@@ -104,13 +105,12 @@ def tiny_run(tmp_path_factory):
 @pytest.fixture(scope="module")
 def same_programs():
     """Within a module, runs of equal shapes are given the same jitted functions: tracing them takes two seconds."""
-    from ddpg_jax.runs import plan
+    from ddpg_jax.runs import named, plan
     from ddpg_jax.sweeps import sweep, training
 
     with pytest.MonkeyPatch.context() as patch:
-        make_env, make_programs = _remembered(plan.make_env), _remembered(plan.make_programs)
+        make_env, make_programs = _remembered(named.make_env), _remembered(plan.make_programs)
         for module in (plan, sweep, training):
             patch.setattr(module, "make_programs", make_programs)
-        for module in (plan, sweep):
-            patch.setattr(module, "make_env", make_env)
+        patch.setattr(named, "make_env", make_env)
         yield

@@ -18,6 +18,10 @@ class Puck:
         return Box(-1.0, 1.0, (1,))
 
     def observation_space(self, params):
+        if self.fault == "no bounds":
+            raise KeyError("low")
+        if self.fault == "wide bounds":
+            return Box(-jnp.ones(3), jnp.ones(3), (3,))
         return Box(-1.0, 1.0, (2,))
 
     def reset_env(self, key, params):
@@ -56,6 +60,8 @@ FAULTS = {
     "nan first": r"obs after reset\[1\] is nan at step 0.",
     "nan reward": r"reward is nan at step 20.",
     "nan obs": r"obs\[0\] is inf at step 20.",
+    "no bounds": r"Puck.observation_space raised KeyError at test_check_env.py, line \d+: 'low'.",
+    "wide bounds": r"Puck must have an observation_space with bounds that are numbers of the shape \(2,\) of obs",
     "outside": r"obs\[1\] is 1.1 at step 10, outside -1 to 1.",
 }
 

@@ -46,7 +46,7 @@ REPLACED = {
     "ddpg_jax.sweeps.sweep.describe": planned,
     "ddpg_jax.runs.bench.table": planned,
     "ddpg_jax.devices.multihost.initialize": planned,
-    "ddpg_jax.envs.make.SUITES": {"": "ddpg_jax.envs.gymnax", "lqr": "ddpg_jax.envs.lqr"},
+    "ddpg_jax.envs.suites.SUITES": {"": "ddpg_jax.envs.gymnax", "lqr": "ddpg_jax.envs.lqr"},
 }
 
 

@@ -9,7 +9,9 @@ from trained import SPEC
 
 from ddpg_jax import DDPGConfig, LoopConfig, RunConfig, SettingError
 from ddpg_jax.cli.main import main
+from ddpg_jax.runs.named import Named
 from ddpg_jax.runs.run_folder import config_dict, write_config
+from ddpg_jax.runs.stored_run import Run
 
 RUN = Path("a run")
 TRAINED = {"algorithm": "ddpg", "config.tau": 0.5, "loop.num_envs": 4, "run.seeds": 3, "run.out": Path("new")}
@@ -66,7 +68,8 @@ CALLS = [
 def part(arguments, name):
     """The argument of a name, or as "config.tau" a setting in it."""
     first, *rest = name.split(".")
-    return getattr(arguments[first], *rest) if rest else arguments[first]
+    value = getattr(arguments[first], *rest) if rest else arguments[first]
+    return value.folder if isinstance(value, Run) else value.name if isinstance(value, Named) else value
 
 
 @pytest.mark.parametrize(("words", "path", "expected"), CALLS, ids=[words for words, *_ in CALLS])

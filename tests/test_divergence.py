@@ -129,7 +129,7 @@ def half_dead(tmp_path_factory):
     def make(name, **options):
         return env if name == "toy" else make_env(name, **options)
 
-    patch.setattr(sys.modules["ddpg_jax.runs.plan"], "make_env", make)
+    patch.setattr(sys.modules["ddpg_jax.runs.named"], "make_env", make)
     run = RunConfig(env="toy", steps=120, seeds=4, evaluations=5, eval_episodes=1, checkpoint_seconds=0.0)
     folder, said = tmp_path_factory.mktemp("runs") / "run", []
     result = run_experiment(

@@ -258,7 +258,7 @@ def test_wrappers_that_restart_or_batch_are_refused():
 
 def test_observations_of_several_arrays_are_refused():
     several = brax_envs.get_environment("fast", obs_mode="dict_latent_state")
-    assert "Fast observes a dict of arrays" in refusal(several)
+    assert "Fast observes a dict; a single array is needed" in refusal(several)
 
     class Pair(Echo):
         def reset_env(self, key, params):

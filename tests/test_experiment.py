@@ -132,7 +132,7 @@ def test_evaluate_prints_a_table(folder, capsys):
 
 def test_envs_lists_continuous_environments_only(capsys, monkeypatch):
     suites = {"": "ddpg_jax.envs.gymnax", "lqr": "ddpg_jax.envs.lqr"}
-    monkeypatch.setattr("ddpg_jax.envs.make.SUITES", suites)
+    monkeypatch.setattr("ddpg_jax.envs.suites.SUITES", suites)
     assert main(["envs"]) == 0
     printed = capsys.readouterr().out
     assert all(name in printed for name in ("Pendulum-v1", "[-2, 2]", "PointRobot-misc", "lqr"))

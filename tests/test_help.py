@@ -8,6 +8,7 @@ import pytest
 from ddpg_jax.cli.main import COMMANDS, EXIT_CODES, TRAINING, main
 from ddpg_jax.cli.settings import config_groups, read_settings
 from ddpg_jax.cli.sweep import Search
+from ddpg_jax.runs.named import name_algorithm
 from ddpg_jax.runs.presets import PRESETS, presets_for, tuned_settings
 from ddpg_jax.runs.registry import algorithms
 
@@ -115,7 +116,7 @@ def test_groups_hold_every_setting_once(name):
 def test_a_preset_is_the_default_of_what_is_not_given(name, form):
     preset = PRESETS[name]
     args = [*form.format(name).split(), "--tau", "0.25", "--n_step=2"]
-    settings = read_settings("ddpg-jax", preset.algorithm, args, "", Search)
+    settings = read_settings("ddpg-jax", name_algorithm(preset.algorithm), args, Search)
     assert settings.config == algorithms()[preset.algorithm].config(**preset.config | {"tau": 0.25})
     assert vars(settings.loop).items() >= (preset.loop | {"n_step": 2}).items()
     assert vars(settings.run).items() >= preset.run.items()
@@ -126,6 +127,6 @@ def test_a_preset_is_the_default_of_what_is_not_given(name, form):
 def test_what_may_be_absent_can_be_switched_off(none):
     """None is a value in any case, where a preset gives a number."""
     absent = f"--weight-decay {none} --checkpoint-seconds {none} --backend {none}"
-    settings = read_settings("ddpg-jax", "ddpg", f"--preset lillicrap2016 {absent}".split(), "")
+    settings = read_settings("ddpg-jax", name_algorithm("ddpg"), f"--preset lillicrap2016 {absent}".split())
     assert (settings.config.weight_decay, settings.run.checkpoint_seconds, settings.run.backend) == (None, None, None)
     assert settings.more is None

@@ -12,8 +12,8 @@ from probes import FAR, Echo, FarWalk, WalkParams
 from ddpg_jax import make_env, pixels
 from ddpg_jax.cli.main import main
 from ddpg_jax.core.vector_env import vectorize
-from ddpg_jax.envs.make import ids
 from ddpg_jax.envs.pixels import RENDERERS
+from ddpg_jax.envs.suites import ids
 
 KEY = jax.random.key(0)
 PENDULUM, CAR = "Pendulum-v1", "MountainCarContinuous-v0"
@@ -328,7 +328,7 @@ def test_pixels_have_ids_of_their_own(capsys, monkeypatch):
     near = "There is no environment 'pixels/{}'; did you mean pixels/{}?"
     assert refusal(make_env, "pixels/Pendulum") == near.format("Pendulum", PENDULUM)
     assert refusal(make_env, "pixels/CartPole-v1").startswith("There is no environment 'pixels/CartPole-v1';")
-    monkeypatch.setattr("ddpg_jax.envs.make.SUITES", {"pixels/": "ddpg_jax.envs.pixels"})
+    monkeypatch.setattr("ddpg_jax.envs.suites.SUITES", {"pixels/": "ddpg_jax.envs.pixels"})
     assert main(["envs"]) == 0
     printed = capsys.readouterr().out
     assert all(word in printed for word in (f"pixels/{PENDULUM}", f"pixels/{CAR}", "(64, 64, 3)", "999"))

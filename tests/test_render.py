@@ -20,7 +20,7 @@ from ddpg_jax.cli.main import main
 from ddpg_jax.core.environment import env_from_functions
 from ddpg_jax.core.episodes import Trajectory, rollout
 from ddpg_jax.deploy.evaluate import evaluate_run
-from ddpg_jax.envs.make import ids
+from ddpg_jax.envs.suites import ids
 from ddpg_jax.results.drawing import MODULES, animation, classic_control, opengl, planar, top_down
 from ddpg_jax.results.drawing.title import add_title
 from ddpg_jax.results.render import frame_durations, frame_indices, frames, render

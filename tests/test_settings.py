@@ -187,7 +187,6 @@ def test_a_number_without_bounds_must_still_be_finite():
 @pytest.mark.parametrize(
     ("run", "sentence"),
     [
-        ({"env": 7}, "env must be a string, not 7."),
         ({"out": 7}, "out must be a path, not 7."),
         ({"overwrite": 1}, "overwrite must be True or False, not 1."),
         ({"wandb": False}, "wandb must be a string, not False."),

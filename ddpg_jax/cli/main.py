@@ -1,7 +1,10 @@
 """The `ddpg-jax` command: finds the command that the first words name and calls it with the others."""
 
+import contextlib
 import sys
-from collections.abc import Callable, Sequence
+import warnings
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
 from typing import Any
 
 from rich.panel import Panel
@@ -10,6 +13,7 @@ from rich.text import Text
 
 from ddpg_jax.cli.compilation import Target, compile_for_target
 from ddpg_jax.cli.console import console, print_error
+from ddpg_jax.cli.new import new
 from ddpg_jax.cli.parse import HELP, first_line, parse
 from ddpg_jax.cli.policy import evaluate, export, render
 from ddpg_jax.cli.printable import printable
@@ -21,6 +25,8 @@ from ddpg_jax.cli.suggestions import did_you_mean
 from ddpg_jax.cli.sweep import Search, sweep
 from ddpg_jax.cli.train import train
 from ddpg_jax.core.settings import SettingError, shown
+from ddpg_jax.envs.references import is_reference
+from ddpg_jax.runs.named import name_algorithm
 from ddpg_jax.runs.registry import algorithms
 from ddpg_jax.runs.signals import Stop
 
@@ -39,6 +45,7 @@ COMMANDS: dict[str, Callable[..., Any]] = {
     "report": report,
     "envs": envs,
     "bench": bench,
+    "new": new,
 }
 EXIT_CODES = {
     0: "done",
@@ -60,7 +67,7 @@ def main(args: Sequence[str] | None = None) -> int:
 def _run(args: list[str]) -> int:
     """Runs one command and prints the error with which it ends."""
     try:
-        with Stop(print_error):
+        with Stop(print_error), _plain_warnings():
             return _exit_code(args)
     except KeyboardInterrupt:
         return 130
@@ -70,6 +77,22 @@ def _run(args: list[str]) -> int:
         name = printable(error.filename or "a file")
         print(f"error: {name} cannot be used ({printable(error.strerror or error)}).", file=sys.stderr)
     return 2
+
+
+@contextlib.contextmanager
+def _plain_warnings() -> Iterator[None]:
+    """Prints the warnings of this package in one line each."""
+    with warnings.catch_warnings():
+        show, package = warnings.showwarning, str(Path(__file__).parent.parent)
+
+        def shown_plainly(message: Any, category: Any, filename: str, lineno: int, *rest: Any) -> None:
+            if filename.startswith(package):
+                print(f"warning: {printable(message)}", file=sys.stderr)
+            else:
+                show(message, category, filename, lineno, *rest)
+
+        warnings.showwarning = shown_plainly  # type: ignore[assignment]
+        yield
 
 
 def _exit_code(args: list[str]) -> int:
@@ -97,9 +120,9 @@ def _train(command: str, args: list[str]) -> int:
     name, *rest = args or [""]
     if not name or name.startswith("-"):
         return _algorithms(command, missing=name not in HELP)
-    if name not in algorithms():
+    if name not in algorithms() and not is_reference(name):
         raise SettingError(f"there is no algorithm {shown(name)}; {did_you_mean(name, list(algorithms()))}")
-    return run(read_settings(f"ddpg-jax {command} {name}", name, rest, algorithms()[name].summary(), more)) or 0
+    return run(read_settings(f"ddpg-jax {command} {name}", name_algorithm(name), rest, more)) or 0
 
 
 def _overview(missing: bool) -> int:

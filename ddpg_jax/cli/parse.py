@@ -29,10 +29,34 @@ except ImportError:  # it is private to tyro; without it, people see tyro's own 
     on_parse_error = contextlib.nullcontext  # type: ignore[assignment]
 
 T = TypeVar("T")
+CheckpointFlag = Annotated[
+    str,
+    tyro.conf.arg(metavar="latest|best|STEPS"),
+    Doc("which checkpoint: the newest, the one with the best evaluation, or that of so many steps"),
+]
 RunFolder = Annotated[Path, tyro.conf.Positional, tyro.conf.arg(metavar="RUN"), Doc("run folder")]
 KINDS: dict[Any, str] = {int: "a whole number", float: "a number", Path: "a path", str: "a name"}
 HELP = ("-h", "--help")
 RULES = tyro.constructors.ConstructorRegistry()
+
+
+@dataclasses.dataclass(frozen=True)
+class OwnCode:
+    """An algorithm or an environment of one's own."""
+
+    algorithm: Annotated[
+        str | None, tyro.conf.arg(metavar="FILE.py:NAME"), Doc("the run's algorithm; by default what it began with")
+    ] = None
+    env: Annotated[
+        str | None, tyro.conf.arg(metavar="FILE.py:NAME"), Doc("the run's environment; by default what it began with")
+    ] = None
+    trust: Annotated[bool, Doc("import code that the run folder names, and that you have not used before")] = False
+
+    def open(self, folder: Path) -> Any:
+        """Returns the run of a folder, as `open_run` does."""
+        from ddpg_jax.runs.stored_run import read_run
+
+        return read_run(folder, self.algorithm, self.env, self.trust)
 
 
 def parse(command: Callable[..., T], prog: str, args: Sequence[str]) -> T:

@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 from typing_extensions import Doc
 
 from ddpg_jax.cli.console import console, evaluation_table, print_line
-from ddpg_jax.cli.parse import RunFolder
+from ddpg_jax.cli.parse import CheckpointFlag, OwnCode, RunFolder
 
 
 def evaluate(
@@ -18,16 +18,19 @@ def evaluate(
     gymnasium: Annotated[
         str | None, Doc("id of a Gymnasium environment to play in, instead of the one of the training")
     ] = None,
+    checkpoint: CheckpointFlag = "latest",
+    own: OwnCode = OwnCode(),
 ) -> None:
     """Play whole episodes with the policies of a run."""
     from ddpg_jax.deploy.evaluate import evaluate_gymnasium, evaluate_run
     from ddpg_jax.devices.backend import prepare
 
     prepare()
+    run = own.open(folder)
     if gymnasium is None:
-        result = evaluate_run(folder, episodes, seed)
+        result = evaluate_run(run, episodes, seed, checkpoint)
     else:
-        result = evaluate_gymnasium(folder, gymnasium, episodes, seed)
+        result = evaluate_gymnasium(run, gymnasium, episodes, seed, checkpoint)
     if json:
         print_line(dumps(result))
     else:
@@ -48,6 +51,8 @@ def render(
     ] = None,
     max_steps: Annotated[int | None, Doc("maximum number of actions shown per episode")] = None,
     overwrite: Annotated[bool, Doc("replace the file")] = False,
+    checkpoint: CheckpointFlag = "latest",
+    own: OwnCode = OwnCode(),
 ) -> None:
     """Write a video of a policy of a run: .gif, .mp4 or .html."""
     from ddpg_jax.devices.backend import prepare
@@ -56,9 +61,10 @@ def render(
     from ddpg_jax.results import render as video
 
     rendered = video.render(
-        folder,
+        own.open(folder),
         out,
         seed=seed,
+        checkpoint=checkpoint,
         episodes=episodes,
         start_seed=start_seed,
         size=size,
@@ -85,14 +91,16 @@ def export(
     ] = None,
     seed: Annotated[int | None, Doc("which seed of the run; by default the best by final evaluation")] = None,
     overwrite: Annotated[bool, Doc("replace the file")] = False,
+    checkpoint: CheckpointFlag = "latest",
+    own: OwnCode = OwnCode(),
 ) -> None:
     """Write a policy of a run as one file that needs no ddpg_jax."""
     from ddpg_jax.deploy.export import export
     from ddpg_jax.devices.backend import prepare
-    from ddpg_jax.runs.stored_run import read_run
 
     prepare()
-    path = export(folder, format, out, seed, overwrite)
-    spec = read_run(folder).spec
+    run = own.open(folder)
+    path = export(run, format, out, seed, overwrite, checkpoint)
+    spec = run.spec
     obs, action = (", ".join(map(str, ("batch", *shape))) for shape in (spec.obs_shape, spec.action_low.shape))
     print_line(f"{path}: {path.stat().st_size:,} bytes, obs [{obs}] {spec.obs_dtype} to action [{action}] float32")

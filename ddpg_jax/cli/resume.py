@@ -8,7 +8,7 @@ from typing_extensions import Doc
 
 from ddpg_jax.cli import sweep, train
 from ddpg_jax.cli.console import print_line
-from ddpg_jax.cli.parse import RunFolder
+from ddpg_jax.cli.parse import OwnCode, RunFolder
 from ddpg_jax.cli.settings import Processes
 from ddpg_jax.core.settings import SettingError, check
 
@@ -19,18 +19,18 @@ def resume(
     devices: Annotated[int | None, Doc("devices to use; by default unchanged")] = None,
     accept_changes: Annotated[bool, Doc("resume although config.json has been changed since the run began")] = False,
     follow_links: Annotated[bool, Doc("allow symbolic links in the run folder that point outside it")] = False,
+    own: OwnCode = OwnCode(),
     process: Processes = Processes(),
 ) -> int:
     """Resume a run or a sweep from its newest checkpoint."""
     from ddpg_jax.runs.folders import recover
     from ddpg_jax.runs.paths import check_stored_path
     from ddpg_jax.runs.resume import resume_experiment
-    from ddpg_jax.runs.stored_run import read_run
 
     check_stored_path(folder)
     if not process.distributed:
         recover(folder, None if process.quiet else print_line)
-    stored = read_run(folder)
+    stored = own.open(folder)
     if stored.kind == "sweep":
         if steps is not None or devices is not None or accept_changes:
             raise SettingError("steps, devices and accept-changes must not be given to resume a sweep, only a run.")
@@ -38,7 +38,7 @@ def resume(
     run = dataclasses.replace(stored.run, devices=stored.run.devices if devices is None else devices)
     train.prepare_for(check(run), stored.loop, stored.config, process)
     kept = f"stopped before the first update; `ddpg-jax train --resume {folder}` resumes the run from its checkpoint"
-    again = functools.partial(resume_experiment, folder, steps, devices, accept_changes, follow_links)
+    again = functools.partial(resume_experiment, stored, steps, devices, accept_changes, follow_links)
     return train.run_to_end(process, again, kept)
 
 
@@ -47,4 +47,4 @@ def _resume_sweep(stored: Any, follow_links: bool, process: Processes) -> int:
 
     members = stored.run.seeds * len(read_plan(stored).trials)
     train.prepare_for(check(stored.run).replace(seeds=members), stored.loop, stored.config, process)
-    return sweep.run_to_end(process, stored.run.seeds, functools.partial(resume_sweep, stored.folder, follow_links))
+    return sweep.run_to_end(process, stored.run.seeds, functools.partial(resume_sweep, stored, follow_links))

@@ -17,8 +17,8 @@ from ddpg_jax.core.networks import NetworkConfig
 from ddpg_jax.core.settings import SettingError, check_count, shown
 from ddpg_jax.devices import multihost
 from ddpg_jax.runs.config import RunConfig
+from ddpg_jax.runs.named import Named
 from ddpg_jax.runs.presets import BEST, PRESETS, Preset, presets_for, searched, tuned_settings
-from ddpg_jax.runs.registry import algorithms
 
 # The groups of settings that algorithms share, in the order of the help; an underscore is a space in the title.
 SHARED: dict[type, str] = {
@@ -77,7 +77,7 @@ class Processes:
 class Settings(NamedTuple):
     """What `train` and `sweep` were asked for."""
 
-    algorithm: str
+    algorithm: Named
     config: Any  # the algorithm's
     loop: LoopConfig
     run: RunConfig
@@ -93,21 +93,20 @@ class _Choice:
     env: str = RunConfig.env
 
 
-def read_settings(prog: str, algorithm: str, args: Sequence[str], summary: str, more: type | None = None) -> Settings:
+def read_settings(prog: str, named: Named, args: Sequence[str], more: type | None = None) -> Settings:
     """Reads the settings of a run twice: first preset and environment, then everything, with the defaults of these two.
 
     Args:
       prog: what the user has typed up to here, such as "ddpg-jax train ddpg".
-      summary: one sentence for the top of the help.
+      named: the algorithm.
       more: a group of options of the command's own, which comes first.
 
     Raises:
       SettingError: the arguments cannot be read, or there is no such preset.
     """
-    choice = _choice(args)
-    named = presets_for(algorithm, choice.env)
-    preset = _preset(algorithm, choice.preset, named)
-    kind = algorithms()[algorithm].config
+    algorithm, choice, kind = named.name, _choice(args), named.value.config
+    presets = presets_for(algorithm, choice.env)
+    preset = _preset(algorithm, choice.preset, presets)
     own = config_groups(kind(**preset.config))
     groups = {
         "more": more and more(),
@@ -116,11 +115,12 @@ def read_settings(prog: str, algorithm: str, args: Sequence[str], summary: str, 
         "loop": LoopConfig(**preset.loop),
     }
     groups |= own | {"process": Processes()}  # in which "own" keeps its place
-    fields = [("preset", Annotated[str | None, Doc(_about_presets(algorithm, named))], None)]
+    fields = [("preset", Annotated[str | None, Doc(_about_presets(algorithm, presets))], None)]
     fields += _fields(groups, algorithm)
-    read = parse(dataclasses.make_dataclass("CommandLine", fields, namespace={"__doc__": summary}), prog, args)
+    about = {"__doc__": named.value.summary()}
+    read = parse(dataclasses.make_dataclass("CommandLine", fields, namespace=about), prog, args)
     config = kind(**{name: value for group in own for name, value in vars(getattr(read, group)).items()})
-    return Settings(algorithm, config, read.loop, read.run, read.process, getattr(read, "more", None))
+    return Settings(named, config, read.loop, read.run, read.process, getattr(read, "more", None))
 
 
 def config_groups(config: Any) -> dict[str, Any]:

@@ -10,7 +10,7 @@ from rich.table import Column, Table
 from typing_extensions import Doc
 
 from ddpg_jax.cli.console import console, print_line, table
-from ddpg_jax.cli.parse import RunFolder
+from ddpg_jax.cli.parse import OwnCode, RunFolder
 from ddpg_jax.core.settings import SettingError
 
 # The columns of `bench`: in its JSON, in its table, and how a number is written.
@@ -55,19 +55,21 @@ def report(
     out: Annotated[Path | None, Doc("page to write; by default report-RUN.html beside the folder")] = None,
     pictures: Annotated[bool, Doc("play and render episodes, if the environment can be drawn")] = True,
     overwrite: Annotated[bool, Doc("replace the page")] = False,
+    own: OwnCode = OwnCode(),
 ) -> None:
     """Write one HTML page about a run."""
     from ddpg_jax.results import report as pages
 
-    print_line(pages.report(folder, out, pictures, overwrite))
+    print_line(pages.report(own.open(folder), out, pictures, overwrite))
 
 
 def envs() -> None:
     """List the environments."""
-    from ddpg_jax.envs.make import SUITES, ids, make_env
+    from ddpg_jax.envs.make import make_env
+    from ddpg_jax.envs.suites import ids, prefixes
 
     listed = Table(Column("id", no_wrap=True, min_width=30), "observation", "action bounds", "episode length")
-    for prefix in SUITES:
+    for prefix in prefixes():
         with contextlib.suppress(SettingError):  # an extra that is not installed
             for name in ids(prefix):
                 with contextlib.suppress(SettingError, OSError):  # discrete actions, or data to be downloaded

@@ -33,7 +33,7 @@ def prepare_for(run: Any, loop: LoopConfig, config: Any, processes: Processes) -
     from ddpg_jax.devices.backend import prepare
     from ddpg_jax.devices.layout import fits_one_thread
 
-    image, hidden = run.env.startswith("pixels/"), getattr(config, "hidden", ())
+    image, hidden = str(run.env).startswith("pixels/"), getattr(config, "hidden", ())
     alone = run.devices is None and not processes.distributed
     one_thread = alone and fits_one_thread(loop.num_envs, loop.batch_size, hidden, image)
     prepare(run.seeds, one_thread, 1 if processes.distributed else run.devices)

@@ -8,11 +8,13 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from ddpg_jax.core.settings import SettingError
+from ddpg_jax.core.settings import SettingError, shown
 from ddpg_jax.core.types import Array, Env, EnvState, Key, Spec, Transition
 
 # Larger ones would keep the device busy for hours between two moments at which a run can be stopped.
 MAX_EPISODE_LENGTH, MAX_ACTION_REPEAT = 100_000_000, 1_000
+NUMBERS = (jnp.bool_, jnp.integer, jnp.floating)  # kinds of real numbers
+OBSERVED = (jnp.bool_, jnp.integer, np.float16, np.float32, np.float64)  # those of them that a run folder names
 
 
 def env_from_functions(
@@ -36,15 +38,15 @@ def env_from_functions(
 
     def begin(key):
         inner, obs = reset(key)
-        inner = jax.tree.map(_strongly_typed, inner)
+        inner = jax.tree_util.tree_map_with_path(partial(_state_leaf, spec.name), inner)
         return EnvState(inner, jnp.asarray(obs, spec.obs_dtype), jnp.zeros((), jnp.int32))
 
     def once(key, state, action):
         inner, obs, reward, terminated, truncated = step(key, state.inner, action)
         new = _cast_like(EnvState(inner, obs, state.time + 1), state, spec.name)
-        terminated = _scalar("terminated", terminated, bool, spec.name)
-        truncated = (_scalar("truncated", truncated, bool, spec.name) | (new.time >= spec.episode_length)) & ~terminated
-        return new, _scalar("reward", reward, jnp.float32, spec.name), terminated, truncated
+        terminated = scalar("terminated", terminated, bool, spec.name)
+        truncated = (scalar("truncated", truncated, bool, spec.name) | (new.time >= spec.episode_length)) & ~terminated
+        return new, scalar("reward", reward, jnp.float32, spec.name), terminated, truncated
 
     repeated = once if spec.action_repeat == 1 else partial(_repeat, once, spec.action_repeat)
 
@@ -71,9 +73,12 @@ def action_bounds(low: Any, high: Any, shape: tuple[int, ...], name: str) -> tup
     """Returns the bounds of the actions as float32 arrays of `shape`.
 
     Raises:
-      SettingError: a bound is infinite, or `low` is not below `high`.
+      SettingError: a bound is no number, infinite or of another shape, or `low` is not below `high`; or the shape has
+        no number in it.
     """
-    low, high = (np.broadcast_to(np.asarray(bound, np.float32), shape) for bound in (low, high))
+    if not all(isinstance(size, int | np.integer) and size >= 1 for size in shape):
+        raise SettingError(f"{name} must have actions of at least one number, not of the shape {shown(shape)}.")
+    low, high = (_bound(bound, shape, name) for bound in (low, high))
     if not (np.isfinite(low).all() and np.isfinite(high).all() and (low < high).all()):
         raise SettingError(
             f"{name} has action bounds {low.tolist()} to {high.tolist()}; both must be finite, low < high."
@@ -81,15 +86,54 @@ def action_bounds(low: Any, high: Any, shape: tuple[int, ...], name: str) -> tup
     return low, high
 
 
-def obs_shape_and_dtype(obs: Any, name: str) -> tuple[tuple[int, ...], np.dtype]:
-    """Returns shape and dtype of an observation.
+def obs_shape_and_dtype(reset: Callable[[Key], tuple[Any, Any]], name: str) -> tuple[tuple[int, ...], np.dtype]:
+    """Returns shape and dtype of the observations of a `reset`, as for `env_from_functions`.
 
     Raises:
-      SettingError: the observation is not one array.
+      SettingError: an observation is not one array of numbers, or an empty one.
     """
-    if not hasattr(obs, "shape"):
-        raise SettingError(f"{name} observes a {type(obs).__name__} of arrays; a single one is needed.")
+
+    def observe(key):
+        obs = reset(key)[1]
+        if not hasattr(obs, "shape"):
+            raise SettingError(f"{name} observes a {type(obs).__name__}; a single array is needed.")
+        return _as_array(name, "obs after reset", obs)
+
+    obs = jax.eval_shape(observe, jax.random.key(0))
+    if 0 in obs.shape or not _is_kind(obs.dtype, OBSERVED):
+        raise SettingError(
+            f"{name} must observe real numbers, at least one, and obs is an array of {obs.dtype} of shape {obs.shape}."
+        )
     return obs.shape, np.dtype(obs.dtype)
+
+
+def _is_kind(dtype: Any, kinds: tuple[Any, ...]) -> bool:
+    return any(jnp.issubdtype(dtype, kind) for kind in kinds)
+
+
+def _bound(bound: Any, shape: tuple[int, ...], name: str) -> np.ndarray:
+    """Returns a bound of actions as a float32 array of `shape`."""
+    try:
+        if np.iscomplexobj(bound):
+            raise TypeError
+        return np.broadcast_to(np.asarray(bound, np.float32), shape)
+    except (TypeError, ValueError):
+        found = f"of shape {np.shape(bound)}" if isinstance(bound, np.ndarray | jax.Array) else shown(bound)
+        raise SettingError(
+            f"{name} must have action bounds that are numbers of the shape {shape} of its actions, not {found}."
+        ) from None
+
+
+def _as_array(name: str, what: str, value: Any) -> Array:
+    """Returns a value as an array.
+
+    Raises:
+      SettingError: it is neither a number nor an array of numbers.
+    """
+    try:
+        return jnp.asarray(value)
+    except (TypeError, ValueError, OverflowError):
+        raise SettingError(f"{name}: {what} must be a number or an array, not a {type(value).__name__}.") from None
 
 
 def _repeat(once: Callable[..., tuple], times: int, key: Key, state: EnvState, action: Array) -> tuple:
@@ -104,9 +148,10 @@ def _repeat(once: Callable[..., tuple], times: int, key: Key, state: EnvState, a
     return jax.lax.scan(body, start, jax.random.split(key, times))[0]
 
 
-def _strongly_typed(leaf: Any) -> Array:
-    """Returns the leaf as an array without a weak type, which a step would change."""
-    return jnp.asarray(leaf, jnp.asarray(leaf).dtype)
+def _state_leaf(name: str, path: Any, leaf: Any) -> Array:
+    """Returns a part of a state as an array without a weak type, which a step would change."""
+    array = _as_array(name, f"state{jax.tree_util.keystr(path)} after reset", leaf)
+    return jnp.asarray(array, array.dtype)
 
 
 def _cast_like(new: EnvState, old: EnvState, name: str) -> EnvState:
@@ -121,10 +166,11 @@ def _cast_like(new: EnvState, old: EnvState, name: str) -> EnvState:
         raise SettingError(f"{name} must keep the structure of its state, but {_name_of(path)} exists after {where}.")
 
     def cast(path, new, old):
-        new, part = jnp.asarray(new), f"{name}: {_name_of(path)}"
+        part = f"{name}: {_name_of(path)}"
+        new = _as_array(name, f"{_name_of(path)} after step", new)
         if new.shape != old.shape:
             raise SettingError(f"{part} has shape {old.shape} after reset and {new.shape} after step.")
-        if new.dtype != old.dtype and not np.can_cast(new.dtype, old.dtype, "same_kind"):
+        if new.dtype != old.dtype and not _can_cast(new.dtype, old.dtype):
             raise SettingError(
                 f"{part} is {old.dtype} after reset and {new.dtype} after step; reset must return {new.dtype}."
             )
@@ -133,17 +179,26 @@ def _cast_like(new: EnvState, old: EnvState, name: str) -> EnvState:
     return jax.tree_util.tree_map_with_path(cast, new, old)
 
 
+def _can_cast(new: Any, old: Any) -> bool:
+    """Returns whether numbers of one dtype become those of another without losing a fraction; random keys never do."""
+    keys = (jax.dtypes.issubdtype(dtype, jax.dtypes.prng_key) for dtype in (new, old))
+    return not any(keys) and np.can_cast(new, old, "same_kind")
+
+
 def _name_of(path: Any) -> str:
     """Returns the name of a part of the state as the environment's author knows it."""
     return jax.tree_util.keystr(path).replace(".inner", "state", 1).removeprefix(".")
 
 
-def _scalar(what: str, value: Any, dtype: Any, name: str) -> Array:
-    """Returns the value as an array [] of this dtype.
+def scalar(what: str, value: Any, dtype: Any, name: str) -> Array:
+    """Returns a value called `what` as an array [] of this dtype, for the environment called `name`.
 
     Raises:
-      SettingError: the value is not a scalar.
+      SettingError: the value is not one real number.
     """
-    if jnp.shape(value):
-        raise SettingError(f"{name} must return one {what} per step, not an array of shape {jnp.shape(value)}.")
-    return jnp.asarray(value, dtype)
+    array = _as_array(name, what, value)
+    if array.shape:
+        raise SettingError(f"{name} must return one {what} per step, not an array of shape {array.shape}.")
+    if not _is_kind(array.dtype, NUMBERS):
+        raise SettingError(f"{name} must return a real number as {what}, not one of {array.dtype}.")
+    return array.astype(dtype)

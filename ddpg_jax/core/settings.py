@@ -46,7 +46,8 @@ def setting(
       above: a value that is too small by itself, in place of `low`.
       longest: the largest number of values of a tuple.
 
-    `low` and `above` may be the name of another setting of the same class, whose value they then are.
+    `low` and `above` may be the name of another setting of the same class, whose value they then are. A setting whose
+    type is `Any` takes an object of any kind, which is not checked here, and is a string on the command line.
     """
     limits = {"low": low, "above": above, "high": high, "longest": longest}
     return struct.field(default=default, metadata={"help": help, **limits})
@@ -60,11 +61,12 @@ def configclass(cls: type[T]) -> type[T]:
     """
     hints = get_type_hints(cls)
     for name in inspect.get_annotations(cls):
-        kind, old = kind_of(hints[name]), getattr(cls, name)
+        hint = str if hints[name] is Any else hints[name]  # an object, or a name on the command line
+        kind, old = kind_of(hint), getattr(cls, name)
         high = INT32 if old.metadata["high"] is None and kind is not float else old.metadata["high"]
-        metadata = {**old.metadata, "high": high}
+        metadata = {**old.metadata, "high": high, "object": hints[name] is Any}
         setattr(cls, name, struct.field(default=old.default, pytree_node=kind is float, metadata=metadata))
-        cls.__annotations__[name] = Annotated[hints[name], Doc(metadata["help"])]
+        cls.__annotations__[name] = Annotated[hint, Doc(metadata["help"])]
     return struct.dataclass(cls)
 
 
@@ -139,7 +141,7 @@ def _check_one(field: dataclasses.Field, hint: Any, value: Any) -> None:
     def refuse(allowed: str) -> SettingError:
         return SettingError(f"{field.name} must be {allowed}, not {shown(value)}.")
 
-    if value is None and _optional(hint):
+    if (value is None and _optional(hint)) or field.metadata["object"]:
         return
     hint = kind_of(hint)
     if get_origin(hint) is Literal:

@@ -2,7 +2,6 @@
 
 import contextlib
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 import jax
@@ -10,8 +9,10 @@ import numpy as np
 
 from ddpg_jax.core.episodes import Evaluation, evaluate
 from ddpg_jax.core.settings import INT32, SettingError, check_count
-from ddpg_jax.deploy.policy import Policy, load_learners, load_policies
+from ddpg_jax.deploy.policy import Policy, Source, load_learners, load_policies
 from ddpg_jax.devices.backend import refuse_exhaustion
+from ddpg_jax.envs.references import label
+from ddpg_jax.runs.choose_checkpoint import Checkpoint
 from ddpg_jax.runs.experiment import summarize
 from ddpg_jax.runs.memory import check_episodes
 from ddpg_jax.runs.programs import episode_keys
@@ -19,11 +20,11 @@ from ddpg_jax.runs.stored_run import read_run
 
 
 @refuse_exhaustion()
-def evaluate_run(folder: Path, episodes: int, seed: int = 0) -> dict[str, Any]:
+def evaluate_run(folder: Source, episodes: int, seed: int = 0, checkpoint: Checkpoint = "latest") -> dict[str, Any]:
     """Evaluates the policies of all seeds of a run in fresh episodes.
 
     Args:
-      folder: the run folder.
+      folder, checkpoint: as for `load_policy`.
       episodes: the number of episodes per seed.
       seed: of the initial states.
 
@@ -36,7 +37,7 @@ def evaluate_run(folder: Path, episodes: int, seed: int = 0) -> dict[str, Any]:
     for name, number, low in (("episodes", episodes, 1), ("seed", seed, 0)):
         if not low <= number <= INT32:
             raise SettingError(f"{name} must be from {low} to {INT32:,}, not {number}.")
-    agent, learners, run = load_learners(folder)
+    agent, learners, run = load_learners(folder, checkpoint)
     env = run.make_env()
     check_episodes(env, run.config, episodes, run.run.seeds)
 
@@ -45,19 +46,21 @@ def evaluate_run(folder: Path, episodes: int, seed: int = 0) -> dict[str, Any]:
 
     evaluation = jax.jit(jax.vmap(evaluate_seed))(episode_keys(seed, run.run.seeds), learners)
     rows = summarize(run.run, evaluation)
-    return {"environment": env.spec.name, "algorithm": run.algorithm, "episodes": episodes, "seeds": rows}
+    return {"environment": env.spec.name, "algorithm": label(run.algorithm), "episodes": episodes, "seeds": rows}
 
 
-def evaluate_gymnasium(folder: Path, env: str, episodes: int, seed: int = 0) -> dict[str, Any]:
+def evaluate_gymnasium(
+    folder: Source, env: str, episodes: int, seed: int = 0, checkpoint: Checkpoint = "latest"
+) -> dict[str, Any]:
     """Evaluates the policies of all seeds of a run in a Gymnasium environment; returns what `evaluate_run` returns.
 
     Raises:
       SettingError: the folder holds no run of ddpg_jax, or as for `play_gymnasium`.
     """
-    policies, run = load_policies(folder), read_run(folder)
+    policies, run = load_policies(folder, checkpoint), read_run(folder)
     evaluations = [play_gymnasium(policy, env, episodes, seed) for policy in policies]
     rows = summarize(run.run, jax.tree.map(lambda *leaves: np.stack(leaves), *evaluations))  # [S, E]
-    return {"environment": f"Gymnasium's {env}", "algorithm": run.algorithm, "episodes": episodes, "seeds": rows}
+    return {"environment": f"Gymnasium's {env}", "algorithm": label(run.algorithm), "episodes": episodes, "seeds": rows}
 
 
 def play_gymnasium(

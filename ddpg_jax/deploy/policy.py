@@ -9,28 +9,42 @@ import numpy as np
 
 from ddpg_jax.core.settings import SettingError
 from ddpg_jax.core.types import Agent, Learner, Spec
-from ddpg_jax.runs.checkpoint import load_learner, newest_first, read_metadata
+from ddpg_jax.runs.checkpoint import load_learner, read_metadata
+from ddpg_jax.runs.choose_checkpoint import Checkpoint, find_checkpoint
 from ddpg_jax.runs.evaluation import best_seed
 from ddpg_jax.runs.reading import reads_again
 from ddpg_jax.runs.run_folder import differences
 from ddpg_jax.runs.stored_run import Run, read_run
 
+Source = str | Path | Run  # a run folder, or what `open_run` returns
+
 
 @reads_again
-def load_learners(folder: str | Path) -> tuple[Agent, Learner, Run]:
+def load_learners(folder: Source, checkpoint: Checkpoint = "latest") -> tuple[Agent, Learner, Run]:
     """Returns the agent, the learners of all seeds [S, ...] and the settings of a run folder.
+
+    Args:
+      folder, checkpoint: as for `load_policy`.
 
     Raises:
       SettingError: the folder holds no run of ddpg_jax, no readable checkpoint, or one whose settings differ from
         config.json.
     """
     run = read_run(folder)
-    newest = newest_first(run.folder)[0]
-    if changed := differences(read_metadata(run.folder, newest).config, run.contents):
+    vector_step = find_checkpoint(run, checkpoint)
+    if changed := differences(read_metadata(run.folder, vector_step).config, run.contents):
         raise SettingError(f"{run.folder}/config.json must have the settings of its checkpoint, and {changed}.")
     agent = run.make_agent()
     keys = jax.eval_shape(lambda: jax.random.split(jax.random.key(0), run.run.seeds))
-    return agent, load_learner(run.folder, newest, jax.eval_shape(jax.vmap(agent.init), keys)), run
+    return agent, load_learner(run.folder, vector_step, jax.eval_shape(jax.vmap(agent.init), keys)), run
+
+
+class InMemory(NamedTuple):
+    """What is known of a policy that is in no run folder; the fields are those of `Run`."""
+
+    spec: Spec
+    config: Any = None
+    algorithm: str = "policy"
 
 
 class TrainedSeed(NamedTuple):
@@ -38,7 +52,7 @@ class TrainedSeed(NamedTuple):
 
     agent: Agent
     learner: Learner
-    run: Run
+    run: Any  # a `Run` or an `InMemory`
     seed: int
 
     @property
@@ -60,6 +74,7 @@ class Policy(NamedTuple):
     spec: Spec
     seed: int
     act: Callable[[Any], Any]  # obs -> action in [-1, 1]
+    trained: TrainedSeed | None = None  # for `export`
 
     def __call__(self, obs: Any) -> np.ndarray:
         """Returns the action for one observation [*O] or a batch of them [B, *O]."""
@@ -67,42 +82,59 @@ class Policy(NamedTuple):
         return self.spec.to_native(np.asarray(self.act(obs)))
 
 
-def load_policy(folder: str | Path, seed: int | None = None) -> Policy:
+def load_policy(folder: Source, seed: int | None = None, checkpoint: Checkpoint = "latest") -> Policy:
     """Loads the deterministic policy μ of a finished run.
 
     Args:
-      folder: the run folder.
+      folder: the run folder, or what `open_run` returns.
       seed: which seed of the run; None takes the best by final evaluation.
+      checkpoint: "latest", "best" (by the mean evaluation return of the seeds), or the environment steps per seed at
+        which it was saved.
 
     Returns:
       policy(obs [*O] or [B, *O]) -> action, in the environment's own shape and units, within its bounds.
 
     Raises:
-      SettingError: the folder holds no run of ddpg_jax, or the run has no such seed.
+      SettingError: the folder holds no run of ddpg_jax, or the run has no such seed or checkpoint.
     """
-    return _policy(load_seed(folder, seed))
+    return _policy(load_seed(folder, seed, checkpoint))
 
 
-def load_policies(folder: str | Path) -> list[Policy]:
+def load_policies(folder: Source, checkpoint: Checkpoint = "latest") -> list[Policy]:
     """Loads the policies of all seeds of a run, in the order of the seeds; errors as for `load_policy`."""
-    agent, learners, run = load_learners(folder)
+    agent, learners, run = load_learners(folder, checkpoint)
     seeds = enumerate(run.run.seed_numbers())
     return [_policy(TrainedSeed(agent, _at_index(learners, index), run, seed)) for index, seed in seeds]
 
 
 def _policy(trained: TrainedSeed) -> Policy:
     act = jax.jit(trained.agent.act)
-    return Policy(trained.spec, trained.seed, lambda obs: act(trained.learner, obs))
+    return Policy(trained.spec, trained.seed, lambda obs: act(trained.learner, obs), trained)
 
 
-def load_critic(folder: str | Path, seed: int | None = None) -> Callable[[Any, Any], np.ndarray]:
+def make_policy(agent: Agent, learner: Learner, spec: Spec, config: Any = None, seed: int = 0) -> Policy:
+    """Returns the deterministic policy μ of a learner in memory, such as `train(...)[0].learner`.
+
+    Args:
+      agent: what was trained.
+      learner: of one seed, without a leading dimension.
+      spec: of the environment.
+      config: the algorithm's settings, which `export` to "npz" needs.
+      seed: a number for titles.
+    """
+    return _policy(TrainedSeed(agent, learner, InMemory(spec, config), seed))
+
+
+def load_critic(
+    folder: Source, seed: int | None = None, checkpoint: Checkpoint = "latest"
+) -> Callable[[Any, Any], np.ndarray]:
     """Loads the critic Q of a finished run; arguments and errors as for `load_policy`.
 
     Returns:
       critic(obs, action) -> Q, for one observation [*O] or a batch [B, *O]; actions are in the environment's own shape
       and units, and Q is in units of reward times the run's `reward_scale`.
     """
-    agent, learner, run, _ = load_seed(folder, seed)
+    agent, learner, run, _ = load_seed(folder, seed, checkpoint)
     spec = run.spec
     value = jax.jit(agent.value)
 
@@ -117,9 +149,9 @@ def load_critic(folder: str | Path, seed: int | None = None) -> Callable[[Any, A
 
 
 @reads_again
-def load_seed(folder: str | Path, seed: int | None = None) -> TrainedSeed:
+def load_seed(folder: Source, seed: int | None = None, checkpoint: Checkpoint = "latest") -> TrainedSeed:
     """Loads one seed of a run with all that it learned; arguments and errors as for `load_policy`."""
-    agent, learners, run = load_learners(folder)
+    agent, learners, run = load_learners(folder, checkpoint)
     seeds = run.run.seed_numbers()
     if seed is None:
         seed = best_seed(run)

@@ -6,9 +6,10 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
-from ddpg_jax.core.environment import action_bounds, env_from_functions, obs_shape_and_dtype
-from ddpg_jax.core.settings import SettingError
+from ddpg_jax.core.environment import action_bounds, env_from_functions, obs_shape_and_dtype, scalar
+from ddpg_jax.core.settings import SettingError, check_count
 from ddpg_jax.core.types import Env, Spec
+from ddpg_jax.envs.calls import attribute, called
 from ddpg_jax.envs.third_party import suppress_known_noise
 
 DEFAULT_LENGTH = 1000
@@ -72,18 +73,21 @@ def wrap(
     """
     name = name or type(env).__name__
     _refuse_wrappers(env, name)
+    check_count(f"{name}: action_size", env.action_size)
     low, high = action_bounds(action_low, action_high, (env.action_size,), name)
 
     def reset(key):
-        state = env.reset(key)
-        return state, state.obs
+        state = called(name, env.reset, key)
+        return state, attribute(name, "reset", state, "obs")
 
     def step(key, state, action):
-        state = env.step(_copy(state), action)
-        truncated = jnp.asarray(getattr(state, "info", {}).get("truncation", False), bool)  # by Brax's EpisodeWrapper
-        return state, state.obs, state.reward, jnp.asarray(state.done, bool) & ~truncated, truncated
+        state = called(name, env.step, _copy(state), action)
+        obs, reward, done = (attribute(name, "step", state, field) for field in ("obs", "reward", "done"))
+        info = getattr(state, "info", None) or {}
+        truncated = scalar("truncation", info.get("truncation", False), bool, name)  # by Brax's EpisodeWrapper
+        return state, obs, reward, scalar("done", done, bool, name) & ~truncated, truncated
 
-    shape, dtype = obs_shape_and_dtype(jax.eval_shape(reset, jax.random.key(0))[1], name)
+    shape, dtype = obs_shape_and_dtype(reset, name)
     length = episode_length or DEFAULT_LENGTH
     return env_from_functions(reset, step, Spec(name, shape, dtype, low, high, length, action_repeat))
 

@@ -7,9 +7,10 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from ddpg_jax.core.settings import SettingError, check_count
+from ddpg_jax.core.settings import SettingError, check_count, shown
 from ddpg_jax.core.types import Array, Env, Key, Transition
 from ddpg_jax.core.vector_env import vectorize
+from ddpg_jax.envs.calls import called
 from ddpg_jax.envs.make import make_env
 
 NUM_ENVS = 16  # stepped in parallel
@@ -24,8 +25,8 @@ def check_env(env: Any, steps: int = 200, seed: int = 0, **options: Any) -> None
       seed: determines the actions and the initial states.
 
     Raises:
-      SettingError: reset and step differ in structure, shape or dtype; a reward or an observation is not finite; or an
-        observation leaves the bounds of the environment's own `observation_space`. The message names the field.
+      SettingError: as for `make_env`; a reward or an observation is not finite; or an observation leaves the bounds of
+        the environment's own `observation_space`. The message names the field.
     """
     check_count("steps", steps)
     made = make_env(env, **options)
@@ -35,7 +36,7 @@ def check_env(env: Any, steps: int = 200, seed: int = 0, **options: Any) -> None
     for what, values in (("obs", transitions.next_obs), ("reward", transitions.reward)):
         _finite(name, what, values)
     if not isinstance(env, str) and hasattr(env, "observation_space"):
-        low, high = _bounds(env, options.get("params"))
+        low, high = _bounds(env, options.get("params"), name, made.spec.obs_shape)
         for what, values in (("obs after reset", first[None]), ("obs", transitions.next_obs)):
             _inside(name, what, values, low, high)
 
@@ -64,15 +65,28 @@ def _finite(name: str, what: str, values: np.ndarray) -> None:
         )
 
 
-def _bounds(env: Any, params: Any) -> tuple[Any, Any]:
-    """Returns the bounds of the environment's own `observation_space`; infinite ones where it has none."""
-    space = env.observation_space(params if params is not None else getattr(env, "default_params", None))
-    return getattr(space, "low", -np.inf), getattr(space, "high", np.inf)
+def _bounds(env: Any, params: Any, name: str, shape: tuple[int, ...]) -> tuple[np.ndarray, np.ndarray]:
+    """Returns the bounds [*O] of the environment's own `observation_space`; infinite ones where it has none.
+
+    Raises:
+      SettingError: it raises an error, or its bounds are not numbers of the shape of an observation.
+    """
+    params = params if params is not None else getattr(env, "default_params", None)
+    space = called(name, env.observation_space, params) if callable(env.observation_space) else env.observation_space
+    bounds = getattr(space, "low", -np.inf), getattr(space, "high", np.inf)
+    try:
+        low, high = (np.broadcast_to(np.asarray(bound, np.float64), shape) for bound in bounds)
+    except (TypeError, ValueError):
+        found = " to ".join(shown(bound) for bound in bounds)
+        raise SettingError(
+            f"{name} must have an observation_space with bounds that are numbers of the shape {shape} of obs, not "
+            f"{found}."
+        ) from None
+    return low, high
 
 
-def _inside(name: str, what: str, values: np.ndarray, low: Any, high: Any) -> None:
+def _inside(name: str, what: str, values: np.ndarray, low: np.ndarray, high: np.ndarray) -> None:
     """Checks that all values [steps, N, ...] are within the bounds."""
-    low, high = (np.broadcast_to(np.asarray(bound, np.float64), values.shape[2:]) for bound in (low, high))
     slack = 1e-5 * np.maximum(1, np.abs(values))  # for bounds that float32 rounds
     bad = np.argwhere((values < low - slack) | (values > high + slack))
     if len(bad):

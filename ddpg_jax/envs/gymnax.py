@@ -1,21 +1,23 @@
 """Adapter for gymnax >= 1.0 environments, and for any object in their style."""
 
+import functools
 import importlib
 import sys
 from collections.abc import Callable
 from types import ModuleType
 from typing import Any, NamedTuple
 
-import jax
 import jax.numpy as jnp
 import numpy as np
 
 from ddpg_jax.core.environment import action_bounds, env_from_functions, obs_shape_and_dtype
-from ddpg_jax.core.settings import SettingError
+from ddpg_jax.core.settings import SettingError, check_count, shown
 from ddpg_jax.core.types import Env, Spec
+from ddpg_jax.envs.calls import called, results
 
 DEFAULT_LENGTH = 1000
 OPTIONS = ("episode_length", "action_repeat")
+STEP = ("obs", "state", "reward", "terminated", "info")  # what `step_env` returns
 STYLE = ("reset_env", "step_env", "action_space")  # the attributes of an object that `wrap` takes
 
 
@@ -57,7 +59,7 @@ def wrap(
       SettingError: the actions are not a box with finite bounds, or the observation is not one array.
     """
     reset, step, name, low, high, length = functions_of(env, params, name, episode_length)
-    shape, dtype = obs_shape_and_dtype(jax.eval_shape(reset, jax.random.key(0))[1], name)
+    shape, dtype = obs_shape_and_dtype(reset, name)
     return env_from_functions(reset, step, Spec(name, shape, dtype, low, high, length, action_repeat))
 
 
@@ -72,22 +74,26 @@ def functions_of(env: Any, params: Any = None, name: str | None = None, episode_
     """
     params = getattr(env, "default_params", None) if params is None else params
     name = name or str(getattr(env, "name", type(env).__name__))
-    space = env.action_space(params)
-    if not hasattr(space, "low"):
+    space = called(name, env.action_space, params)
+    if not all(hasattr(space, bound) for bound in ("low", "high", "shape")):
+        if not hasattr(space, "n"):
+            raise SettingError(f"{name}.action_space must return a box with low, high and shape, not {shown(space)}.")
         raise SettingError(
             f"{name} has discrete actions ({space}); a deterministic policy gradient needs a continuous box."
         )
-    low, high = action_bounds(space.low, space.high, tuple(space.shape), name)
-    episode_length, params = _time_limit(env, params, episode_length)
+    shape = called(name, tuple, space.shape)
+    low, high = action_bounds(space.low, space.high, shape, name)
+    episode_length, params = _time_limit(env, params, name, episode_length)
     is_truncated = getattr(env, "is_truncated", lambda state, params: jnp.zeros((), bool))
 
     def reset(key):
-        obs, state = env.reset_env(key, params)
+        obs, state = results(name, "reset_env", ("obs", "state"), called(name, env.reset_env, key, params))
         return state, obs
 
     def step(key, state, action):
-        obs, state, reward, terminated, _ = env.step_env(key, state, action, params)
-        return state, obs, reward, terminated, is_truncated(state, params)
+        returned = called(name, env.step_env, key, state, action, params)
+        obs, state, reward, terminated, _ = results(name, "step_env", STEP, returned)
+        return state, obs, reward, terminated, called(name, is_truncated, state, params)
 
     return Functions(reset, step, name, low, high, episode_length)
 
@@ -118,7 +124,7 @@ class _LazyModule(ModuleType):
         return getattr(importlib.import_module(self.__name__), name)
 
 
-def _time_limit(env: Any, params: Any, episode_length: int | None) -> tuple[int, Any]:
+def _time_limit(env: Any, params: Any, name: str, episode_length: int | None) -> tuple[int, Any]:
     """Returns the time limit, and parameters that agree with it.
 
     An object without `is_truncated` follows gymnax before 1.0, where the time limit is part of `done` and would look
@@ -127,6 +133,11 @@ def _time_limit(env: Any, params: Any, episode_length: int | None) -> tuple[int,
     own = getattr(params, "max_steps_in_episode", None)
     if own is None:
         return episode_length or DEFAULT_LENGTH, params
-    length = episode_length or int(own)
+    length = episode_length or called(f"{name}: max_steps_in_episode", int, own)
+    check_count(f"{name}: max_steps_in_episode", length)
     inner = length if hasattr(env, "is_truncated") else length + 1
-    return length, params if inner == own else params.replace(max_steps_in_episode=inner)
+    if inner == own:
+        return length, params
+    if not hasattr(params, "replace"):
+        raise SettingError(f"{name} must have params with replace, as those of flax.struct, for another time limit.")
+    return length, called(name, functools.partial(params.replace, max_steps_in_episode=inner))

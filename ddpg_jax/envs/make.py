@@ -1,52 +1,43 @@
 """Makes an `Env`, the one type of environment here, from an id or from an object."""
 
 import difflib
-import importlib
 import inspect
 from collections.abc import Callable, Iterable
-from types import ModuleType
 from typing import Any
+
+import jax
+import numpy as np
 
 from ddpg_jax.core.settings import SHOWN, SettingError, check_count, shown
 from ddpg_jax.core.types import Env, EnvState
+from ddpg_jax.envs.objects import instance, why_not
+from ddpg_jax.envs.references import is_reference, label
+from ddpg_jax.envs.registered import registered_environments
+from ddpg_jax.envs.suites import WRAPPERS, ids, prefix_of, prefixes, suite
 
-# Prefix of an id -> the adapter that knows the rest of the id; imported when it is first needed.
-SUITES = {
-    "": "ddpg_jax.envs.gymnax",
-    "brax/": "ddpg_jax.envs.brax",
-    "playground/": "ddpg_jax.envs.playground",
-    "pixels/": "ddpg_jax.envs.pixels",
-    "lqr": "ddpg_jax.envs.lqr",
-}
 NEAR = 0.6  # how alike an id and a name must be, as difflib counts it
-WRAPPERS = ("", "brax/")  # the adapters that wrap objects, too: those that have the attributes in their STYLE
-
-
-def suite(prefix: str) -> ModuleType:
-    """Returns the adapter for a prefix in `SUITES`."""
-    return importlib.import_module(SUITES[prefix])
-
-
-def ids(prefix: str) -> list[str]:
-    """Returns the full ids of the environments with a prefix in `SUITES`."""
-    return [name if name == prefix else prefix + name for name in suite(prefix).names()]
 
 
 def make_env(env: Any, **options: Any) -> Env:
     """Returns an environment from its id or from a user's own object.
 
     Args:
-      env: a gymnax id ("Pendulum-v1"), "brax/ant", "playground/CheetahRun", "pixels/Pendulum-v1", "lqr"; or an object
-        in the style of gymnax (`reset_env`, `step_env`, `action_space`) or of Brax (`reset`, `step`, `action_size`); or
-        an `Env`.
+      env: a gymnax id ("Pendulum-v1"), "brax/ant", "playground/CheetahRun", "pixels/Pendulum-v1", "lqr", or an id that
+        was registered; or a reference to code of one's own, "my_env.py:Tank" or "my_package.envs:Tank", whose class or
+        function is called without arguments; or an object in the style of gymnax (`reset_env`, `step_env`,
+        `action_space`) or of Brax (`reset`, `step`, `action_size`); or an `Env`.
       options: `episode_length` (steps until truncation) and `action_repeat` for every kind; `backend` for Brax;
         `impl` for Playground; `size` for pixels; `params` for a gymnax-style object, `action_low` and `action_high`
         for a Brax-style one, and `name` for both.
 
     Raises:
-      SettingError: there is no such id, the actions are not a box, or the environment does not have such an option.
+      SettingError: there is no such id, the actions are not a box, the environment does not have such an option, or a
+        function of an object raises an error or returns something unexpected; the message names what is wrong.
     """
     options = {option: value for option, value in options.items() if value is not None}
+    if isinstance(env, str) and (is_reference(env) or env in registered_environments()):
+        env, name = instance(env), label(env)
+        options = options if isinstance(env, Env) else {"name": name} | options
     if isinstance(env, Env):
         _refuse_unknown(options, (), env.spec.name)
         return env
@@ -54,16 +45,19 @@ def make_env(env: Any, **options: Any) -> Env:
         check_count(option, options.get(option, 1))
     if isinstance(env, str):
         return _make_by_id(env, options)
-    adapters = [suite(prefix) for prefix in WRAPPERS]
-    for adapter in adapters:
-        if all(hasattr(env, attribute) for attribute in adapter.STYLE):
+    for adapter in map(suite, WRAPPERS):
+        if all(hasattr(env, attribute) for attribute in adapter.STYLE) and not isinstance(env, type):
             _refuse_unknown(options, list(inspect.signature(adapter.wrap).parameters)[1:], type(env).__name__)
-            return adapter.wrap(env, **options)
-    gymnax_style, brax_style = (", ".join(adapter.STYLE) for adapter in adapters)
-    raise SettingError(
-        f"{type(env).__name__} is neither an id nor an environment in the style of gymnax ({gymnax_style}) or Brax "
-        f"({brax_style})."
-    )
+            made = adapter.wrap(env, **options)
+            _trace_step(made)
+            return made
+    raise SettingError(why_not(env))
+
+
+def _trace_step(env: Env) -> None:
+    """Traces one step of an environment, so that its faults are named before anything is compiled."""
+    key, action = jax.eval_shape(lambda: jax.random.key(0)), jax.ShapeDtypeStruct((env.spec.action_size,), np.float32)
+    jax.eval_shape(env.step, key, jax.eval_shape(env.reset, key), action)
 
 
 def as_gymnasium(
@@ -88,9 +82,9 @@ def as_gymnasium(
 
 
 def _make_by_id(name: str, options: dict[str, Any]) -> Env:
-    prefix = max((prefix for prefix in SUITES if name.startswith(prefix)), key=len)
+    prefix = prefix_of(name)
     if name not in ids(prefix):
-        known = [known for p in SUITES if p != "playground/" or p == prefix for known in ids(p)]
+        known = [known for p in prefixes() if p != "playground/" or p == prefix for known in ids(p)]
         near = _nearest_id(name, prefix, known)
         meant = f"did you mean {near}?" if near else "`ddpg-jax envs` lists them."
         raise SettingError(f"There is no environment {shown(name)}; {meant}")

@@ -43,7 +43,7 @@ class Trace(NamedTuple):
 
 
 @reads_again
-def read_history(folder: str | Path) -> History:
+def read_history(folder: str | Path | Run) -> History:
     """Reads a run folder; one that is still training or was interrupted has the rows so far, perhaps none.
 
     Raises:

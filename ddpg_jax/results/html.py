@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from ddpg_jax.core.settings import SettingError
+from ddpg_jax.deploy.policy import Source
 from ddpg_jax.results.curves import Group
 from ddpg_jax.results.labels import named
 from ddpg_jax.results.plot import RC_PARAMS, draw_curve, encode_figure, shorten_tick_labels
@@ -101,7 +102,7 @@ def _inline_svg(svg: str, id_prefix: str) -> str:
     return svg.replace(TEXT_COLOR, "currentColor").replace(LINE_COLOR, "var(--line)")
 
 
-def policy_animation(folder: Path) -> str:
+def policy_animation(folder: Source) -> str:
     """Renders an episode of a run's policy as an inline GIF; where that fails, returns a sentence that says why."""
     from ddpg_jax.results.render import render
 

@@ -9,17 +9,19 @@ import numpy as np
 from ddpg_jax.core.episodes import Trajectory, rollout, whole_state
 from ddpg_jax.core.settings import INT32, SettingError, check_count
 from ddpg_jax.core.types import EnvState
-from ddpg_jax.deploy.policy import load_seed
+from ddpg_jax.deploy.policy import Source, load_seed
 from ddpg_jax.devices.backend import refuse_exhaustion
 from ddpg_jax.results.drawing import make_renderer
 from ddpg_jax.results.drawing.animation import check_output, save_animation, save_html
 from ddpg_jax.results.drawing.renderer import DEFAULT_DT, Renderer, to_rgb
 from ddpg_jax.results.drawing.title import add_title
+from ddpg_jax.runs.choose_checkpoint import Checkpoint
 from ddpg_jax.runs.config import env_options
 from ddpg_jax.runs.files import real_path
 from ddpg_jax.runs.memory import check_episodes
 from ddpg_jax.runs.paths import check_stored_path
 from ddpg_jax.runs.programs import episode_keys
+from ddpg_jax.runs.stored_run import Run
 
 DEFAULT_FPS, DEFAULT_MAX_FRAMES = 25.0, 500
 LAST_FRAME_DURATION = 1.0  # seconds for which the last state of an episode is shown
@@ -39,10 +41,11 @@ class RenderResult(NamedTuple):
 
 @refuse_exhaustion()
 def render(
-    folder: str | Path,
+    folder: Source,
     out: str | Path | None = None,
     *,
     seed: int | None = None,
+    checkpoint: Checkpoint = "latest",
     episodes: int = 1,
     start_seed: int = 0,
     size: int = 400,
@@ -55,7 +58,7 @@ def render(
     """Plays the deterministic policy of a run and writes an animation of it, about as fast as the task's clock runs.
 
     Args:
-      folder: the run folder.
+      folder, checkpoint: as for `load_policy`.
       out: a .gif, .mp4 or .html; by default a .gif beside the folder. The .html of a Brax task is Brax's own viewer,
         whose code a browser loads from the network; any other .html is self-contained.
       seed: which seed of the run; None takes the best by final evaluation.
@@ -73,15 +76,17 @@ def render(
       SettingError: the folder holds no run of ddpg_jax, a number cannot be used, the file may not be written, a library
         is missing, or there is no way to draw the environment.
     """
-    check_stored_path(folder)
-    run_folder = real_path(folder)
+    place = folder.folder if isinstance(folder, Run) else folder
+    check_stored_path(place)
+    run_folder = real_path(place)
     out = Path(out) if out is not None else run_folder.with_name(f"{run_folder.name}.gif")
     check_output(out, overwrite)
     _check_numbers(seed, start_seed, episodes, fps)
     log = log or (lambda line: None)
-    agent, learner, stored, seed = load_seed(folder, seed)
+    agent, learner, stored, seed = load_seed(folder, seed, checkpoint)
     run, env = stored.run, stored.make_env()
-    renderer = Renderer(whole_state, draw, DEFAULT_DT) if draw else make_renderer(run.env, size, **env_options(run))
+    own = stored.name_env().value
+    renderer = Renderer(whole_state, draw, DEFAULT_DT) if draw else make_renderer(own, size, **env_options(run))
     check_count("max_steps", 1 if max_steps is None else max_steps)
     steps = min(max_steps or env.spec.max_decisions, env.spec.max_decisions)
     check_episodes(env, stored.config, episodes, steps=steps, select=renderer.select)
@@ -97,7 +102,7 @@ def render(
         parts = [trajectory.state_at(*index) for index in frame_indices(trajectory, stride)]
         save_html(out, html(parts, stride * dt))
     else:
-        title = f"{stored.algorithm} on {env.spec.name}, seed {seed}"
+        title = f"{stored.title}, seed {seed}"
         save_animation(out, frames(trajectory, renderer.draw, stride), durations, title)
     returns, lengths = trajectory.rewards.sum(axis=1, dtype=float).tolist(), trajectory.lengths.tolist()
     return RenderResult(out, seed, len(durations), sum(durations), returns, lengths, html is not None)

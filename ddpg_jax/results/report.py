@@ -6,6 +6,7 @@ import time
 from pathlib import Path
 from typing import Any
 
+from ddpg_jax.deploy.policy import Source
 from ddpg_jax.results.curves import make_group
 from ddpg_jax.results.history import History, diverged_seeds, quantities, read_history, traces
 from ddpg_jax.results.html import curve_figure, document, escape, paragraph, policy_animation, section, table
@@ -15,11 +16,12 @@ from ddpg_jax.runs.evaluation import read_evaluation
 from ddpg_jax.runs.files import atomic_write, new_output, real_path
 from ddpg_jax.runs.paths import check_stored_path
 from ddpg_jax.runs.statistics import interval
+from ddpg_jax.runs.stored_run import Run
 
 REMOVAL = 0.5  # seconds within which a checkpoint that a run is removing is gone, else it is damaged
 
 
-def report(folder: str | Path, out: str | Path | None = None, pictures: bool = True, overwrite: bool = False) -> Path:
+def report(folder: Source, out: str | Path | None = None, pictures: bool = True, overwrite: bool = False) -> Path:
     """Writes a self-contained HTML page about a run: its settings, curves, final evaluation, checkpoints, an episode.
 
     Args:
@@ -34,14 +36,15 @@ def report(folder: str | Path, out: str | Path | None = None, pictures: bool = T
     Raises:
       SettingError: the folder holds no run of ddpg_jax, or `out` cannot be written; nothing is written then.
     """
-    check_stored_path(folder)
-    run_folder = real_path(folder)
+    place = folder.folder if isinstance(folder, Run) else folder
+    check_stored_path(place)
+    run_folder = real_path(place)
     path = new_output(out or run_folder.with_name(f"report-{run_folder.name}.html"), (".html",), overwrite)
     history = read_history(folder)
     sections = [_summary(history), _settings(history), _versions(history), _curves(history)]
     sections += [_final_evaluation(history), _checkpoints(history)]
-    episode = policy_animation(history.run.folder) if pictures else paragraph("Rendering was turned off.")
-    title = f"{history.run.algorithm} on {history.run.spec.name}"
+    episode = policy_animation(history.run) if pictures else paragraph("Rendering was turned off.")
+    title = history.run.title
     atomic_write(path, document(title, *sections, section("Episode", episode)).encode("utf-8"))
     return path
 

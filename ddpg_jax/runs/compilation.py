@@ -13,8 +13,8 @@ from ddpg_jax.core.settings import check
 from ddpg_jax.devices.data_parallel import STATE
 from ddpg_jax.devices.layout import BY_SEED, Layout, shardings
 from ddpg_jax.devices.targets import Compiled, Target, TooLarge, compile_for, find_target
-from ddpg_jax.envs.make import make_env
-from ddpg_jax.runs.config import RunConfig, env_options
+from ddpg_jax.runs.config import RunConfig
+from ddpg_jax.runs.named import name_algorithm, name_env, open_env
 from ddpg_jax.runs.plan import check_pairs
 from ddpg_jax.runs.programs import choose_layout, make_programs, seed_keys
 from ddpg_jax.runs.run_memory import run_memory
@@ -52,7 +52,7 @@ class Compilation(NamedTuple):
 
 
 def compile_run(
-    algorithm: str,
+    algorithm: Any,
     config: Any,
     loop: LoopConfig,
     run: RunConfig,
@@ -65,7 +65,7 @@ def compile_run(
     To be called in a process that has not used JAX yet, after `ddpg_jax.devices.targets.prepare_targets`.
 
     Args:
-      algorithm: its name, such as "ddpg".
+      algorithm: as for `run_experiment`.
       config, loop, run: the settings.
       target: the name of the accelerators, as for `find_target`.
       programs: which of `PROGRAMS`.
@@ -77,9 +77,9 @@ def compile_run(
     for group in (config, loop, run):
         check(group)
     check_pairs(config)
-    found, env = find_target(target), make_env(run.env, **env_options(run))
+    named, found, env = name_algorithm(algorithm), find_target(target), open_env(name_env(run.env), run)
     layout = choose_layout(config, loop, run, env, found.devices, found.platform)
-    functions = make_programs(env, algorithm, loop, run.eval_episodes, layout)
+    functions = make_programs(env, named, loop, run.eval_episodes, layout)
     keys = jax.eval_shape(lambda: seed_keys(run))
     state = functions.shapes(keys, config)
 

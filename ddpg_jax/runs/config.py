@@ -11,7 +11,10 @@ from ddpg_jax.core.settings import configclass, setting
 class RunConfig:
     """Settings of a run: what to train on, for how long, and where the results go."""
 
-    env: str = setting(default="Pendulum-v1", help="environment id; `ddpg-jax envs` lists them")
+    env: Any = setting(
+        default="Pendulum-v1",
+        help="environment id (`ddpg-jax envs` lists them), or one of your own, as my_env.py:Tank",
+    )
     steps: int = setting(default=100_000, help="environment steps per seed, warm-up included", low=1)
     seeds: int = setting(default=1, help="number of independent agents, trained together", low=1)
     seed: int = setting(default=0, help="the first seed; the others are seed + 1, seed + 2, ...", low=0)

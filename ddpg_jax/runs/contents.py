@@ -17,7 +17,8 @@ CONFIG_KEYS = {"format", "kind", "algorithm", "run", "loop", "config", "spec", "
 
 # Folders, by their paths in a run folder. What Orbax is writing or deleting has "orbax-checkpoint-tmp" in its name.
 _OWN = re.compile(
-    r"""(checkpoints|checkpoints-damaged|tensorboard|wandb)
+    r"""(checkpoints|checkpoints-damaged|tensorboard|wandb|code)
+    | code/(algorithm|env|\.(algorithm|env)\.[0-9a-f]{8}\.tmp)\.py
     | checkpoints/[^/]*orbax-checkpoint-tmp[^/]*(/.*)?
     | checkpoints(-damaged)?/[\d-]+(/(_CHECKPOINT_METADATA|commit_success\.txt|descriptor(/descriptor)?
         |[^/]*orbax-checkpoint-tmp[^/]*(/.*)?

@@ -57,7 +57,7 @@ def summarize(run: RunConfig, evaluation: Evaluation) -> list[dict[str, Any]]:
 
 
 def run_experiment(
-    algorithm: str,
+    algorithm: Any,
     config: Any,
     loop: LoopConfig,
     run: RunConfig,
@@ -68,7 +68,7 @@ def run_experiment(
     """Trains, evaluates and writes a run folder.
 
     Args:
-      algorithm: its name, such as "ddpg".
+      algorithm: its name, such as "ddpg"; a reference to one's own, such as "my_algo.py:ALGORITHM"; or an `Algorithm`.
       config, loop, run: the settings.
       log: called with a sentence about what happens next.
       on_chunk: called with every row of metrics as it is written, and the plan.
@@ -83,7 +83,7 @@ def run_experiment(
         multihost.on_main(lambda: stack.enter_context(folders.new_run_folder(job.run.folder, run.overwrite)))
         stack.enter_context(refuse_exhaustion())
         if multihost.is_main():
-            run_folder.write_config(job.run.folder, job.config_dict())
+            run_folder.write_config(job.run.folder, job.config_dict(), job.code)
         callbacks.say(job.describe())
         callbacks.say("compiling")
         state = job.programs.start(job.keys(), config)
@@ -152,7 +152,7 @@ def _draw_curve(job: Job) -> None:
     folder = job.run.folder
     rows = metrics.read_rows(folder / "metrics.jsonl", job.run.seeds)
     try:
-        figures.learning_curve(rows, f"{job.algorithm} on {job.env.spec.name}", folder / "curve.png")
+        figures.learning_curve(rows, job.title, folder / "curve.png")
     except SettingError as error:
         left = f"all else of the run is written, and `ddpg-jax plot {shlex.quote(str(folder))}` draws it"
         raise SettingError(f"{str(error).rstrip('.')}; {left}.") from None

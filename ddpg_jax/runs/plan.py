@@ -12,9 +12,11 @@ from ddpg_jax.core.settings import INT32, SettingError, check
 from ddpg_jax.core.types import Env, Spec
 from ddpg_jax.devices.backend import nbytes
 from ddpg_jax.devices.layout import Layout
-from ddpg_jax.envs.make import make_env
-from ddpg_jax.runs.config import RunConfig, env_options
+from ddpg_jax.envs.references import label
+from ddpg_jax.runs.config import RunConfig
 from ddpg_jax.runs.memory import check_fits
+from ddpg_jax.runs.named import Named, name_algorithm, name_env, open_env
+from ddpg_jax.runs.own_code import Codes, codes_of
 from ddpg_jax.runs.paths import check_run_folder
 from ddpg_jax.runs.programs import ONE_DEVICE, Programs, choose_layout, make_programs, seed_keys
 from ddpg_jax.runs.run_folder import config_dict
@@ -131,33 +133,39 @@ def peak_bytes(state_bytes: int, seeds: int, layout: Layout) -> int:
 class Job(NamedTuple):
     """A run, planned, before anything is compiled."""
 
-    algorithm: str
+    algorithm: Named
     config: Any
     loop: LoopConfig
-    run: RunConfig
+    run: RunConfig  # in which `env` is a name
     env: Env
     layout: Layout
     programs: Programs
     plan: Plan
+    code: Codes = {}  # noqa: RUF012 (never changed)  # of one's own, by what it is
 
     def keys(self) -> jax.Array:
         """Returns the keys [S] of the seeds."""
         return seed_keys(self.run, self.layout)
+
+    @property
+    def title(self) -> str:
+        """The algorithm and the environment in words."""
+        return f"{label(self.algorithm.name)} on {self.env.spec.name}"
 
     def describe(self) -> str:
         """Returns one line for a person."""
         first, *others = self.run.seed_numbers()
         seeds = f"seeds {first} to {others[-1]}" if others else f"seed {first}"
         where = self.layout.describe(self.run.seeds)
-        return f"{self.algorithm} on {self.env.spec.name}, {seeds}{where}: {self.plan.describe()}"
+        return f"{self.title}, {seeds}{where}: {self.plan.describe()}"
 
     def config_dict(self) -> dict[str, Any]:
         """Returns the contents of config.json."""
-        return config_dict(self.algorithm, self.run, self.loop, self.config, self.env.spec)
+        return config_dict(self.algorithm.name, self.run, self.loop, self.config, self.env.spec, code=self.code)
 
 
-def plan_run(algorithm: str, config: Any, loop: LoopConfig, run: RunConfig) -> Job:
-    """Plans a run with these settings.
+def plan_run(algorithm: Any, config: Any, loop: LoopConfig, run: RunConfig) -> Job:
+    """Plans a run of an algorithm, as for `name_algorithm`, with these settings.
 
     Raises:
       SettingError: a setting has a value that cannot be used.
@@ -167,10 +175,33 @@ def plan_run(algorithm: str, config: Any, loop: LoopConfig, run: RunConfig) -> J
     check_pairs(config)
     if run.wandb is not None and importlib.util.find_spec("wandb") is None:
         raise SettingError("wandb must be None where the package is not installed; `pip install wandb` installs it.")
-    env = make_env(run.env, **env_options(run))
+    named, task = name_algorithm(algorithm), name_env(run.env)
+    check_config(named, config)
+    run, env = dataclasses.replace(run, env=task.name), open_env(task, run)
     layout = choose_layout(config, loop, run, env)
-    folder = Path(run.out or f"runs/{algorithm}-{run.env.replace('/', '-')}")
+    run = dataclasses.replace(run, out=run_folder_of(named, run, "runs/"), seed_mapping=layout.mapping)
+    programs = make_programs(env, named, loop, run.eval_episodes, layout)
+    plan = make_plan(env, programs, config, loop, run, layout)
+    return Job(named, config, loop, run, env, layout, programs, plan, codes_of(named, task))
+
+
+def run_folder_of(algorithm: Named, run: RunConfig, prefix: str) -> Path:
+    """Returns the folder that a run is to have.
+
+    Raises:
+      SettingError: nothing can be written there.
+    """
+    folder = Path(run.out or f"{prefix}{label(algorithm.name)}-{label(run.env).replace('/', '-')}")
     check_run_folder(folder)
-    run = dataclasses.replace(run, out=folder, seed_mapping=layout.mapping)
-    programs = make_programs(env, algorithm, loop, run.eval_episodes, layout)
-    return Job(algorithm, config, loop, run, env, layout, programs, make_plan(env, programs, config, loop, run, layout))
+    return folder
+
+
+def check_config(algorithm: Named, config: Any) -> None:
+    """Checks that the settings are those of the algorithm.
+
+    Raises:
+      SettingError: they are of another class.
+    """
+    kind = algorithm.value.config
+    if not isinstance(config, kind):
+        raise SettingError(f"config of {algorithm.name} must be a {kind.__name__}, not a {type(config).__name__}.")

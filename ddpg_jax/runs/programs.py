@@ -29,7 +29,7 @@ from ddpg_jax.devices.layout import (
     vmap_seeds,
 )
 from ddpg_jax.runs.config import RunConfig
-from ddpg_jax.runs.registry import installed_algorithm
+from ddpg_jax.runs.named import name_algorithm
 
 ONE_DEVICE = Layout()
 
@@ -52,9 +52,9 @@ class Programs(NamedTuple):
         return jax.eval_shape(self.prefill, jax.eval_shape(self.init, (keys, hyperparams or {}), config), config)
 
 
-def make_programs(env: Env, algorithm: str, loop: LoopConfig, episodes: int, layout: Layout = ONE_DEVICE) -> Programs:
-    """Returns the functions of a run of this algorithm under `jax.jit`, not compiled yet."""
-    make = installed_algorithm(algorithm).make
+def make_programs(env: Env, algorithm: Any, loop: LoopConfig, episodes: int, layout: Layout = ONE_DEVICE) -> Programs:
+    """Returns the functions of a run of an algorithm, as for `name_algorithm`, under `jax.jit`, not compiled yet."""
+    make = name_algorithm(algorithm).value.make
 
     def trainer(config, hyperparams):
         return data_parallel_trainer(env, make(replace(config, **hyperparams), env.spec), loop, layout.data_shards)

@@ -19,7 +19,7 @@ FILES = ("config.json", "metrics.jsonl", "curves.jsonl", "evaluation.json")
 
 
 def reads_again(read: Callable[P, T]) -> Callable[P, T]:
-    """Returns a function that reads the folder that is its first argument, again where that changed while it failed.
+    """Returns a function that reads its first argument, a folder or a `Run`, again where it changed while that failed.
 
     What is still there, as it was before, and still cannot be read is damaged, and the error passes; so it does after
     `TRIES` times.
@@ -27,7 +27,7 @@ def reads_again(read: Callable[P, T]) -> Callable[P, T]:
 
     @functools.wraps(read)
     def call(*args: P.args, **kwargs: P.kwargs) -> T:
-        folder = Path(args[0])  # type: ignore[arg-type]
+        folder = Path(getattr(args[0], "folder", args[0]))  # type: ignore[arg-type]
         check_stored_path(folder)
         for _ in range(TRIES):
             before = _state_of(folder)

@@ -1,10 +1,12 @@
 """The algorithms by name: for each its settings and the function that makes the agent.
 
 An algorithm of another package is found by its entry point in the group `ddpg_jax.algorithms`, whose name is the
-command-line name and whose object is an `Algorithm`; CONTRIBUTING.md has an example.
+command-line name and whose object is an `Algorithm`; CONTRIBUTING.md has an example. `register_algorithm` adds one for
+this process.
 """
 
 import functools
+import re
 import warnings
 from importlib.metadata import entry_points
 
@@ -14,7 +16,7 @@ from ddpg_jax.algorithms.ddpg import DDPGConfig, ddpg
 from ddpg_jax.algorithms.dpg import DPGConfig, dpg_off_policy, dpg_on_policy
 from ddpg_jax.algorithms.sac import SACConfig, sac
 from ddpg_jax.algorithms.td3 import TD3Config, td3
-from ddpg_jax.core.settings import SettingError
+from ddpg_jax.core.settings import SettingError, shown
 from ddpg_jax.core.types import Algorithm
 
 OWN = {
@@ -29,9 +31,30 @@ OWN = {
 }
 
 
-@functools.cache
+_added: dict[str, Algorithm] = {}
+
+
+def register_algorithm(name: str, algorithm: Algorithm) -> None:
+    """Makes an algorithm known by a name, for the rest of this process; a later one of the same name replaces it.
+
+    Raises:
+      SettingError: it is no `Algorithm`, or the name is taken by ddpg_jax or has the form of a reference.
+    """
+    if not isinstance(algorithm, Algorithm):
+        raise SettingError(f"algorithm must be an Algorithm, not {shown(algorithm)}.")
+    if not isinstance(name, str) or not re.fullmatch(r"[a-zA-Z]\w*(-\w+)*", name) or name in OWN:
+        raise SettingError(f"name must be words joined by -, none that ddpg_jax has itself, not {shown(name)}.")
+    _added[name] = algorithm
+
+
 def algorithms() -> dict[str, Algorithm]:
-    """Returns all algorithms by name: those of this package, then those of other installed packages.
+    """Returns all algorithms by name: those of this package, of other installed packages, and those registered."""
+    return _installed() | _added
+
+
+@functools.cache
+def _installed() -> dict[str, Algorithm]:
+    """Returns the algorithms of this package, then those of other installed packages.
 
     An entry point that cannot be loaded, is no `Algorithm` or has a name that is taken is left out with a warning, so
     that a broken package does not stop the others.

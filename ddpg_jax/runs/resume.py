@@ -18,13 +18,15 @@ from ddpg_jax.runs.contents import refuse_links_out
 from ddpg_jax.runs.experiment import Result, train_job
 from ddpg_jax.runs.folders import locked, recover
 from ddpg_jax.runs.monitor import Callbacks
+from ddpg_jax.runs.named import Named
+from ddpg_jax.runs.own_code import changed, read_changed, refuse_changed
 from ddpg_jax.runs.plan import Job, Plan, plan_run
 from ddpg_jax.runs.programs import seed_keys
-from ddpg_jax.runs.stored_run import read_run
+from ddpg_jax.runs.stored_run import Run, read_run
 
 
 def resume_experiment(
-    folder: str | Path,
+    folder: str | Path | Run,
     steps: int | None = None,
     devices: int | None = None,
     accept_changes: bool = False,
@@ -40,7 +42,7 @@ def resume_experiment(
     used.
 
     Args:
-      folder: the run folder.
+      folder: the run folder, or what `open_run` returns.
       steps: environment steps per seed to train to, if more than before.
       devices: how many devices to use now; seeds are sharded over them anew.
       accept_changes: resume although config.json has other settings than the checkpoint was made with.
@@ -52,8 +54,10 @@ def resume_experiment(
         a link leads out of the folder, or another process is still training it.
     """
     callbacks = Callbacks(log, on_chunk, should_stop).guarded()
-    multihost.on_main(lambda: recover(Path(folder), callbacks.log))
-    job, data_shards = _plan_again(Path(folder), steps, devices)
+    if not isinstance(folder, Run):
+        multihost.on_main(lambda: recover(Path(folder), callbacks.log))
+    stored = read_run(folder)
+    job, data_shards = _plan_again(stored, steps, devices, accept_changes)
     if job.layout.data_shards != data_shards:
         raise SettingError(
             f"devices must be such that {data_shards} of them train{'s' * (data_shards == 1)} an agent, as before, not "
@@ -64,7 +68,7 @@ def resume_experiment(
         if not follow_links:
             multihost.on_main(lambda: refuse_links_out(job.run.folder))
         stack.enter_context(refuse_exhaustion())
-        restored, seconds = _recover(job, accept_changes, callbacks)
+        restored, seconds = _recover(job, stored.given, accept_changes, callbacks)
         vector_step, state = restored.vector_step, restored.state
         callbacks.say(job.describe())
         callbacks.say(f"resuming at {job.plan.steps(vector_step):,} steps")
@@ -75,23 +79,52 @@ def resume_experiment(
         return train_job(job, state, [vector_step, *left], callbacks, seconds)
 
 
-def _plan_again(folder: Path, steps: int | None, devices: int | None) -> tuple[Job, int]:
-    """Plans the run of a folder anew; also returns over how many devices an agent's data was sharded in it."""
-    stored = read_run(folder)
+def _plan_again(stored: Run, steps: int | None, devices: int | None, accept_changes: bool) -> tuple[Job, int]:
+    """Plans a run anew; also returns over how many devices an agent's data was sharded in it."""
+    folder = stored.folder
     if stored.kind != "run":
         raise SettingError(f"{folder} must be a run, not a sweep; the best run of a sweep is in its folder best.")
+    algorithm, env = _same_code(stored, accept_changes)
     run = dataclasses.replace(
         stored.run,
         out=folder,
+        env=env,
         steps=stored.run.steps if steps is None else steps,
         devices=stored.run.devices if devices is None else devices,
     )
-    job = plan_run(stored.algorithm, stored.config, stored.loop, run)
+    job = plan_run(algorithm, stored.config, stored.loop, run)
     return job, split_devices(stored.run.seeds, stored.run.devices)[1] if stored.run.devices else 1
 
 
-def _recover(job: Job, accept_changes: bool, callbacks: Callbacks) -> tuple[Restored, float]:
+def _same_code(stored: Run, accept_changes: bool) -> tuple[Named, Named]:
+    """Returns the algorithm and the environment of a run, of which code of one's own must be as it was.
+
+    Raises:
+      SettingError: it has changed, and this is not accepted.
+    """
+    codes = stored.codes
+    if not accept_changes:
+        refuse_changed(stored.folder, codes, ", and --accept-changes resumes with the changed file")
+    now = {kind: read_changed(kind, getattr(stored, kind), codes[kind]) for kind in changed(codes)}
+    return now.get("algorithm") or stored.named, now.get("env") or stored.name_env()
+
+
+def _renamed(before: dict[str, Any], job: Job, given: set[str]) -> dict[str, Any]:
+    """Returns the earlier contents of config.json with the present names of what the user has given anew."""
+    renamed, now = dict(before), job.config_dict()
+    if "algorithm" in given:
+        renamed["algorithm"] = now["algorithm"]
+    if "env" in given:
+        renamed["run"] = before["run"] | {"env": now["run"]["env"]}
+        renamed["spec"] = before["spec"] | {"name": now["spec"]["name"]}
+    return renamed
+
+
+def _recover(job: Job, given: set[str], accept_changes: bool, callbacks: Callbacks) -> tuple[Restored, float]:
     """Reads the newest readable checkpoint and prepares the folder; also returns the seconds that it took to get there.
+
+    Args:
+      given: what of algorithm and environment the user has given in place of what the folder names.
 
     Raises:
       SettingError: there is none, settings have changed, or nothing is left to do; then the folder stays as it is.
@@ -101,7 +134,7 @@ def _recover(job: Job, accept_changes: bool, callbacks: Callbacks) -> tuple[Rest
     damaged: list[int] = []
     for vector_step in newest_first(folder):
         try:
-            before = read_metadata(folder, vector_step).config
+            before = _renamed(read_metadata(folder, vector_step).config, job, given)
             _compare(job, before, accept_changes, callbacks)
             restored = load_state(folder, vector_step, shapes, job.layout)
             break
@@ -117,7 +150,7 @@ def _recover(job: Job, accept_changes: bool, callbacks: Callbacks) -> tuple[Rest
     def repair():
         for vector_step in damaged:
             set_aside(folder, vector_step)
-        run_folder.write_config(folder, job.config_dict())
+        run_folder.write_config(folder, job.config_dict(), job.code)
 
     multihost.on_main(repair)
     return restored, metrics.drop_rows_after(folder, done, job.run.seeds) if multihost.is_main() else 0.0

@@ -1,6 +1,5 @@
 """config.json: everything that a run depends on, as it is written, and compared with that of an earlier run."""
 
-import dataclasses
 import importlib.metadata
 import json
 from pathlib import Path
@@ -10,6 +9,7 @@ import jax
 
 from ddpg_jax.core.types import Spec
 from ddpg_jax.runs.files import atomic_write
+from ddpg_jax.runs.own_code import NONE, Codes, copy_of
 
 FORMAT = 2  # of everything in a run folder; another one is refused by name
 PACKAGES = ("ddpg_jax", "jax", "flax", "optax", "gymnax", "brax")
@@ -20,7 +20,13 @@ FREE |= {"keep_checkpoints", "halt_on_nan", "tensorboard", "wandb"}
 
 
 def config_dict(
-    algorithm: str, run: Any, loop: Any, config: Any, spec: Spec, kind: Literal["run", "sweep"] = "run"
+    algorithm: str,
+    run: Any,
+    loop: Any,
+    config: Any,
+    spec: Spec,
+    kind: Literal["run", "sweep"] = "run",
+    code: Codes = NONE,
 ) -> dict[str, Any]:
     """Returns the contents of config.json: everything that a run or a sweep depends on, as plain JSON."""
     device = jax.devices()[0]
@@ -40,15 +46,18 @@ def config_dict(
         "versions": {package: importlib.metadata.version(package) for package in PACKAGES},
         "device": f"{device.platform}: {device.device_kind}",
     }
-    return json.loads(json.dumps(contents))
+    own = {"code": {kind: {"file": one.file, "sha256": one.sha256} for kind, one in code.items()}} if code else {}
+    return json.loads(json.dumps(contents | own))
 
 
 def _plain(config: Any) -> dict[str, Any]:
-    return {name: str(v) if isinstance(v, Path) else v for name, v in dataclasses.asdict(config).items()}
+    return {name: str(v) if isinstance(v, Path) else v for name, v in vars(config).items()}
 
 
-def write_config(folder: Path, contents: dict[str, Any]) -> None:
-    """Writes config.json with the contents that `config_dict` returns."""
+def write_config(folder: Path, contents: dict[str, Any], code: Codes = NONE) -> None:
+    """Writes config.json with the contents that `config_dict` returns, and copies of the code of one's own."""
+    for kind, one in code.items():
+        atomic_write(copy_of(folder, kind), one.content)
     write_json(folder / "config.json", contents)
 
 

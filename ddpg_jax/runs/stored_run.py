@@ -11,12 +11,13 @@ from ddpg_jax.core.environment import action_bounds
 from ddpg_jax.core.loop import LoopConfig
 from ddpg_jax.core.settings import SettingError
 from ddpg_jax.core.types import Agent, Env, Spec
-from ddpg_jax.envs.make import make_env
-from ddpg_jax.runs.config import RunConfig, env_options
+from ddpg_jax.envs.references import label
+from ddpg_jax.runs.config import RunConfig
 from ddpg_jax.runs.contents import CONFIG_KEYS
 from ddpg_jax.runs.json_values import Value, read_json
+from ddpg_jax.runs.named import Named, name_algorithm, name_env, open_env
+from ddpg_jax.runs.own_code import Codes, read_codes, read_named
 from ddpg_jax.runs.paths import check_stored_path
-from ddpg_jax.runs.registry import installed_algorithm
 from ddpg_jax.runs.run_folder import FORMAT
 
 
@@ -33,24 +34,65 @@ class Run(NamedTuple):
     versions: dict[str, str]
     device: str
     contents: dict[str, Any]  # config.json as it stands there
+    env: str  # the name of the environment
+    named: Named  # the algorithm, found
+    codes: Codes  # of one's own
+    own_env: Any = None  # what the user has given as the environment
+    trust: bool = False  # whether the user has said that code which the folder names may be imported
+
+    @property
+    def title(self) -> str:
+        """The algorithm and the environment in words."""
+        return f"{label(self.algorithm)} on {self.spec.name}"
+
+    @property
+    def given(self) -> set[str]:
+        """What of "algorithm" and "env" the user has given in place of what the folder names."""
+        given = {"algorithm": self.named.name != self.algorithm, "env": self.own_env is not None}
+        return {kind for kind, is_given in given.items() if is_given}
+
+    def name_env(self) -> Named:
+        """Returns the environment that it was trained in, which is found or imported now.
+
+        Raises:
+          SettingError: it is not here, or may not be imported.
+        """
+        if self.own_env is None:
+            return read_named(self.folder, "env", self.env, self.codes, self.trust)
+        return name_env(self.own_env)
 
     def make_env(self) -> Env:
-        """Returns the environment that it was trained in."""
-        return make_env(self.run.env, **env_options(self.run))
+        """Returns the environment that it was trained in.
+
+        Raises:
+          SettingError: it is not here, or is another one.
+        """
+        env = open_env(self.name_env(), self.run)
+        if _shapes(env.spec) != _shapes(self.spec):
+            raise SettingError(f"env must be the {self.spec.name} of {self.folder}, and observes or acts otherwise.")
+        return env
 
     def make_agent(self) -> Agent:
         """Returns its agent; policy and critic multiply matrices at the precision that it was trained with."""
-        agent = installed_algorithm(self.algorithm).make(self.config, self.spec)
+        agent = self.named.value.make(self.config, self.spec)
         precision = self.loop.matmul_precision
         return agent._replace(act=_at_precision(agent.act, precision), value=_at_precision(agent.value, precision))
 
 
-def read_run(folder: str | Path) -> Run:
-    """Reads and checks the config.json of a run folder.
+def read_run(folder: str | Path | Run, algorithm: Any = None, env: Any = None, trust: bool = False) -> Run:
+    """Reads and checks the config.json of a run folder; a run that was read already is returned as it is.
+
+    Args:
+      folder: the run folder.
+      algorithm, env: in place of those that the folder names, an `Algorithm`, an environment or a reference to one:
+        where they were objects of another process, or their code is gone.
+      trust: import code of somebody's own that the folder names, without having named it before.
 
     Raises:
-      SettingError: the folder holds no run of ddpg_jax, or a field cannot be used; the message names it.
+      SettingError: the folder holds no run of ddpg_jax, a field cannot be used, or its algorithm may not be imported.
     """
+    if isinstance(folder, Run):
+        return folder
     folder = Path(folder)
     check_stored_path(folder)
     try:
@@ -62,23 +104,41 @@ def read_run(folder: str | Path) -> Run:
     fields = document.fields()
     if "format" in fields and document.value["format"] != FORMAT:
         raise fields["format"].refuse(f"{FORMAT}, the format that this version of ddpg_jax reads")
-    document.object(CONFIG_KEYS, {"sweep"} if document.value.get("kind") == "sweep" else set())
+    document.object(CONFIG_KEYS, {"code"} | ({"sweep"} if document.value.get("kind") == "sweep" else set()))
     kind = fields["kind"].string()
     if kind not in ("run", "sweep"):
         raise fields["kind"].refuse("one of run, sweep")
     name = fields["algorithm"].string()
-    try:
-        algorithm = installed_algorithm(name)
-    except SettingError as error:
-        raise SettingError(f"{document.file}: {error}") from None
     run, spec = fields["run"].config(RunConfig), _spec(fields["spec"])
-    if run.env != spec.name:
-        raise fields["run"].at("env", run.env).refuse(f"{spec.name!r}, the name in spec")
+    env_name = fields["run"].at("env", run.env)
+    codes = read_codes(fields.get("code"), {"algorithm": fields["algorithm"], "env": env_name})
+    if "env" not in codes and "@" not in run.env and run.env != spec.name:
+        raise env_name.refuse(f"{spec.name!r}, the name in spec")
+    named = _algorithm(document.file, name, codes, trust) if algorithm is None else name_algorithm(algorithm)
     versions = {package: version.string() for package, version in fields["versions"].fields().items()}
-    config: Any = fields["config"].config(algorithm.config)
+    config: Any = fields["config"].config(named.value.config)
     loop = fields["loop"].config(LoopConfig)
     device = fields["device"].string()
-    return Run(folder, kind, name, config, loop, run, spec, versions, device, document.value)  # type: ignore[arg-type]
+    known = (folder, kind, name, config, loop, run, spec, versions, device, document.value)
+    given = {"algorithm": algorithm, "env": env}
+    codes = {kind: code for kind, code in codes.items() if given[kind] is None}
+    return Run(*known, run.env, named, codes, env, trust)  # type: ignore[arg-type]
+
+
+def _algorithm(file: Path, name: str, codes: Codes, trust: bool) -> Named:
+    """Returns the algorithm that a config.json names."""
+    if "algorithm" in codes:
+        return read_named(file.parent, "algorithm", name, codes, trust)
+    try:
+        return name_algorithm(name)
+    except SettingError as error:
+        raise SettingError(f"{file}: {error}") from None
+
+
+def _shapes(spec: Spec) -> Any:
+    """Returns what a policy of an environment depends on."""
+    bounds = (spec.action_low.tolist(), spec.action_high.tolist())
+    return spec.obs_shape, spec.obs_dtype, spec.image, spec.action_repeat, bounds
 
 
 def _spec(value: Value) -> Spec:

@@ -47,10 +47,10 @@ def write_best(task: Task, best: TrialResult, part: Part, state: TrainState) -> 
     devices = task.run.seeds * data_shards if data_shards > 1 else None
     run = dataclasses.replace(task.run, out=folder, seed_mapping=part.layout.mapping, devices=devices)
     state = dataclasses.replace(state, hyperparams={})  # they are in its config
-    contents = run_folder.config_dict(task.algorithm, run, loop, config, task.env.spec)
+    contents = run_folder.config_dict(task.algorithm.name, run, loop, config, task.env.spec, code=task.code)
     if multihost.is_main():
         _make_empty(folder)
-        run_folder.write_config(folder, contents)
+        run_folder.write_config(folder, contents, task.code)
         write_evaluation(folder, run.eval_episodes, best.seeds)
         _write_own_rows(folder, best.trial)
     save_state(folder, part.plan.bounds[-1], state, contents)

@@ -12,6 +12,7 @@ from ddpg_jax.runs.contents import refuse_links_out
 from ddpg_jax.runs.folders import locked, recover
 from ddpg_jax.runs.json_values import Value
 from ddpg_jax.runs.monitor import Callbacks
+from ddpg_jax.runs.own_code import codes_of, refuse_changed
 from ddpg_jax.runs.plan import Plan
 from ddpg_jax.runs.stored_run import Run, read_run
 from ddpg_jax.sweeps.progress import read_progress
@@ -21,7 +22,7 @@ from ddpg_jax.sweeps.task import Task
 
 
 def resume_sweep(
-    folder: str | Path,
+    folder: str | Path | Run,
     follow_links: bool = False,
     log: Callable[[str], None] | None = print,
     on_chunk: Callable[[dict[str, Any], Plan], None] | None = None,
@@ -32,7 +33,7 @@ def resume_sweep(
     Parts that are finished are kept, and the part in training is resumed from its newest checkpoint.
 
     Args:
-      folder: the folder of the sweep.
+      folder: the folder of the sweep, or what `open_run` returns.
       follow_links: write also where a link in the folder leads out of it.
       log, on_chunk, should_stop: as for `sweep`.
 
@@ -40,9 +41,12 @@ def resume_sweep(
       SettingError: the sweep is finished, its settings have changed, its files cannot be used, a link leads out of the
         folder, or another process is still training it.
     """
-    folder, callbacks = Path(folder), Callbacks(log, on_chunk, should_stop).guarded()
-    multihost.on_main(lambda: recover(folder, callbacks.log))
+    callbacks = Callbacks(log, on_chunk, should_stop).guarded()
+    if not isinstance(folder, Run):
+        place = Path(folder)
+        multihost.on_main(lambda: recover(place, callbacks.log))
     stored = read_run(folder)
+    folder = stored.folder
     if stored.kind != "sweep":
         raise SettingError(f"{folder} must be a sweep, not a run; `ddpg-jax resume {folder}` resumes it.")
     if (folder / "sweep.csv").exists():
@@ -50,7 +54,9 @@ def resume_sweep(
     plan = read_plan(stored)
     run, env = stored.run.replace(out=folder), stored.make_env()  # type: ignore[attr-defined]
     config, loop = stored.config, stored.loop
-    task = Task(stored.algorithm, list(plan.trials), {}, config, loop, run, env, plan.halving, plan.pbt)
+    refuse_changed(folder, stored.codes)
+    code, trials = codes_of(stored.named, stored.name_env()), list(plan.trials)
+    task = Task(stored.named, trials, {}, config, loop, run, env, plan.halving, plan.pbt, code)
     with ExitStack() as stack:
         multihost.on_main(lambda: stack.enter_context(locked(folder)))
         if not follow_links:

@@ -15,13 +15,13 @@ from ddpg_jax.core.settings import SettingError, check, shown
 from ddpg_jax.core.types import Env
 from ddpg_jax.devices import multihost
 from ddpg_jax.devices.backend import memory_limit, refuse_exhaustion
-from ddpg_jax.envs.make import make_env
 from ddpg_jax.runs import folders, run_folder
 from ddpg_jax.runs.checkpoint import naming_resume
-from ddpg_jax.runs.config import RunConfig, env_options
+from ddpg_jax.runs.config import RunConfig
 from ddpg_jax.runs.monitor import Callbacks
-from ddpg_jax.runs.paths import check_run_folder
-from ddpg_jax.runs.plan import Plan, check_pairs, make_plan
+from ddpg_jax.runs.named import Named, name_algorithm, name_env, open_env
+from ddpg_jax.runs.own_code import codes_of
+from ddpg_jax.runs.plan import Plan, check_config, check_pairs, make_plan, run_folder_of
 from ddpg_jax.runs.programs import make_programs, seed_keys
 from ddpg_jax.runs.run_memory import run_memory
 from ddpg_jax.sweeps.curves import CURVES, CurveWriter, keep_lines
@@ -42,7 +42,7 @@ class SweepResult(NamedTuple):
 
 
 def sweep(
-    algorithm: str,
+    algorithm: Any,
     trials: Sequence[Trial],
     config: Any,
     loop: LoopConfig,
@@ -60,7 +60,7 @@ def sweep(
     every trial.
 
     Args:
-      algorithm: its name, such as "ddpg".
+      algorithm: as for `run_experiment`.
       trials: the settings to try, as `grid` or `sampled` make them: name -> value, of `config` or of `loop`.
       config, loop, run: settings shared by all trials.
       halving: number of times, evenly spaced, that the worse half of the trials that are trained together is stopped
@@ -77,7 +77,7 @@ def sweep(
     task = _checked(algorithm, trials, config, loop, run, halving, pbt)
     groups = compile_groups(task.trials, config, loop)
     refuse_duplicates(task.trials)
-    parts = [part for group in groups for part in plan_parts(algorithm, group, run, task.env)]
+    parts = [part for group in groups for part in plan_parts(task.algorithm, group, task.run, task.env)]
     chunks = min(len(part.plan.bounds) for part in parts) - 1
     if halving >= chunks:
         raise SettingError(f"halving must be below the {chunks} chunks of the run (steps, evaluations), not {halving}.")
@@ -87,7 +87,7 @@ def sweep(
         multihost.on_main(lambda: stack.enter_context(folders.new_run_folder(folder, run.overwrite)))
         contents = sweep_contents(task, parts)
         if multihost.is_main():
-            run_folder.write_config(folder, contents)
+            run_folder.write_config(folder, contents, task.code)
             (folder / CURVES).touch()
         return train_parts(task, parts, contents, Progress(), callbacks)
 
@@ -102,14 +102,15 @@ def describe(parts: Sequence[Part], run: RunConfig, callbacks: Callbacks) -> Non
 
 def sweep_contents(task: Task, parts: Sequence[Part]) -> dict[str, Any]:
     """Returns the contents of config.json: those of a run, and what is tried and how."""
-    contents = run_folder.config_dict(task.algorithm, task.run, task.loop, task.config, task.env.spec, "sweep")
+    settings = (task.run, task.loop, task.config, task.env.spec)
+    contents = run_folder.config_dict(task.algorithm.name, *settings, "sweep", task.code)
     indices = [[int(index) for index in part.group.indices] for part in parts]
     own = {"trials": task.trials, "parts": indices, "halving": task.halving, "pbt": task.pbt}
     return contents | {"sweep": json.loads(json.dumps(own))}  # a copy, since more trials may join those of the task
 
 
 def _checked(
-    algorithm: str, trials: Sequence[Trial], config: Any, loop: LoopConfig, run: RunConfig, halving: int, pbt: bool
+    algorithm: Any, trials: Sequence[Trial], config: Any, loop: LoopConfig, run: RunConfig, halving: int, pbt: bool
 ) -> Task:
     """Returns the task of a sweep whose settings can be used."""
     for group in (config, loop, run):
@@ -126,11 +127,12 @@ def _checked(
         raise SettingError("pbt must be given together with halving, which says how often trials are replaced.")
     if run.wandb is not None:
         raise SettingError(f"wandb must be None for a sweep, whose curves are in {CURVES}, not {run.wandb!r}.")
-    env = make_env(run.env, **env_options(run))
-    run = dataclasses.replace(run, out=Path(run.out or f"runs/sweep-{algorithm}-{run.env.replace('/', '-')}"))
-    check_run_folder(run.folder)
+    named, wanted = name_algorithm(algorithm), name_env(run.env)
+    check_config(named, config)
+    run, env = dataclasses.replace(run, env=wanted.name), open_env(wanted, run)
+    run = dataclasses.replace(run, out=run_folder_of(named, run, "runs/sweep-"))
     plain = [{name: getattr(value, "item", lambda v=value: v)() for name, value in trial.items()} for trial in trials]
-    return Task(algorithm, plain, {}, config, loop, run, env, halving, pbt)
+    return Task(named, plain, {}, config, loop, run, env, halving, pbt, codes_of(named, wanted))
 
 
 def train_parts(
@@ -163,7 +165,7 @@ def train_parts(
     return SweepResult(folder, write_tables(task, ended), task.trials[best.trial])
 
 
-def plan_parts(algorithm: str, group: CompileGroup, run: RunConfig, env: Env) -> Iterator[Part]:
+def plan_parts(algorithm: Named, group: CompileGroup, run: RunConfig, env: Env) -> Iterator[Part]:
     """Yields the fewest equal parts of a group that fit in memory.
 
     Raises:
@@ -186,7 +188,7 @@ def plan_parts(algorithm: str, group: CompileGroup, run: RunConfig, env: Env) ->
         yield plan_part(algorithm, picked, run, env)
 
 
-def plan_part(algorithm: str, group: CompileGroup, run: RunConfig, env: Env) -> Part:
+def plan_part(algorithm: Named, group: CompileGroup, run: RunConfig, env: Env) -> Part:
     """Plans the trials of a group as one part; errors as for `plan_parts`."""
     all_seeds, layout = sweep_layout(group, run, len(group.indices) * run.seeds, env)
     programs = make_programs(env, algorithm, group.loop, run.eval_episodes, layout)

@@ -7,6 +7,8 @@ from ddpg_jax.core.loop import LoopConfig
 from ddpg_jax.core.types import Env
 from ddpg_jax.devices.layout import Layout
 from ddpg_jax.runs.config import RunConfig
+from ddpg_jax.runs.named import Named
+from ddpg_jax.runs.own_code import NONE, Codes
 from ddpg_jax.runs.plan import Plan
 from ddpg_jax.runs.statistics import Interval, interval
 from ddpg_jax.sweeps.search_space import CompileGroup, Trial
@@ -15,7 +17,7 @@ from ddpg_jax.sweeps.search_space import CompileGroup, Trial
 class Task(NamedTuple):
     """What is swept. Trials that population based training makes on the way join `trials`, their origin `parents`."""
 
-    algorithm: str
+    algorithm: Named
     trials: list[Trial]
     parents: dict[int, int]  # index of a trial -> of the trial that it began as a copy of
     config: Any
@@ -24,6 +26,7 @@ class Task(NamedTuple):
     env: Env
     halving: int
     pbt: bool
+    code: Codes = NONE  # of one's own
 
 
 class Part(NamedTuple):

@@ -9,9 +9,11 @@ from pathlib import Path
 from typing import NamedTuple
 
 from ddpg_jax.core.settings import SettingError
-from ddpg_jax.deploy.policy import load_seed
+from ddpg_jax.deploy.policy import Policy, Source, load_seed
+from ddpg_jax.runs.choose_checkpoint import Checkpoint
 from ddpg_jax.runs.files import atomic_write, new_output
 from ddpg_jax.runs.paths import check_stored_path
+from ddpg_jax.runs.stored_run import Run
 
 
 class Format(NamedTuple):
@@ -30,20 +32,22 @@ FORMATS = {
 
 
 def export(
-    folder: str | Path,
+    folder: Source | Policy,
     format: str,
     out: str | Path | None = None,
     seed: int | None = None,
     overwrite: bool = False,
+    checkpoint: Checkpoint = "latest",
 ) -> Path:
     """Writes the deterministic policy of a finished run to one file and returns its path.
 
     Args:
-      folder: the run folder.
+      folder: the run folder, or what `open_run` returns; or a policy from `load_policy` or `make_policy`, for which
+        `out` must be given.
       format: "jax", StableHLO for any number of observations, on CPU, CUDA and TPU; "onnx", the same for ONNX runtimes;
         "npz", arrays for NumPy, of policies that are multi-layer perceptrons of `NetworkConfig`.
       out: the file; by default policy.stablehlo, policy.onnx or policy.npz in the run folder.
-      seed: which seed of the run; None takes the best by final evaluation.
+      seed, checkpoint: as for `load_policy`.
       overwrite: replace the file that `out` names.
 
     Raises:
@@ -52,11 +56,26 @@ def export(
     """
     if format not in FORMATS:
         raise SettingError(f"format must be one of {', '.join(FORMATS)}, not {format!r}.")
-    check_stored_path(folder)
     module, suffix, libraries = FORMATS[format]
-    path = new_output(Path(folder, f"policy.{suffix}") if out is None else out, (), overwrite)
+    path = new_output(_default(folder, suffix) if out is None else out, (), overwrite)
     for library in libraries:
         if importlib.util.find_spec(library) is None:
             raise SettingError(f"format {format} needs {library}; `pip install {library}` installs it.")
-    atomic_write(path, importlib.import_module(module).encode(load_seed(folder, seed)))
+    trained = folder.trained if isinstance(folder, Policy) else load_seed(folder, seed, checkpoint)
+    if trained is None:
+        raise SettingError("folder must be a run folder or a policy from load_policy or make_policy, not another one.")
+    atomic_write(path, importlib.import_module(module).encode(trained))
     return path
+
+
+def _default(folder: Source | Policy, suffix: str) -> Path:
+    """Returns the file that is written where none is named.
+
+    Raises:
+      SettingError: the policy is in no folder, or there can be no such folder.
+    """
+    if isinstance(folder, Policy):
+        raise SettingError("out must be given for a policy that is no run folder.")
+    place = folder.folder if isinstance(folder, Run) else folder
+    check_stored_path(place)
+    return Path(place, f"policy.{suffix}")
