@@ -16,6 +16,7 @@ from ddpg_jax.cli.main import main
 from ddpg_jax.core.environment import env_from_functions
 from ddpg_jax.deploy.policy import Policy
 
+CAR = "MountainCarContinuous-v0"
 LOW, HIGH = np.array([[-2.0], [0.5]], np.float32), np.array([[2.0], [3.0]], np.float32)
 PENDULUM = Spec(
     "Pendulum-v1", (3,), np.dtype(np.float32), np.full(1, -2, np.float32), np.full(1, 2, np.float32), episode_length=200
@@ -122,6 +123,35 @@ def test_our_pendulum_is_gymnasiums(gym_env):
         np.testing.assert_allclose(ours.reward, reward, atol=2e-5)
         speeds.append(abs(obs[2]))
     assert max(speeds) > 4
+
+
+@pytest.mark.parametrize("prefix", ["", "pixels/"])
+def test_our_mountain_car_is_gymnasiums_at_the_wall_too(prefix):
+    """Each step of an episode that is driven into the left wall, up to the rounding of float32.
+
+    The observation is compared in test_envs.py; with images as observations, the states alone are there to compare.
+    """
+    env, theirs = make_env(f"{prefix}MountainCarContinuous-v0", action_repeat=1), gymnasium.make(CAR)
+    theirs.reset()
+    step, state, hits = jax.jit(env.step), env.reset(jax.random.key(3)), 0
+    for _ in range(150):
+        now = np.array([state.inner.position, state.inner.velocity]).T.reshape(-1, 2)[-1]
+        theirs.unwrapped.state = now
+        action = np.sign(now[1:] + 1e-9)  # which swings it ever higher, in both directions
+        state, ours = step(jax.random.key(0), state, jnp.asarray(action))
+        obs, reward, terminated, *_ = theirs.step(action)
+        after = np.array([state.inner.position, state.inner.velocity]).T.reshape(-1, 2)[-1]
+        np.testing.assert_allclose(after, obs, atol=1e-6)
+        if not prefix:
+            np.testing.assert_allclose(ours.next_obs, obs, atol=1e-6)
+        np.testing.assert_allclose(ours.reward, reward, rtol=1e-6)
+        assert bool(ours.terminated) == terminated
+        hits += obs[0] == np.float32(-1.2)
+        if terminated:
+            break
+    assert terminated
+    assert hits > 0
+    theirs.close()
 
 
 def test_a_policy_scores_the_same_in_both(gym_env, run):

@@ -18,6 +18,7 @@ from ddpg_jax.envs.calls import called, results
 DEFAULT_LENGTH = 1000
 OPTIONS = ("episode_length", "action_repeat")
 STEP = ("obs", "state", "reward", "terminated", "info")  # what `step_env` returns
+MOUNTAIN_CAR = "MountainCarContinuous-v0"
 STYLE = ("reset_env", "step_env", "action_space")  # the attributes of an object that `wrap` takes
 
 
@@ -39,8 +40,33 @@ def names() -> list[str]:
 
 def make(name: str, **options: Any) -> Env:
     """Returns a registered environment; `options` are those of `wrap`."""
-    env, params = _gymnax().make(name)
+    env, params = registered(name)
     return wrap(env, params, name=name, **options)
+
+
+def registered(name: str) -> tuple[Any, Any]:
+    """Returns a registered environment and its parameters, as `gymnax.make` does, corrected where it needs to be."""
+    env, params = _gymnax().make(name)
+    if name == MOUNTAIN_CAR:
+        env.step_env = _stopping_at_the_wall(env)
+    return env, params
+
+
+def _stopping_at_the_wall(env: Any) -> Callable[..., tuple]:
+    """Returns the mountain car's `step_env`, in which the left wall stops the car, as in Gymnasium.
+
+    gymnax 1.0.1 tests the other end of the track, so a car that hits the wall keeps its speed and is stuck there for as
+    long as it takes to turn it.
+    """
+    unstopped = env.step_env
+
+    def step_env(key, state, action, params):
+        _, state, *rest = unstopped(key, state, action, params)
+        stopped = (state.position <= params.min_position) & (state.velocity < 0)
+        state = state.replace(velocity=jnp.where(stopped, 0.0, state.velocity))
+        return env.get_obs(state), state, *rest
+
+    return step_env
 
 
 def wrap(

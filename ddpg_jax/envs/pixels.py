@@ -16,10 +16,10 @@ import numpy as np
 from ddpg_jax.core.environment import env_from_functions
 from ddpg_jax.core.settings import SettingError, check_count
 from ddpg_jax.core.types import Array, Env, Spec
-from ddpg_jax.envs.gymnax import STYLE, functions_of
+from ddpg_jax.envs.gymnax import MOUNTAIN_CAR, STYLE, functions_of, registered
 from ddpg_jax.envs.pixel_renderers import mountain_car, pendulum
 
-RENDERERS = {"Pendulum-v1": pendulum, "MountainCarContinuous-v0": mountain_car}
+RENDERERS = {"Pendulum-v1": pendulum, MOUNTAIN_CAR: mountain_car}
 OPTIONS = ("size", "episode_length", "action_repeat")
 NO_IMAGE = np.zeros(0, np.uint8)  # the observation until the images are rendered
 
@@ -40,10 +40,8 @@ def make(name: str, *, size: int = 64, **options: Any) -> Env:
     Raises:
       SettingError: `size` is not a whole number of at least 1.
     """
-    import gymnax
-
     check_count("size", size)
-    env, params = gymnax.make(name)
+    env, params = registered(name)
     return pixels(env, RENDERERS[name](size), params=params, name=f"pixels/{name}", **options)
 
 
