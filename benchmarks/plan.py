@@ -24,11 +24,11 @@ CASE = ("target", "env", "seeds", "capacity")
 
 
 def measure(target: str, env: str, seeds: int, capacity: int) -> dict[str, Any]:
-    """Returns the row of one run of DDPG with default settings."""
+    """Returns the row of one run of DDPG with default settings, as long as it takes to fill its replay."""
     from ddpg_jax import DDPGConfig, LoopConfig, RunConfig
     from ddpg_jax.runs.compilation import compile_run
 
-    loop, run = LoopConfig(replay_capacity=capacity), RunConfig(env=env, seeds=seeds, devices=1)
+    loop, run = LoopConfig(replay_capacity=capacity), RunConfig(env=env, seeds=seeds, steps=capacity, devices=1)
     found = compile_run("ddpg", DDPGConfig(), loop, run, target, ("chunk",))
     row = {"target": target, "env": env, "seeds": seeds, "capacity": capacity, "mapping": found.layout.mapping}
     row |= {"planned_bytes": found.planned_bytes, "fits": found.fits}

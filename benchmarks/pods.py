@@ -27,7 +27,13 @@ PODS: dict[str, tuple[int, ...]] = {
     "v5e:2x4": (2, 4),
     "v5e:16x16": (16, 16),
 }
-SHARED = {"num_envs": 1024, "batch_size": 32_768, "replay_capacity": 1_048_576, "hidden": (256, 256)}
+SHARED = {
+    "num_envs": 1024,
+    "batch_size": 32_768,
+    "replay_capacity": 1_048_576,
+    "steps": 1_048_576,
+    "hidden": (256, 256),
+}
 APART = {"num_envs": 1, "batch_size": 256, "replay_capacity": 100_000, "hidden": (256, 256)}
 GROUP = 8  # devices of an agent where seeds are sharded over groups
 

@@ -155,7 +155,7 @@ BAD = {
     "--reset-mode never": "--reset-mode must be one of pool, every-step, cached, not 'never'.",
     "--backend mjx": "Pendulum-v1 has no option 'backend'",
     "--episode-length 0": "episode_length must be at least 1, not 0.",
-    "--replay-capacity 2000000000": "replay_capacity must fit in memory",
+    "--replay-capacity 2000000000 --steps 2000000000": "replay_capacity must fit in memory",
     "--replay-capacity 1000000000000": "replay_capacity must be at most 2,147,483,647, not 1000000000000.",
     "--batch-size 101": "batch_size must be at most the 100 transitions that are stored in the warm-up",
     "--replay-capacity 15": "batch_size must be at most the 15 transitions",

@@ -14,7 +14,7 @@ from toys import counting, pixels, spec, wandering
 
 from ddpg_jax import DDPGConfig, LoopConfig, ddpg, train, trainer
 from ddpg_jax.core.environment import env_from_functions
-from ddpg_jax.core.loop import chunk_bounds
+from ddpg_jax.core.loop import chunk_bounds, fitted_replay
 from ddpg_jax.core.metrics import means
 from ddpg_jax.core.replay import stored_transitions, uniform_replay
 from ddpg_jax.core.types import Agent, Explorer, Learner
@@ -250,3 +250,12 @@ def test_no_key_is_used_twice():
     seen = jax.random.wrap_key_data(np.stack(keys))
     seen = jnp.concatenate([seen, jax.vmap(jax.random.split)(seen).ravel()])
     assert len(np.unique(jax.random.key_data(seen), axis=0)) == len(seen)
+
+
+def test_a_run_has_no_larger_replay_than_it_fills():
+    """Rounded up to whole vector steps; what is larger than its steps is not allocated."""
+    loop = LoopConfig(num_envs=3, replay_capacity=100)
+    assert [fitted_replay(loop, steps).replay_capacity for steps in (7, 9, 99, 100, 1000)] == [9, 9, 99, 100, 100]
+    wide = LOOP.replace(replay_capacity=1_000_000)
+    state, _ = jax.eval_shape(lambda: train(jax.random.key(0), ENV, ddpg(CONFIG, ENV.spec), wide, steps=400))
+    assert sum(leaf.size for leaf in jax.tree.leaves(state.memory)) < 10_000

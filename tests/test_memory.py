@@ -53,7 +53,7 @@ def memory_of(algorithm="ddpg", mapping="vmap", **changed):
 
 LARGE = [
     ("ddpg", {"hidden": (10**8, 10**8)}, "networks of the widths (100000000, 100000000) for 1 seed take"),
-    ("ddpg", {"replay_capacity": 10**9}, "1,000,000,000 transitions for 1 seed take"),
+    ("ddpg", {"replay_capacity": 10**9, "steps": 2 * 10**9}, "1,000,000,000 transitions for 1 seed take"),
     ("ddpg", {"n_step": 10**9}, "returns over 1,000,000,000 steps for 1 seed take"),
     ("ddpg", {"eval_episodes": 5 * 10**8}, "500,000,000 episodes for 1 seed take"),
     ("ddpg", {"pool_size": INT32}, "2,147,483,647 initial states for 1 seed take"),

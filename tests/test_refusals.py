@@ -27,7 +27,7 @@ BAD = {
     "num_envs": (0, -1),
     "updates_per_step": (0, -2, 2**31 - 1),
     "batch_size": (0, -1, 101),
-    "replay_capacity": (0, -1, 3, 2**31, 2_000_000_000),
+    "replay_capacity": (0, -1, 3, 2**31),
     "n_step": (0, -1, 10**9, 2**31 - 1),
     "warmup_steps": (0, -1, 7, 10**9),
     "pool_size": (0, -1, 2**31 - 1),
@@ -86,7 +86,7 @@ WORDS = {
     "--distributed --coordinator here:99999": "coordinator must be HOST:PORT, not 'here:99999'.",
     "--distributed --coordinator here:1 --processes 0": "processes must be a whole number of at least 1, not 0.",
     "--distributed --coordinator here:1 --processes 2 --process 2": "process must be from 0 to 1 (processes), not 2.",
-    "--replay-capacity 2147483647 --num-envs 1000": "replay_capacity must stay below 2**31 when it is rounded up",
+    "--replay-capacity 2147483647 --num-envs 1000 --steps 2147483647": "replay_capacity must stay below 2**31 when it",
     "--process 1": "distributed must be given with coordinator",
 }
 

@@ -108,6 +108,50 @@ def test_resumed_is_uninterrupted(case, tmp_path):
     assert seconds == sorted(seconds)
 
 
+ROOM = LOOP.replace(replay_capacity=1000)
+LONGER = {  # (algorithm, settings, loop, run, steps to resume to); a chunk is as long after as before
+    "a ring that the run fills": ("ddpg", DDPGConfig(hidden=(4,)), ROOM, RUN, 280),
+    "a ring that is full": ("ddpg", DDPGConfig(hidden=(4,)), LOOP.replace(replay_capacity=100), RUN, 280),
+    "in turn": (*CASES["delayed, in turn"][:2], ROOM.replace(n_step=3), CASES["delayed, in turn"][3], 280),
+    "an agent on two devices": ("ddpg", DDPGConfig(hidden=(4,)), ROOM, CASES["an agent on two devices"][3], 280),
+    "images": (*CASES["images"][:3], dataclasses.replace(CASES["images"][3], episode_length=15), 32),
+}
+
+
+@pytest.mark.parametrize("case", slow_but_for(LONGER, "a ring that the run fills"))
+def test_a_longer_run_is_one_that_was_longer_from_the_start(case, tmp_path):
+    """The replay grows with the steps, and nothing else changes: every array, every line of the metrics."""
+    algorithm, config, loop, run, steps = LONGER[case]
+    longer = dataclasses.replace(run, out=tmp_path / "longer", steps=steps, evaluations=2)
+    whole = run_experiment(algorithm, config, loop, longer, log=quiet)
+    run = dataclasses.replace(run, out=tmp_path / "halves", evaluations=1)
+    half = run_experiment(algorithm, config, loop, run, log=quiet)
+    sizes = [sum(leaf.size for leaf in jax.tree.leaves(result.state.memory)) for result in (half, whole)]
+    halves = resume_experiment(tmp_path / "halves", steps=steps, log=quiet)
+    assert (sizes[0] < sizes[1]) == (case != "a ring that is full")
+    mine, theirs = bits(halves.state), bits(whole.state)
+    assert mine.keys() == theirs.keys()
+    for name in mine:
+        np.testing.assert_array_equal(mine[name], theirs[name], err_msg=name)
+    assert lines_of(tmp_path / "halves") == lines_of(tmp_path / "longer")
+
+
+@pytest.mark.slow
+def test_a_checkpoint_with_room_for_more_than_its_run_is_cut(tmp_path, monkeypatch):
+    """Those of earlier versions have `replay_capacity` transitions, however few steps the run has."""
+    _, config, loop, run, _ = LONGER["a ring that the run fills"]
+    whole = run_experiment("ddpg", config, loop, dataclasses.replace(run, out=tmp_path / "whole"), log=quiet)
+    half = dataclasses.replace(run, out=tmp_path / "halves")
+    with monkeypatch.context() as patch:
+        patch.setattr("ddpg_jax.runs.plan.fitted_replay", lambda loop, steps: loop)
+        with pytest.raises(Stopped):
+            run_experiment("ddpg", config, loop, half, log=quiet, on_chunk=stop_after(3))
+    mine, theirs = bits(resume_experiment(half.out, log=quiet).state), bits(whole.state)
+    assert {name: leaf.shape for name, leaf in mine.items()} == {name: leaf.shape for name, leaf in theirs.items()}
+    for name in mine:
+        np.testing.assert_array_equal(mine[name], theirs[name], err_msg=name)
+
+
 @pytest.fixture(scope="module")
 def finished(tmp_path_factory):
     """A finished run of four seeds on four devices."""
@@ -237,6 +281,19 @@ def test_changed_settings_are_refused_with_their_names_unless_accepted(finished,
     assert main([*words[:-1], "240"]) == 0  # from now on these are its settings
 
 
+def test_a_ring_that_may_have_been_full_keeps_its_capacity(finished, tmp_path, capsys):
+    """One that was not full may become larger, where the change is accepted, and what it holds stays."""
+    folder = copied(finished, tmp_path)
+    words = ["train", "--resume", str(folder), "--steps", "400", "--accept-changes"]
+    edited(folder, "loop", replay_capacity=100)
+    assert main(words) == 2
+    assert "replay_capacity must be 200, as in the checkpoint, not 100: at 160 steps one of them is full" in (
+        capsys.readouterr().err
+    )
+    edited(folder, "loop", replay_capacity=1000)
+    assert main(words) == 0
+
+
 def test_another_algorithm_shape_or_version_is_refused(finished, tmp_path, capsys):
     folder = copied(finished, tmp_path)
     before = (folder / "config.json").read_text()
@@ -282,12 +339,11 @@ def test_without_its_replay_a_run_fills_a_new_one_and_says_so(tmp_path):
     more = resume_experiment(run.out, steps=164, log=said.append)
     assert any("the replay was not saved" in line for line in said)
     assert (np.asarray(more.state.learner.normalizer.count) == 164).all()
-    read = functools.partial(stored_transitions, make_env("lqr").spec, LOOP.num_envs, LOOP.replay_capacity)
-    replay = np.asarray(jax.vmap(read)(more.state.memory).obs)
-    stored = replay[:, :164]  # a row for each of 41 vector steps
+    read = functools.partial(stored_transitions, make_env("lqr").spec, LOOP.num_envs, 164)  # the run's steps, not 200
+    stored = np.asarray(jax.vmap(read)(more.state.memory).obs)  # a row for each of 41 vector steps
+    assert stored.shape == (2, 164, 2)
     assert (np.abs(stored).sum(-1) > 0).all()
     assert len(np.unique(stored.reshape(-1, 2), axis=0)) > 250  # some begin alike
-    assert not replay[:, 164:].any()
 
 
 @pytest.mark.parametrize("when", [{"checkpoint_seconds": None}, {"checkpoint_seconds": None, "checkpoint_steps": 40}])

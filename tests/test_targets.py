@@ -213,9 +213,9 @@ def test_without_a_graph_the_host_decides_loops():
 
 
 TPU = {
-    "one seed": "--replay-capacity 1000000 --only chunk",
+    "one seed": "--replay-capacity 1000000 --steps 1000000 --only chunk",
     "seeds": "--seeds 64 --hidden 64 64 --batch-size 64 --replay-capacity 100000 --only chunk",
-    "environments": "--env brax/inverted_pendulum --num-envs 64 --replay-capacity 1000000 --only chunk",
+    "environments": "--env brax/inverted_pendulum --num-envs 64 --replay-capacity 1000000 --steps 1000000 --only chunk",
 }
 
 
@@ -251,7 +251,7 @@ def test_two_processes_compile_at_the_same_time():
 @needs("jax_cuda12_plugin")
 def test_a_small_run_fits_a_tpu_and_a_large_one_does_not():
     assert compiled(f"ddpg --target v5e {CLASSIC}")["fits"]
-    many = "--seeds 512 --seed-mapping vmap --replay-capacity 1000000"
+    many = "--seeds 512 --seed-mapping vmap --replay-capacity 1000000 --steps 1000000"
     large = compiled(f"ddpg --target v5e {many} --only chunk")
     assert not large["fits"]
     assert "Ran out of memory" in large["too_large"]["chunk"]

@@ -44,7 +44,11 @@ class LoopConfig:
     num_envs: int = setting(default=1, help="parallel environments N per seed", low=1)
     updates_per_step: int = setting(default=1, help="gradient updates per step of all N environments", low=1)
     batch_size: int = setting(default=256, help="transitions in a minibatch", low=1)
-    replay_capacity: int = setting(default=1_000_000, help="transitions that the replay buffer of a seed holds", low=1)
+    replay_capacity: int = setting(
+        default=1_000_000,
+        help="transitions that the replay buffer of a seed holds; no more are allocated than the run has steps",
+        low=1,
+    )
     n_step: int = setting(default=1, help="n of n-step returns: rewards summed before bootstrapping", low=1)
     warmup_steps: int = setting(
         default=1_000, help="environment steps with uniform random actions before the first update", low=1
@@ -198,7 +202,7 @@ def train(
     Raises:
       SettingError: a setting has a value that cannot be used, or `steps` leave nothing after the warm-up.
     """
-    run = trainer(env, agent, loop)
+    run = trainer(env, agent, fitted_replay(loop, steps))
     bounds = jnp.asarray(chunk_bounds(run.warmup, -(-steps // loop.num_envs), chunks))
     state = run.prefill(run.init(key))
 
@@ -207,6 +211,19 @@ def train(
 
     state, totals = jax.lax.scan(chunk, state, jnp.stack([bounds[:-1], bounds[1:]], axis=1))
     return state, means(totals)
+
+
+def fitted_replay(loop: LoopConfig, steps: int) -> LoopConfig:
+    """Returns the settings with a replay no larger than a run can fill.
+
+    It is never full before the run ends, so the same transitions are sampled as from a larger one.
+
+    Args:
+      loop: the settings.
+      steps: environment steps of the run, which are rounded up to whole vector steps.
+    """
+    filled = -(-steps // loop.num_envs) * loop.num_envs
+    return replace(loop, replay_capacity=min(loop.replay_capacity, filled))
 
 
 def chunk_bounds(warmup: int, vector_steps: int, chunks: int) -> list[int]:

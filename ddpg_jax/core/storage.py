@@ -90,6 +90,11 @@ class _Layout(NamedTuple):
         return -(-self.num_envs // (self.per_line * LINES))
 
     @property
+    def step_size(self) -> float:
+        """Numbers of storage that a vector step takes."""
+        return self.lanes / self.steps if self.steps else self.groups * LINES * self.lanes
+
+    @property
     def shape(self) -> tuple[int, int, int]:
         groups = -(-self.rows // (self.steps * LINES)) if self.steps else self.rows * self.groups
         return groups, LINES, self.lanes
@@ -114,13 +119,17 @@ def _divide(numbers: Any, divisor: int) -> tuple[Array, Array]:
 
 
 def _layout(fields: dict[str, jax.ShapeDtypeStruct], rows: int, num_envs: int) -> _Layout:
-    """Returns the layout with the least memory; the widest lines must save an eighth, since a TPU reads whole ones."""
+    """Returns the layout with the least memory; the widest lines must save an eighth, since a TPU reads whole ones.
+
+    The choice does not depend on the number of rows. So the storage of more rows begins with the same groups of lines,
+    and a ring that is not full yet grows by groups of zeros.
+    """
     sizes = [math.prod(field.shape) for field in fields.values()]
     starts = dict(zip(fields, np.cumsum([0, *sizes]).tolist(), strict=False))
     narrowest = -(-sum(sizes) // LANES)
     widths = range(narrowest, max(narrowest, WIDEST) + 1)
     layouts = [_Layout(fields, starts, sum(sizes), rows, num_envs, LANES * width) for width in widths]
-    return min(layouts, key=lambda layout: math.prod(layout.shape) * (1 + layout.lanes / (8 * LANES * WIDEST)))
+    return min(layouts, key=lambda layout: layout.step_size * (1 + layout.lanes / (8 * LANES * WIDEST)))
 
 
 def _stored_dtype(field: jax.ShapeDtypeStruct) -> np.dtype:

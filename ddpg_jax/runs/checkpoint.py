@@ -26,6 +26,7 @@ from ddpg_jax.runs.checksum import bit_sum, json_checksum
 from ddpg_jax.runs.files import check_regular, real_path
 from ddpg_jax.runs.json_values import Value, read_json
 from ddpg_jax.runs.orbax_errors import in_one_line, mute_raised, muted_late_errors
+from ddpg_jax.runs.replay_size import MEMORY, as_stored, resized
 
 DAMAGED = "checkpoints-damaged"  # beside "checkpoints": where checkpoints that cannot be read are moved
 
@@ -219,6 +220,8 @@ def read_metadata(folder: Path, vector_step: int) -> Metadata:
 def load_state(folder: Path, vector_step: int, shapes: TrainState, layout: Layout) -> Restored:
     """Reads the training state of a checkpoint, sharded for the devices at hand.
 
+    A replay of another size, which the checkpoint of a run for fewer steps has, grows or is cut to the expected one.
+
     Args:
       shapes: what is expected, as `Programs.shapes` gives it.
 
@@ -238,6 +241,8 @@ def load_state(folder: Path, vector_step: int, shapes: TrainState, layout: Layou
         if not leaf.size:
             return jnp.zeros(leaf.shape, leaf.dtype)
         value = stored["loop"][_name(path)]
+        if _name(path).startswith(MEMORY):
+            return resized(value, leaf.shape[1], layout)
         return jax.random.wrap_key_data(value) if _is_key(leaf) else value
 
     state = jax.tree_util.tree_map_with_path(restored, _loop_fields(shapes, replay))
@@ -266,14 +271,14 @@ def set_aside(folder: Path, vector_step: int) -> None:
 
 
 def _restore(folder: Path, vector_step: int, wanted: dict[str, Any]) -> dict[str, Any]:
-    """Reads these items of a checkpoint and compares their checksums."""
+    """Reads these items of a checkpoint, the replay with as many rows as it has, and compares their checksums."""
     import orbax.checkpoint as ocp
 
     path = real_path(checkpoints_folder(folder) / str(vector_step))
     checksums = read_metadata(folder, vector_step).checksums
-    items = {name: ocp.args.StandardRestore(tree) for name, tree in wanted.items()}
     try:
         _refuse_special_files(path)
+        items = {name: ocp.args.StandardRestore(as_stored(path / name, tree)) for name, tree in wanted.items()}
         with muted_late_errors(), ocp.Checkpointer(ocp.CompositeCheckpointHandler()) as reader:
             stored = dict(reader.restore(path, args=ocp.args.Composite(**items)))
     except Exception as error:  # whatever a flipped bit leads to

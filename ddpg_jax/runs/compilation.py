@@ -8,7 +8,7 @@ import jax
 import jax.numpy as jnp
 from jax.sharding import NamedSharding, PartitionSpec
 
-from ddpg_jax.core.loop import LoopConfig, chunk_bounds
+from ddpg_jax.core.loop import LoopConfig, chunk_bounds, fitted_replay
 from ddpg_jax.core.settings import check
 from ddpg_jax.devices.data_parallel import STATE
 from ddpg_jax.devices.layout import BY_SEED, Layout, shardings
@@ -77,6 +77,7 @@ def compile_run(
     for group in (config, loop, run):
         check(group)
     check_pairs(config)
+    loop = fitted_replay(loop, run.steps)
     named, found, env = name_algorithm(algorithm), find_target(target), open_env(name_env(run.env), run)
     layout = choose_layout(config, loop, run, env, found.devices, found.platform)
     functions = make_programs(env, named, loop, run.eval_episodes, layout)

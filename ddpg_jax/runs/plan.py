@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 
 import jax
 
-from ddpg_jax.core.loop import LoopConfig, chunk_bounds
+from ddpg_jax.core.loop import LoopConfig, chunk_bounds, fitted_replay
 from ddpg_jax.core.settings import INT32, SettingError, check
 from ddpg_jax.core.types import Env, Spec
 from ddpg_jax.devices.backend import nbytes
@@ -135,7 +135,7 @@ class Job(NamedTuple):
 
     algorithm: Named
     config: Any
-    loop: LoopConfig
+    loop: LoopConfig  # as the user has set it; the programs have a replay no larger than the run can fill
     run: RunConfig  # in which `env` is a name
     env: Env
     layout: Layout
@@ -180,8 +180,9 @@ def plan_run(algorithm: Any, config: Any, loop: LoopConfig, run: RunConfig) -> J
     run, env = dataclasses.replace(run, env=task.name), open_env(task, run)
     layout = choose_layout(config, loop, run, env)
     run = dataclasses.replace(run, out=run_folder_of(named, run, "runs/"), seed_mapping=layout.mapping)
-    programs = make_programs(env, named, loop, run.eval_episodes, layout)
-    plan = make_plan(env, programs, config, loop, run, layout)
+    fitted = fitted_replay(loop, run.steps)
+    programs = make_programs(env, named, fitted, run.eval_episodes, layout)
+    plan = make_plan(env, programs, config, fitted, run, layout)
     return Job(named, config, loop, run, env, layout, programs, plan, codes_of(named, task))
 
 

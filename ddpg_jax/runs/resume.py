@@ -136,6 +136,7 @@ def _recover(job: Job, given: set[str], accept_changes: bool, callbacks: Callbac
         try:
             before = _renamed(read_metadata(folder, vector_step).config, job, given)
             _compare(job, before, accept_changes, callbacks)
+            _check_ring(job, before, vector_step)
             restored = load_state(folder, vector_step, shapes, job.layout)
             break
         except Damaged as error:
@@ -154,6 +155,20 @@ def _recover(job: Job, given: set[str], accept_changes: bool, callbacks: Callbac
 
     multihost.on_main(repair)
     return restored, metrics.drop_rows_after(folder, done, job.run.seeds) if multihost.is_main() else 0.0
+
+
+def _check_ring(job: Job, before: dict[str, Any], vector_step: int) -> None:
+    """Refuses another capacity for a replay that has been full, whose oldest row may be any.
+
+    Raises:
+      SettingError: it has been, or would be.
+    """
+    then, now = before["loop"]["replay_capacity"], job.loop.replay_capacity
+    if then != now and job.plan.steps(vector_step) > min(then, now):
+        raise SettingError(
+            f"replay_capacity must be {then:,}, as in the checkpoint, not {now:,}: at {job.plan.steps(vector_step):,} "
+            "steps one of them is full."
+        )
 
 
 def _compare(job: Job, before: dict[str, Any], accept_changes: bool, callbacks: Callbacks) -> None:

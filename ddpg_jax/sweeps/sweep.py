@@ -10,7 +10,7 @@ from typing import Any, Literal, NamedTuple
 
 import jax
 
-from ddpg_jax.core.loop import LoopConfig
+from ddpg_jax.core.loop import LoopConfig, fitted_replay
 from ddpg_jax.core.settings import SettingError, check, shown
 from ddpg_jax.core.types import Env
 from ddpg_jax.devices import multihost
@@ -171,7 +171,7 @@ def plan_parts(algorithm: Named, group: CompileGroup, run: RunConfig, env: Env) 
     Raises:
       SettingError: even the seeds of one trial do not fit, or no step is left after the warm-up.
     """
-
+    group = _fitted(group, run)
     one = make_programs(env, algorithm, group.loop, run.eval_episodes)
     shapes = one.shapes(jax.eval_shape(lambda: seed_keys(run)), group.config)
 
@@ -190,6 +190,12 @@ def plan_parts(algorithm: Named, group: CompileGroup, run: RunConfig, env: Env) 
 
 def plan_part(algorithm: Named, group: CompileGroup, run: RunConfig, env: Env) -> Part:
     """Plans the trials of a group as one part; errors as for `plan_parts`."""
+    group = _fitted(group, run)
     all_seeds, layout = sweep_layout(group, run, len(group.indices) * run.seeds, env)
     programs = make_programs(env, algorithm, group.loop, run.eval_episodes, layout)
     return Part(group, layout, make_plan(env, programs, group.config, group.loop, all_seeds, layout))
+
+
+def _fitted(group: CompileGroup, run: RunConfig) -> CompileGroup:
+    """Returns the group with a replay no larger than the run can fill."""
+    return group._replace(loop=fitted_replay(group.loop, run.steps))

@@ -23,7 +23,8 @@ def main(line: Line) -> None:
     names = ("num_envs", "batch_size", "replay_capacity", "warmup_steps")
     loop = LoopConfig(**{name: wanted[name] for name in names})
     where = {"env": f"brax/{wanted['env']}", "backend": wanted["backend"]} if brax else {"env": wanted["env"]}
-    run = RunConfig(**where, seeds=wanted["seeds"], **wanted.get("run", {}))
+    steps = max(100_000, loop.replay_capacity)  # a run has no larger replay than it fills
+    run = RunConfig(**where, seeds=wanted["seeds"], **{"steps": steps} | wanted.get("run", {}))
     program = Program(lambda device: None, (), 1, loop.updates_per_step, "the chunk of ddpg-jax train")
     for target in wanted["targets"]:
         found = compile_run(wanted["algorithm"], config, loop, run, target, ("chunk",))
