@@ -17,7 +17,8 @@ from toys import slow, slow_but_for
 
 from ddpg_jax import make_env
 from ddpg_jax.envs import brax as brax_suite
-from ddpg_jax.envs import lqr
+from ddpg_jax.envs import elsewhere, lqr
+from ddpg_jax.envs.make import ids
 from ddpg_jax.envs.third_party import KNOWN_NOISE, suppress_known_noise
 
 with suppress_known_noise():
@@ -382,6 +383,31 @@ def test_a_half_finished_object_is_refused():
 )
 def test_an_unknown_id_is_refused_with_the_nearest(name, near):
     assert refusal(name) == f"There is no environment {name!r}; did you mean {near}?"
+
+
+BRAX_PHYSICS = "the same task with Brax's own physics, so returns are not those in MuJoCo."
+FOREIGN = {
+    "HalfCheetah-v4": f"here it is brax/halfcheetah, {BRAX_PHYSICS}",
+    "gymnasium/Ant-v5": f"here it is brax/ant, {BRAX_PHYSICS}",
+    "InvertedDoublePendulum-v4": f"here it is brax/inverted_double_pendulum, {BRAX_PHYSICS}",
+    "Reacher-v5": f"here it is brax/reacher, {BRAX_PHYSICS}",
+    "dm_control/cheetah-run": "here it is playground/CheetahRun, the same task in MJX.",
+    "dm_control/ball_in_cup-catch-v0": "here it is playground/BallInCup, the same task in MJX.",
+    "LunarLander-v2": "it has discrete actions, and a deterministic policy gradient needs a continuous box.",
+    "ALE/Pong-v5": "it has discrete actions, and a deterministic policy gradient needs a continuous box.",
+    "LunarLanderContinuous-v2": "it needs Box2D, which does not run in JAX; `ddpg-jax envs` lists what does.",
+    "hopper": "did you mean brax/hopper?",
+    "walker": "did you mean brax/walker2d?",
+}
+
+
+@pytest.mark.parametrize("name", FOREIGN)
+def test_an_id_of_another_library_is_answered_with_ours(name):
+    assert refusal(name) == f"There is no environment {name!r}; {FOREIGN[name]}"
+
+
+def test_the_table_of_foreign_ids_names_environments_that_are_here():
+    assert {f"brax/{name}" for name in elsewhere.BRAX.values()} <= set(ids("brax/"))
 
 
 @pytest.mark.parametrize("name", ["", "brax/", "§§§§§§§§"])

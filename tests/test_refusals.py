@@ -7,9 +7,9 @@ import math
 import pytest
 
 from ddpg_jax import DDPGConfig, LoopConfig, RunConfig, SettingError, run_experiment
-from ddpg_jax.cli import parse
+from ddpg_jax.cli import elsewhere, parse
 from ddpg_jax.cli.main import COMMANDS, main
-from ddpg_jax.cli.suggestions import ELSEWHERE
+from ddpg_jax.cli.settings import options_of
 from ddpg_jax.runs.registry import algorithms
 
 INF, NAN = math.inf, math.nan
@@ -164,7 +164,22 @@ MEANT = {
     "train ddpg --warmup 3": "`ddpg-jax train ddpg` has no option --warmup; did you mean --warmup-steps?",
     "train ddpg --no-tensorbord": "`ddpg-jax train ddpg` has no option --no-tensorbord; did you mean --tensorboard?",
     "train td3 --nonsense 3": "`ddpg-jax train td3` has no option --nonsense; `ddpg-jax train td3 --help` lists all.",
-    "train ddpg --alpha 3": "`ddpg-jax train ddpg` has no option --alpha; `ddpg-jax train ddpg --help` lists all.",
+    "train ddpg --alpha 3": "`ddpg-jax train ddpg` has no option --alpha; only sac has it, as --temperature.",
+    "train sac --v_min=-9": "`ddpg-jax train sac` has no option --v_min; only d4pg has it, as --value-low.",
+    "train sac --autotune": "`ddpg-jax train sac` has no option --autotune; SAC always tunes its temperature here, "
+    "unless --temperature-lr is 0.",
+    "train ddpg --cuda": "`ddpg-jax train ddpg` has no option --cuda; JAX takes the accelerator that it finds, and "
+    "JAX_PLATFORMS=cpu keeps it on the CPU.",
+    "train td3 --gamma 0.9 --batchsize 3 --zzz 1": "`ddpg-jax train td3` has other options: --gamma is `--discount "
+    "0.9`; --batchsize is --batch-size; --zzz is not here; `ddpg-jax train td3 --help` lists all.",
+    "train td3 --gamma 0.9 --env Ant-v5": "`ddpg-jax train td3` has other options: --gamma is `--discount 0.9`; --env "
+    "Ant-v5 is `--env brax/ant` (the same task with Brax's own physics, so returns are not those in MuJoCo); "
+    "`ddpg-jax train td3 --help` lists all.",
+    "train dqn --gamma 0.9": "there is no algorithm 'dqn', which is a method for discrete actions; ddpg is nearest to "
+    "it, and there are ddpg, td3, sac, d4pg, dpg-on-policy, dpg-off-policy, copdac-q, copdac-gq. `ddpg-jax train ddpg` "
+    "has no option --gamma; did you mean --discount?",
+    "resume x --gamma 0.9 --nu 3": "`ddpg-jax resume` has other options: --gamma is not here; --nu is not here; "
+    "`ddpg-jax resume --help` lists all.",
     "render --sise 3": "`ddpg-jax render` has no option --sise; did you mean --size?",
     "evaluate x --gamma 0.9": "`ddpg-jax evaluate` has no option --gamma; `ddpg-jax evaluate --help` lists all.",
     "resume x --step 3": "`ddpg-jax resume` has no option --step; did you mean --steps?",
@@ -179,26 +194,54 @@ def test_a_slip_is_answered_with_what_was_meant(command, capsys):
     assert refusal(command, capsys) == MEANT[command]
 
 
-@pytest.mark.parametrize("name", ["ppo", "a2c", "reinforce"])
+CLEANRL = (
+    "--env-id Hopper-v4 --total-timesteps 1000000 --learning-rate 3e-4 --buffer-size 1000000 --gamma 0.99 --tau 0.005 "
+    "--batch-size 256 --exploration-noise 0.1 --learning-starts 25000 --policy-frequency 2 --track "
+    "--wandb-project-name x"
+)
+
+
+def test_a_whole_command_line_of_another_library_is_answered_at_once(capsys):
+    """Each option with what it is called here and its value, one refusal for all."""
+    said = refusal(f"train ddpg {CLEANRL}", capsys)
+    assert said == (
+        "`ddpg-jax train ddpg` has other options: --env-id is `--env brax/hopper` (the same task with Brax's own "
+        "physics, so returns are not those in MuJoCo); --total-timesteps is `--steps 1000000`; --learning-rate is "
+        "`--actor-lr 3e-4 --critic-lr 3e-4`; --buffer-size is `--replay-capacity 1000000`; --gamma is `--discount "
+        "0.99`; --exploration-noise is `--noise-scale 0.1`; --learning-starts is `--warmup-steps 25000`; "
+        "--policy-frequency is not here (only td3 has it, as --policy-delay); --track belongs to --wandb-project-name; "
+        "--wandb-project-name is `--wandb x`; `ddpg-jax train ddpg --help` lists all."
+    )
+
+
+def test_the_table_of_options_names_options_that_are_here():
+    known = {name: set(options_of(name)) for name in ("ddpg", "td3", "sac", "d4pg")}
+    for theirs, ours in elsewhere.OPTIONS.items():
+        assert any(set(ours) <= options for options in known.values()), theirs
+        assert not any(theirs in options for options in known.values()), theirs
+    for option, algorithm in elsewhere.ONLY_IN.items():
+        assert [name for name, options in known.items() if option in options] == [algorithm]
+    assert not elsewhere.NO_OPTION.keys() & (elsewhere.OPTIONS.keys() | set.union(*known.values()))
+
+
+@pytest.mark.parametrize("name", ["ppo", "A2C", "reinforce", "c51", "tqc"])
 def test_an_algorithm_that_is_not_here_is_answered_with_those_that_are(name, capsys):
-    assert refusal(f"train {name} --steps 3", capsys) == f"there is no algorithm '{name}'; there are " + (
+    other = elsewhere.ALGORITHMS[name.lower()]
+    assert refusal(f"train {name} --steps 3", capsys) == (
+        f"there is no algorithm '{name}', which is {other.what}; {other.nearest} is nearest to it, and there are "
         "ddpg, td3, sac, d4pg, dpg-on-policy, dpg-off-policy, copdac-q, copdac-gq."
     )
+    assert {other.nearest for other in elsewhere.ALGORITHMS.values()} <= algorithms().keys()
 
 
 @pytest.mark.parametrize("form", ["--{} 0.9", "--{}=0.9"])
-@pytest.mark.parametrize("name", ELSEWHERE)
+@pytest.mark.parametrize("name", elsewhere.OPTIONS)
 def test_an_option_of_another_library_is_answered_with_ours(name, form, capsys):
     """Of the first of these algorithms that has it; with underscores, too."""
-    fields = {kind.name for group in (RunConfig, LoopConfig) for kind in dataclasses.fields(group)}
-    wanted = {option.replace("-", "_") for option in ELSEWHERE[name]}
-    having = (
-        algorithm
-        for algorithm in ("ddpg", "td3", "sac")
-        if wanted <= fields | {kind.name for kind in dataclasses.fields(algorithms()[algorithm].config)}
-    )
+    wanted = set(elsewhere.OPTIONS[name])
+    having = (algorithm for algorithm in ("ddpg", "td3", "sac", "d4pg") if wanted <= set(options_of(algorithm)))
     prog = f"ddpg-jax train {next(having)}"
-    ours = " and ".join(f"--{option}" for option in ELSEWHERE[name])
+    ours = " and ".join(f"--{option}" for option in elsewhere.OPTIONS[name])
     for spelled in (name, name.replace("-", "_")):
         command = f"{prog.removeprefix('ddpg-jax ')} {form.format(spelled)}"
         assert refusal(command, capsys) == f"`{prog}` has no option --{spelled}; did you mean {ours}?"

@@ -18,10 +18,10 @@ from ddpg_jax.cli.parse import HELP, first_line, parse
 from ddpg_jax.cli.policy import evaluate, export, render
 from ddpg_jax.cli.printable import printable
 from ddpg_jax.cli.resume import resume
-from ddpg_jax.cli.settings import read_settings
+from ddpg_jax.cli.settings import options_of, read_settings
 from ddpg_jax.cli.show import bench, envs, plot, report
 from ddpg_jax.cli.streams import safe_streams
-from ddpg_jax.cli.suggestions import did_you_mean
+from ddpg_jax.cli.suggestions import did_you_mean, meant_algorithm, unknown_algorithm, unknown_option
 from ddpg_jax.cli.sweep import Search, sweep
 from ddpg_jax.cli.train import train
 from ddpg_jax.core.settings import SettingError, shown
@@ -121,7 +121,9 @@ def _train(command: str, args: list[str]) -> int:
     if not name or name.startswith("-"):
         return _algorithms(command, missing=name not in HELP)
     if name not in algorithms() and not is_reference(name):
-        raise SettingError(f"there is no algorithm {shown(name)}; {did_you_mean(name, list(algorithms()))}")
+        near = meant_algorithm(name, list(algorithms()))
+        options = unknown_option(rest, options_of(near, more), f"ddpg-jax {command} {near}") if near else ""
+        raise SettingError(" ".join([unknown_algorithm(name, list(algorithms())), options]).rstrip())
     return run(read_settings(f"ddpg-jax {command} {name}", name_algorithm(name), rest, more)) or 0
 
 

@@ -8,7 +8,7 @@ from typing import Annotated, Any, NamedTuple, get_type_hints
 import tyro
 from typing_extensions import Doc
 
-from ddpg_jax.cli.parse import RULES, parse
+from ddpg_jax.cli.parse import RULES, flags_of, parse
 from ddpg_jax.cli.suggestions import did_you_mean, nearest
 from ddpg_jax.core.exploration import NoiseConfig
 from ddpg_jax.core.learning import LearningConfig, TargetConfig
@@ -121,6 +121,12 @@ def read_settings(prog: str, named: Named, args: Sequence[str], more: type | Non
     read = parse(dataclasses.make_dataclass("CommandLine", fields, namespace=about), prog, args)
     config = kind(**{name: value for group in own for name, value in vars(getattr(read, group)).items()})
     return Settings(named, config, read.loop, read.run, read.process, getattr(read, "more", None))
+
+
+def options_of(algorithm: str, more: type | None = None) -> list[str]:
+    """The options, without their dashes, of a command that trains with an algorithm; `more` as for `read_settings`."""
+    kinds = [_Choice, algorithms()[algorithm].config, RunConfig, LoopConfig, Processes, *([more] if more else [])]
+    return [flag for kind in kinds for flag in flags_of(kind)]
 
 
 def config_groups(config: Any) -> dict[str, Any]:

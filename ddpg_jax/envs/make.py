@@ -10,6 +10,7 @@ import numpy as np
 
 from ddpg_jax.core.settings import SHOWN, SettingError, check_count, shown
 from ddpg_jax.core.types import Env, EnvState
+from ddpg_jax.envs.elsewhere import meant
 from ddpg_jax.envs.objects import instance, why_not
 from ddpg_jax.envs.references import is_reference, label
 from ddpg_jax.envs.registered import registered_environments
@@ -85,12 +86,19 @@ def _make_by_id(name: str, options: dict[str, Any]) -> Env:
     prefix = prefix_of(name)
     if name not in ids(prefix):
         known = [known for p in prefixes() if p != "playground/" or p == prefix for known in ids(p)]
-        near = _nearest_id(name, prefix, known)
-        meant = f"did you mean {near}?" if near else "`ddpg-jax envs` lists them."
-        raise SettingError(f"There is no environment {shown(name)}; {meant}")
+        raise SettingError(f"There is no environment {shown(name)}; {_instead(name, prefix, known)}")
     module = suite(prefix)
     _refuse_unknown(options, module.OPTIONS, name)
     return module.make(name.removeprefix(prefix) or name, **options)
+
+
+def _instead(name: str, prefix: str, known: list[str]) -> str:
+    """Returns what was meant by an unknown id, and how that differs where the id is of another library."""
+    elsewhere = meant(name)
+    if elsewhere:
+        return f"here it is {elsewhere.known}, {elsewhere.about}." if elsewhere.known else f"{elsewhere.about}."
+    near = _nearest_id(name, prefix, known)
+    return f"did you mean {near}?" if near else "`ddpg-jax envs` lists them."
 
 
 def _nearest_id(name: str, prefix: str, known: list[str]) -> str | None:
