@@ -33,6 +33,7 @@ from ddpg_jax.runs.stored_run import read_run
 
 RESULTS = Path(__file__).parent / "results"
 DAMAGE = ("flip", "half", "empty", "missing")  # to a file
+TIMES = ("seconds", "compile_seconds")  # of a row, which two runs do not share
 CHUNK = 10  # environment steps, a checkpoint after each
 FLAGS = (
     "td3 --env lqr --episode-length 7 --seeds 2 --hidden 8 --batch-size 8 --replay-capacity 2000 --warmup-steps 20 "
@@ -68,7 +69,7 @@ def lines(folder: Path) -> list[dict[str, Any]]:
     """Returns metrics.jsonl without the wall-clock times and without an incomplete last line."""
     path = folder / "metrics.jsonl"
     whole = path.read_text(encoding="utf-8").split("\n")[:-1] if path.exists() else []
-    return [{name: value for name, value in json.loads(line).items() if name != "seconds"} for line in whole]
+    return [{name: value for name, value in json.loads(line).items() if name not in TIMES} for line in whole]
 
 
 def sums(folder: Path) -> dict[str, int]:
@@ -253,7 +254,7 @@ SWEEP = (
 def swept(folder: Path) -> tuple[Any, ...]:
     """Returns all that a sweep leaves, but for the time that it took."""
     curves = [json.loads(line) for line in (folder / "curves.jsonl").read_text(encoding="utf-8").splitlines()]
-    rows = [{name: value for name, value in row.items() if name != "seconds"} for row in curves]
+    rows = [{name: value for name, value in row.items() if name not in TIMES} for row in curves]
     return (folder / "sweep.csv").read_text(encoding="utf-8"), rows, sums(folder / "best")
 
 

@@ -26,6 +26,7 @@ from rich.console import Console
 
 from ddpg_jax import DDPGConfig, LoopConfig, RunConfig, evaluate
 from ddpg_jax.cli.display import Display
+from ddpg_jax.runs.clock import Clock
 from ddpg_jax.runs.experiment import Callbacks, train_job
 from ddpg_jax.runs.plan import Job, plan_run
 from ddpg_jax.runs.programs import evaluation_keys
@@ -65,7 +66,7 @@ def monitored(job: Job) -> float:
             times.append(time.perf_counter())
 
         state = job.programs.start(job.keys(), job.config)
-        train_job(job._replace(run=run), state, job.plan.bounds, Callbacks(on_chunk=on_chunk), 0.0)
+        train_job(job._replace(run=run), state, job.plan.bounds, Callbacks(on_chunk=on_chunk), Clock(), first=False)
     return times[-1] - times[0]
 
 

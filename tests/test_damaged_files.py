@@ -21,7 +21,7 @@ from ddpg_jax.runs.run_folder import FREE
 from ddpg_jax.runs.stored_run import read_run
 
 ROW = {"steps": 10, "updates": 5, "seconds": 0.5, "eval_return": [1.0, None], "eval_length": [7.0, 8.0]}
-ROWS = [ROW, ROW | {"steps": 20, "updates": 15, "eval_return": [2.0, 3.5]}]
+ROWS = [ROW, ROW | {"steps": 20, "updates": 15, "compile_seconds": 0.25, "eval_return": [2.0, 3.5]}]  # old, new
 TRIALS = [
     {"trial": trial, "values": {"tau": tau, "batch_size": 32}} | row
     for row in ROWS

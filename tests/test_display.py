@@ -10,7 +10,7 @@ from rich.console import Console
 from toys import TINY
 
 from ddpg_jax.cli import console
-from ddpg_jax.cli.display import Display, quantities, rates, returns
+from ddpg_jax.cli.display import Display, quantities, returns, speed
 from ddpg_jax.cli.main import main
 from ddpg_jax.results.labels import NAMES, cell, named
 from ddpg_jax.runs import metrics
@@ -51,6 +51,32 @@ def test_rates_are_summed_over_seeds(terminal):
     assert "200 of 200 steps" in printed
 
 
+@pytest.mark.parametrize("terminal", [True, False])
+def test_no_rate_and_no_time_left_has_compilation_in_it(terminal):
+    """Of the 42 seconds of the first chunk 40 were compilation; half the steps are left."""
+    rows = [row(0, 10.0, compile_seconds=9.0), row(100, 52.0, compile_seconds=49.0)]
+    printed = shown(*rows, terminal=terminal)
+    assert "150 env steps/s, 75 updates/s of all seeds" in printed
+    assert "about 2 s left" in printed
+    assert "compile" not in printed
+
+
+@pytest.mark.parametrize("terminal", [True, False])
+def test_what_is_compiled_has_a_time_on_a_terminal_and_lines_elsewhere(terminal):
+    console = Console(file=io.StringIO(), force_terminal=terminal, width=120, color_system=None)
+    with Display(console) as display:
+        for words in ("compiling the training", "compiling the training: 10 s so far"):
+            display.log(words)
+        during = console.file.getvalue()
+        display.log("compiled the training in 12 s")
+        display.on_chunk(row(), PLAN)
+    printed = console.file.getvalue()
+    assert ("compiling the training 0:00:00" in during) == terminal
+    assert ("10 s so far" in printed) != terminal
+    assert "compiled the training in 12 s\n" in printed.replace("\r", "")
+    assert "compiling" not in printed[printed.rindex("return 2.0") :]
+
+
 def test_a_terminal_shows_all_quantities_and_a_file_a_line_each():
     rows = [row(steps, **{"critic/loss": [0.5, None, 1.5]}) for steps in (40, 200)]
     lines = shown(*rows, terminal=False).splitlines()
@@ -63,8 +89,8 @@ def test_a_terminal_shows_all_quantities_and_a_file_a_line_each():
 def test_a_single_seed_has_no_spread_and_is_not_all_seeds():
     alone = row(200, 3.0) | {"eval_return": [-1234.56]}
     assert returns(alone) == "return -1,234.6"
-    assert rates(alone, row() | {"eval_return": [0.0]}) == "50 env steps/s, 25 updates/s"
-    assert rates(alone, None) == ""
+    assert speed(alone, row() | {"eval_return": [0.0]}) == "50 env steps/s, 25 updates/s"
+    assert speed(alone, None) == ""
 
 
 def test_rows_without_a_number_are_shown_too():

@@ -19,7 +19,7 @@ from ddpg_jax.runs.checkpoint import save_state
 from ddpg_jax.runs.config import RunConfig
 from ddpg_jax.runs.contents import LOCK
 from ddpg_jax.runs.experiment import run_experiment, summarize
-from ddpg_jax.runs.plan import make_plan
+from ddpg_jax.runs.plan import idle_devices, make_plan, plan_run
 from ddpg_jax.runs.programs import evaluation_keys, make_programs, seed_keys
 
 pytestmark = pytest.mark.usefixtures("same_programs")
@@ -73,6 +73,39 @@ def test_the_command_line_trains_what_python_trains(tmp_path):
         learners.params,
         state.learner.params,
     )
+
+
+def planned(seeds=1, devices=None, **loop):
+    """The job of a run of 1,000 steps."""
+    loop = LoopConfig(**{"warmup_steps": 100, "batch_size": 16, "replay_capacity": 1000} | loop)
+    run = RunConfig(env="lqr", steps=1000, seeds=seeds, devices=devices, eval_episodes=1, out="nowhere")
+    return plan_run("ddpg", DDPGConfig(hidden=(4,)), loop, run)
+
+
+def test_the_plan_says_what_will_be_done():
+    """900 updates of 16 transitions of 1,000; 90 updates of 160 draw as many of each."""
+    said = []
+    planned().say_plan(said.append)
+    assert said[0].startswith(
+        "ddpg on lqr, seed 0 (cpu): per seed 1,000 environment steps (1,000 vector steps of 1 environment), 100 of "
+        "them warm-up, and 900 updates (1 per environment step) with minibatches of 16, so that a transition is drawn "
+        "14.4 times on average; memory "
+    )
+    assert said[1].startswith("hardly any updates: 900 updates per seed, and a transition is drawn 14.4 times")
+    assert said[2].startswith("7 of 8 devices are idle: 1 seed is sharded evenly over 1; ")
+    assert len(said) == 3
+    assert planned(num_envs=10, batch_size=50, updates_per_step=2).plan.draws() == 9.0
+
+
+def test_the_plan_says_what_was_rounded_and_warns_of_few_updates_and_idle_devices():
+    rounded, few = planned(num_envs=64, batch_size=64, updates_per_step=1).plan.notes
+    assert rounded == (
+        "rounded up to whole steps of all 64 environments: steps from 1,000 to 1,024, warmup_steps from 100 to 128, "
+        "replay_capacity from 1,000 to 1,024"
+    )
+    assert few.startswith("hardly any updates: 14 updates per seed, and a transition is drawn 0.875 times on average; ")
+    assert planned(updates_per_step=2).plan.notes == ()
+    assert all(idle_devices(job.layout, job.run) == "" for job in (planned(8), planned(1, devices=1)))
 
 
 @pytest.mark.parametrize("seed", [None, 3, 4])
@@ -307,7 +340,8 @@ def test_the_plan_is_printed_first(tmp_path):
     run = RunConfig(env="lqr", steps=82, evaluations=1, eval_episodes=1, out=tmp_path / "run")
     with pytest.raises(Enough):
         run_experiment("ddpg", config, loop, run, log=hear)
-    assert "84 environment steps, 40 of them warm-up, and 22 updates (0.5 per environment step)" in said[0]
+    assert "per seed 84 environment steps (21 vector steps of 4 environments), 40 of them warm-up, and 22" in said[0]
+    assert " 22 updates (0.5 per environment step)" in said[0]
     row = 2 * 2 + 1 + 1 + 1  # obs, next_obs, action, reward, discount in float32, and a byte for truncated
     assert f"replay {(4 * row + 1) * 100 / 2**20:,.1f} MiB" in said[0]
 

@@ -9,6 +9,7 @@ import pytest
 from ddpg_jax.runs import monitor
 from ddpg_jax.runs.chunks import ChunkResult
 from ddpg_jax.runs.monitor import Callbacks, CheckpointClock, Monitor
+from ddpg_jax.runs.pace import duration
 
 DIVERGED = {1: (5, "reward")}  # the second seed, at vector step 5
 
@@ -50,6 +51,30 @@ def test_one_diverged_seed_ends_a_run_only_if_it_is_told_to(halt_on_nan, outcome
     assert words.startswith("seed 4 diverged at 20 steps: reward is not finite")
     both = DIVERGED | {0: (6, "obs")}
     assert one.outcome(chunk(both), last=True) == "halted"
+
+
+def test_where_nobody_takes_rows_it_is_said_once_how_long_a_run_takes():
+    """Two seconds for 40 of 100 steps, and as many to the end; compilation does not count."""
+    said, rows = [], []
+    plan = SimpleNamespace(steps=lambda vector_step: 4 * vector_step, bounds=[10, 25])
+    job = SimpleNamespace(run=SimpleNamespace(seed=0, seeds=1), plan=plan)
+    spent = [(40, 5.0, 5.0), (60, 16.0, 15.0), (80, 17.0, 15.0)]
+    alone = Monitor(job, Callbacks(said.append))
+    watched_rows = Monitor(job, Callbacks(said.append, lambda row, plan: rows.append(row)))
+    for steps, seconds, compiling in spent:
+        row = {"steps": steps, "seconds": seconds, "compile_seconds": compiling}
+        alone.show(row)
+        watched_rows.show(row)
+    assert said == ["60 steps, and about 2 s to the end"]
+    assert len(rows) == 3
+
+
+@pytest.mark.parametrize(
+    ("seconds", "words"),
+    [(0.2, "1 s"), (45, "45 s"), (719, "12 min"), (12_000, "3 h 20 min"), (7_200, "2 h"), (187_200, "2 d 4 h")],
+)
+def test_a_duration_has_two_units_at_most(seconds, words):
+    assert duration(seconds) == words
 
 
 def test_a_checkpoint_is_due_after_so_many_steps_or_seconds(monkeypatch):

@@ -56,6 +56,12 @@ def test_other_commands_have_their_exit_code(where, command, tiny_run, tmp_path)
     assert (tmp_path / "a.png").exists() == command.startswith("plot")
 
 
+def test_a_table_whose_reader_has_gone_ends_in_silence(tmp_path):
+    """As `ddpg-jax envs | head -1`, whose reader has read enough; a run in training says so instead."""
+    code, _, errors = shell(f"{COMMAND} envs | true", tmp_path)
+    assert (code, errors) == (0, "")
+
+
 @pytest.mark.parametrize("where", ["2>/dev/full", *slow("2>&-")])
 def test_an_error_that_nobody_reads_has_its_exit_code(where, tmp_path):
     code, output, _ = shell(f"{COMMAND} evaluate nowhere {where}", tmp_path)

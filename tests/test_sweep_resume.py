@@ -47,7 +47,7 @@ def outcome(folder):
     curves = [json.loads(line) for line in (folder / "curves.jsonl").read_text().splitlines()]
     own = [json.loads(line) for line in (folder / "best" / "metrics.jsonl").read_text().splitlines()]
     for row in [*curves, *own]:
-        del row["seconds"]
+        del row["seconds"], row["compile_seconds"]
     (step,) = saved_steps(folder / "best")
     config = json.loads((folder / "best" / "config.json").read_text())
     for name in ("out", "checkpoint_steps", "checkpoint_seconds"):

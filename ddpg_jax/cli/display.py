@@ -6,19 +6,22 @@ from typing import Any
 import numpy as np
 from rich.console import Console, Group
 from rich.live import Live
-from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
+from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table
 from rich.text import Text
 
 from ddpg_jax.cli.console import print_error, print_line
 from ddpg_jax.results.labels import NAMES, cell, named
-from ddpg_jax.runs.metrics import X_AXES
+from ddpg_jax.runs.clock import COMPILING
+from ddpg_jax.runs.metrics import SCALARS
+from ddpg_jax.runs.pace import duration, rates, seconds_left
+from ddpg_jax.runs.plan import Plan
 from ddpg_jax.runs.sinks import WARNING
 
 
 def quantities(row: Mapping[str, Any]) -> Iterator[tuple[str, np.ndarray]]:
     """The quantities of a row of metrics as (name in words, values of the seeds in which it was finite)."""
-    measured = {name: np.array(values, float) for name, values in row.items() if name not in X_AXES}
+    measured = {name: np.array(values, float) for name, values in row.items() if name not in SCALARS}
     if {"eval_q", "eval_discounted"} <= measured.keys():
         measured["overestimation"] = measured["eval_q"] - measured["eval_discounted"]
     for name in [*NAMES, *sorted(measured.keys() - NAMES.keys() - {"episode_length"})]:
@@ -27,13 +30,19 @@ def quantities(row: Mapping[str, Any]) -> Iterator[tuple[str, np.ndarray]]:
             yield named(name), values[np.isfinite(values)]
 
 
-def rates(row: Mapping[str, Any], previous: Mapping[str, Any] | None) -> str:
-    """Environment steps and updates per second since the row before, summed over seeds."""
+def speed(row: Mapping[str, Any], previous: Mapping[str, Any] | None) -> str:
+    """Environment steps and updates per second since the row before, summed over seeds, without compilation."""
     if previous is None:
         return ""
-    seeds, seconds = len(row["eval_return"]), max(row["seconds"] - previous["seconds"], 1e-9)
-    steps, updates = ((row[name] - previous[name]) * seeds / seconds for name in ("steps", "updates"))
-    return f"{steps:,.0f} env steps/s, {updates:,.0f} updates/s" + (" of all seeds" if seeds > 1 else "")
+    steps, updates = rates(row, previous)
+    seeds = " of all seeds" * (len(row["eval_return"]) > 1)
+    return f"{steps:,.0f} env steps/s, {updates:,.0f} updates/s{seeds}"
+
+
+def time_left(row: Mapping[str, Any], previous: Mapping[str, Any] | None, plan: Plan) -> str:
+    """How long the run will still take, at its pace since the row before."""
+    left = previous and seconds_left(row, previous, plan)
+    return f"about {duration(left)} left" if left else ""
 
 
 def returns(row: Mapping[str, Any]) -> str:
@@ -55,11 +64,13 @@ class Display:
             TextColumn("training"),
             BarColumn(),
             TextColumn("{task.completed:,.0f} of {task.total:,.0f} steps per seed"),
-            TimeRemainingColumn(),
-            TextColumn("{task.fields[rates]}"),
+            TextColumn("{task.fields[left]}"),
+            TextColumn("{task.fields[speed]}"),
             console=console,
         )
-        self._task = self._progress.add_task("", total=None, rates="", visible=False)
+        self._task = self._progress.add_task("", total=None, left="", speed="", visible=False)
+        self._compiling = Progress(TextColumn("{task.description}"), TimeElapsedColumn(), console=console)
+        self._table: Table | None = None
         # Drawing takes milliseconds of a core that trains: at most the time left moves between two rows
         self._live = Live(self._progress, console=console, refresh_per_second=1) if console.is_terminal else None
         self._previous: Mapping[str, Any] | None = None
@@ -74,23 +85,46 @@ class Display:
             self._live.stop()
 
     def log(self, words: str) -> None:
-        """Prints a line, above the live table where there is one; a warning to standard error."""
+        """Prints a line, above the live table where there is one; a warning to standard error.
+
+        On a terminal, what is being compiled is a line below with its time, which goes when the next line comes.
+        """
+        if self._live and words.startswith(COMPILING):
+            self._count_up(words.partition(":")[0])
+            return
+        if self._live:
+            self._count_up(None)
         if words.startswith(WARNING):
             print_error(words)
         else:
             print_line(words, self.console)
 
-    def on_chunk(self, row: dict[str, Any], plan: Any) -> None:
+    def on_chunk(self, row: dict[str, Any], plan: Plan) -> None:
         """Shows the newest row of metrics."""
-        speed, total = rates(row, self._previous), plan.steps(plan.bounds[-1])
-        self._previous = row
+        pace, left = speed(row, self._previous), time_left(row, self._previous, plan)
+        total, self._previous = plan.steps(plan.bounds[-1]), row
         if self._live:
-            self._progress.update(self._task, completed=row["steps"], total=total, rates=speed, visible=True)
-            self._live.update(Group(chunk_table(row), self._progress))
+            done = {"completed": row["steps"], "total": total}
+            self._progress.update(self._task, **done, left=left, speed=pace, visible=True)
+            self._table = chunk_table(row)
+            self._draw()
         else:
-            self.log(
-                f"{row['steps']:>9,} of {total:,} steps  {row['seconds']:7.1f} s  {returns(row)}  {speed}".rstrip()
-            )
+            parts = (f"{row['steps']:>9,} of {total:,} steps", f"{row['seconds']:7.1f} s", returns(row), pace, left)
+            self.log("  ".join(filter(None, parts)))
+
+    def _count_up(self, words: str | None) -> None:
+        """Shows words with the time since they were first shown; None: none."""
+        if [task.description for task in self._compiling.tasks] != [words]:
+            for task in self._compiling.task_ids:
+                self._compiling.remove_task(task)
+            if words:
+                self._compiling.add_task(words, total=None)
+            self._draw(refresh=True)
+
+    def _draw(self, refresh: bool = False) -> None:
+        assert self._live
+        shown = (self._table, self._progress, self._compiling if self._compiling.tasks else None)
+        self._live.update(Group(*(part for part in shown if part)), refresh=refresh)
 
 
 def chunk_table(row: Mapping[str, Any]) -> Table:

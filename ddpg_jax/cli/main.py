@@ -47,6 +47,7 @@ COMMANDS: dict[str, Callable[..., Any]] = {
     "bench": bench,
     "new": new,
 }
+LONG = (["train"], ["sweep"], ["resume"])  # of these, a reader of standard output that has gone is a warning
 EXIT_CODES = {
     0: "done",
     2: "invalid setting or unusable file; the message names it",
@@ -60,7 +61,7 @@ EXIT_CODES = {
 def main(args: Sequence[str] | None = None) -> int:
     """Runs one command and returns its exit code, one of `EXIT_CODES`."""
     args = list(sys.argv[1:] if args is None else args)
-    with safe_streams(pipe_may_close=bool(set(HELP) & set(args))):
+    with safe_streams(pipe_may_close=args[:1] not in LONG or bool(set(HELP) & set(args))):
         return _run(args)
 
 

@@ -19,6 +19,7 @@ from ddpg_jax.devices import multihost
 from ddpg_jax.runs.config import RunConfig
 from ddpg_jax.runs.named import Named
 from ddpg_jax.runs.presets import BEST, PRESETS, Preset, presets_for, searched, tuned_settings
+from ddpg_jax.runs.registry import algorithms
 
 # The groups of settings that algorithms share, in the order of the help; an underscore is a space in the title.
 SHARED: dict[type, str] = {

@@ -28,7 +28,7 @@ def plot(
     folders: Annotated[
         tuple[Path, ...],
         tyro.conf.Positional,
-        tyro.conf.arg(metavar="RUN [RUN ...]"),
+        tyro.conf.arg(metavar="RUN [RUN ...]", help_behavior_hint=""),
         Doc("run or sweep folders; runs that differ only in their seeds are combined"),
     ] = (),
     out: Annotated[Path, Doc("figure to write: .png, .svg or .pdf")] = Path("figure.png"),

@@ -1,5 +1,6 @@
 """Training and evaluation chunk by chunk, and what the host sees of each chunk."""
 
+import contextlib
 import dataclasses
 import itertools
 import math
@@ -14,6 +15,7 @@ from ddpg_jax.core.episodes import Evaluation
 from ddpg_jax.core.metrics import means
 from ddpg_jax.core.types import TrainState
 from ddpg_jax.devices import multihost
+from ddpg_jax.runs.clock import Clock
 from ddpg_jax.runs.programs import Programs, evaluation_keys
 
 
@@ -34,25 +36,46 @@ class ChunkResult(NamedTuple):
 
 
 def run_chunks(
-    programs: Programs, state: TrainState, keys: jax.Array, config: Any, bounds: Sequence[int], first: bool = True
+    programs: Programs,
+    state: TrainState,
+    keys: jax.Array,
+    config: Any,
+    bounds: Sequence[int],
+    first: bool = True,
+    clock: Clock | None = None,
 ) -> Iterator[ChunkResult]:
     """Trains from one bound to the next and evaluates at each.
 
     Args:
       state, keys: of all seeds, at the vector step `bounds[0]`.
       first: whether the policies are also evaluated before the first chunk.
+      clock: of the run, for what is compiled; it is compiled while nothing runs that counts as training.
     """
+    clock = clock or Clock()
+    jax.block_until_ready(state)  # the warm-up, which is no part of the time in which programs are compiled
+    with clock.compiling("the evaluation") as compiled:
+        compiled(programs.evaluate, (state.learner, evaluation_keys(keys, 0), state.hyperparams), 0, config)
+    compiled_training = False
     for previous, vector_step in itertools.pairwise([bounds[0]] * first + list(bounds)):
         totals: dict[str, Any] = {}
+        if new := vector_step > previous and not compiled_training:
+            with clock.compiling("the training") as compiled:
+                compiled(programs.chunk, state, previous, vector_step - previous, config)
+            compiled_training = True
         if vector_step > previous:
             state, totals = programs.chunk(state, previous, vector_step - previous, config)
         per_seed = (state.learner, evaluation_keys(keys, vector_step), state.hyperparams)
         evaluation, found = programs.evaluate(per_seed, vector_step, config)
-        means_of = {"eval_return": evaluation.returns.mean(axis=1), "eval_length": evaluation.lengths.mean(axis=1)}
-        fetched = multihost.fetch((means(totals) | means_of | found, evaluation, state.nonfinite_at))
-        metrics, evaluation, nonfinite_at = fetched
+        with clock.compiling_after((totals, evaluation)) if new else contextlib.nullcontext():
+            metrics, evaluation, nonfinite_at = _fetch(totals, evaluation, found, state)
         diverged = diverged_seeds(state.learner, nonfinite_at)
         finite = np.array([seed not in diverged for seed in range(len(nonfinite_at))])
         metrics = {name: np.where(finite, values, np.nan) for name, values in metrics.items()}
         evaluation = dataclasses.replace(evaluation, returns=np.where(finite[:, None], evaluation.returns, np.nan))
         yield ChunkResult(vector_step, state, evaluation, metrics, diverged)
+
+
+def _fetch(totals: dict[str, Any], evaluation: Evaluation, found: dict[str, Any], state: TrainState) -> Any:
+    """Returns the metrics of a chunk, its evaluation and where seeds diverged, on the host."""
+    means_of = {"eval_return": evaluation.returns.mean(axis=1), "eval_length": evaluation.lengths.mean(axis=1)}
+    return multihost.fetch((means(totals) | means_of | found, evaluation, state.nonfinite_at))

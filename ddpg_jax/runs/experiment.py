@@ -2,7 +2,6 @@
 
 import functools
 import shlex
-import time
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack, closing
 from pathlib import Path
@@ -19,6 +18,7 @@ from ddpg_jax.devices.backend import refuse_exhaustion
 from ddpg_jax.runs import figures, folders, metrics, run_folder, signals, sinks
 from ddpg_jax.runs.checkpoint import Checkpoints, naming_resume
 from ddpg_jax.runs.chunks import ChunkResult, run_chunks
+from ddpg_jax.runs.clock import Clock
 from ddpg_jax.runs.config import RunConfig
 from ddpg_jax.runs.evaluation import write_evaluation
 from ddpg_jax.runs.monitor import Callbacks, CheckpointClock, Monitor
@@ -84,25 +84,24 @@ def run_experiment(
         stack.enter_context(refuse_exhaustion())
         if multihost.is_main():
             run_folder.write_config(job.run.folder, job.config_dict(), job.code)
-        callbacks.say(job.describe())
-        callbacks.say("compiling")
-        state = job.programs.start(job.keys(), config)
-        return train_job(job, state, job.plan.bounds, callbacks)
+        job.say_plan(callbacks.say)
+        clock = Clock(callbacks.say)
+        state = clock.start(job.programs, job.keys(), config)
+        return train_job(job, state, job.plan.bounds, callbacks, clock)
 
 
 def train_job(
-    job: Job, state: TrainState, bounds: Sequence[int], callbacks: Callbacks, resumed_after: float | None = None
+    job: Job, state: TrainState, bounds: Sequence[int], callbacks: Callbacks, clock: Clock, first: bool = True
 ) -> Result:
     """Trains and evaluates from bound to bound, with a row of metrics and perhaps a checkpoint after each chunk.
 
     Args:
       state: of all seeds, at the vector step `bounds[0]`.
-      resumed_after: the seconds that the run had taken when it was saved; None for a run that begins.
+      clock: of the run.
+      first: whether the run begins, and is not resumed.
     """
     folder, run, plan = job.run.folder, job.run, job.plan
-    first = resumed_after is None
-    began, monitor = time.perf_counter() - (resumed_after or 0.0), Monitor(job, callbacks)
-    clock = CheckpointClock(run, plan.steps(bounds[0]))
+    monitor, saves = Monitor(job, callbacks), CheckpointClock(run, plan.steps(bounds[0]))
     check_present = functools.partial(folders.check_present, folder, folders.identify(folder))
     with ExitStack() as stack:
         stack.enter_context(naming_resume(folder, check_present if multihost.is_main() else None))
@@ -110,24 +109,23 @@ def train_job(
         stack.enter_context(closing(checkpoints))
         purge = None if first else plan.steps(bounds[0]) + 1
         writer = stack.enter_context(closing(_writer(job, purge, callbacks.warn))) if multihost.is_main() else None
-        for chunk in run_chunks(job.programs, state, job.keys(), job.config, bounds, first):
+        for chunk in run_chunks(job.programs, state, job.keys(), job.config, bounds, first, clock):
             step = chunk.vector_step
             multihost.on_main(check_present)
-            row = metrics.make_row(plan.steps(step), plan.updates(step), time.perf_counter() - began, chunk.metrics)
+            row = metrics.make_row(plan.steps(step), plan.updates(step), *clock.read(), chunk.metrics)
             if writer:
                 writer.write(row)
             if row["updates"]:
                 signals.end_at_chunk()
-            if callbacks.on_chunk:
-                callbacks.on_chunk(row, plan)
+            monitor.show(row)
             outcome = monitor.outcome(chunk, last=step == bounds[-1])
-            if outcome or clock.due(plan.steps(step)):
+            if outcome or saves.due(plan.steps(step)):
                 if writer:
                     writer.sync()
                 if outcome and multihost.is_main():  # before the last checkpoint, after which nothing is left to resume
                     write_evaluation(folder, run.eval_episodes, _table(job, chunk))
                 checkpoints.save(step, chunk.state, chunk.score())
-                clock.saved(plan.steps(step))
+                saves.saved(plan.steps(step))
                 multihost.on_main(functools.partial(folders.delete_replaced, folder))
             if outcome:
                 break

@@ -12,17 +12,22 @@ from ddpg_jax.core.settings import INT32, SettingError
 from ddpg_jax.runs.files import atomic_write, read_bytes
 from ddpg_jax.runs.json_values import Value, parse_json
 
-X_AXES = ("steps", "updates", "seconds")  # of a row; everything else in it is a list over seeds
+X_AXES = ("steps", "updates", "seconds")
+# Of a row; everything else in it is a list over seeds. Rows of old runs have no compile_seconds.
+SCALARS = (*X_AXES, "compile_seconds")
 Row = dict[str, Any]
 
 
-def make_row(steps: int, updates: int, seconds: float, metrics: Mapping[str, Any]) -> Row:
+def make_row(steps: int, updates: int, seconds: float, compile_seconds: float, metrics: Mapping[str, Any]) -> Row:
     """Returns a row of metrics.jsonl: totals per seed so far, and each quantity as a list over seeds.
+
+    `seconds` are those since the run began, and `compile_seconds` those of them in which programs were compiled.
 
     An item is None where a quantity was not measured or is not finite, since JSON knows no NaN.
     """
     lists = {name: [finite_or_none(value) for value in np.asarray(values)] for name, values in metrics.items()}
-    return {"steps": steps, "updates": updates, "seconds": round(seconds, 3), **lists}
+    spent = {"seconds": round(seconds, 3), "compile_seconds": round(compile_seconds, 3)}
+    return {"steps": steps, "updates": updates, **spent, **lists}
 
 
 def finite_or_none(value: Any) -> float | None:
@@ -68,8 +73,8 @@ def read_rows(path: Path, seeds: int, kind: str = "run") -> list[Row]:
 def _checked_row(value: Value, seeds: int, extra: set[str]) -> Row:
     fields = value.object({*X_AXES, "eval_return", *extra})
     row: Row = {"steps": fields["steps"].integer(), "updates": fields["updates"].integer()}
-    row["seconds"] = fields["seconds"].number()
-    for name in fields.keys() - {*X_AXES, *extra}:
+    row |= {name: fields[name].number() for name in ("seconds", "compile_seconds") if name in fields}
+    for name in fields.keys() - {*SCALARS, *extra}:
         items = fields[name].items()
         if len(items) != seeds:
             raise fields[name].refuse(f"a list with a number or null for each of {seeds} seeds")
@@ -79,13 +84,19 @@ def _checked_row(value: Value, seeds: int, extra: set[str]) -> Row:
     return {name: row[name] for name in fields}
 
 
-def drop_rows_after(folder: Path, steps: int, seeds: int) -> float:
+def spent(rows: Sequence[Row]) -> tuple[float, float]:
+    """Returns the seconds that a run had taken at its last row, and those of them in which programs were compiled."""
+    last = rows[-1] if rows else {}
+    return last.get("seconds", 0.0), last.get("compile_seconds", 0.0)
+
+
+def drop_rows_after(folder: Path, steps: int, seeds: int) -> tuple[float, float]:
     """Drops the rows beyond so many steps, which a resumed run writes anew.
 
     Returns:
-      the seconds of the last row that stays; 0 without one.
+      what `spent` says of the rows that stay.
     """
     path = folder / "metrics.jsonl"
     rows = [row for row in read_rows(path, seeds) if row["steps"] <= steps]
     atomic_write(path, to_lines(rows))
-    return rows[-1]["seconds"] if rows else 0.0
+    return spent(rows)

@@ -11,6 +11,7 @@ from ddpg_jax.core.settings import reason
 from ddpg_jax.devices import multihost
 from ddpg_jax.runs.chunks import ChunkResult
 from ddpg_jax.runs.config import RunConfig
+from ddpg_jax.runs.pace import duration, seconds_left
 from ddpg_jax.runs.plan import Job, Plan
 from ddpg_jax.runs.sinks import WARNING
 
@@ -99,11 +100,23 @@ class CheckpointClock:
 
 
 class Monitor:
-    """What the host remembers from chunk to chunk: the seeds known to have diverged."""
+    """What the host remembers from chunk to chunk: the seeds known to have diverged, and the first rows."""
 
     def __init__(self, job: Job, callbacks: Callbacks):
         self._job, self._callbacks = job, callbacks
         self._diverged: set[int] = set()
+        self._rows: list[dict[str, Any]] = []  # at most two
+
+    def show(self, row: dict[str, Any]) -> None:
+        """Hands over a row; where nobody takes rows, it is said once how long the run will take."""
+        if self._callbacks.on_chunk:
+            self._callbacks.on_chunk(row, self._job.plan)
+        if self._callbacks.on_chunk or len(self._rows) == 2:
+            return
+        self._rows.append(row)
+        left = seconds_left(row, self._rows[0], self._job.plan) if len(self._rows) == 2 else None
+        if left:
+            self._callbacks.say(f"{row['steps']:,} steps, and about {duration(left)} to the end")
 
     def outcome(self, chunk: ChunkResult, last: bool) -> Any:
         """Returns how the run ends with this chunk, or None; logs the seeds that have diverged in it."""

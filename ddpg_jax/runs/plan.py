@@ -2,6 +2,7 @@
 
 import dataclasses
 import importlib.util
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -22,6 +23,9 @@ from ddpg_jax.runs.programs import ONE_DEVICE, Programs, choose_layout, make_pro
 from ddpg_jax.runs.run_folder import config_dict
 from ddpg_jax.runs.run_memory import run_memory
 
+# Below so many updates a run has hardly begun to learn: the target networks need 1/tau of them, 200 by default, to
+# follow once, and each pass of the Bellman equation waits for them.
+FEW_UPDATES = 1_000
 # A setting that has no effect where another one has this value.
 USED_WITH = (("noise_steps", "noise_final", None), ("target_period", "target_update", "polyak"))
 
@@ -36,6 +40,8 @@ class Plan(NamedTuple):
     state_bytes: int  # of all seeds, replay included
     peak_bytes: int  # the states of all seeds, and copies of those being trained
     total_bytes: int = 0  # the same, with what is known of an update and of an evaluation
+    batch_size: int = 1
+    notes: tuple[str, ...] = ()  # sentences on what a person may not expect of these settings
 
     def steps(self, vector_step: int) -> int:
         """Returns the environment steps per seed at a vector step."""
@@ -45,15 +51,22 @@ class Plan(NamedTuple):
         """Returns the gradient updates per seed at a vector step."""
         return (vector_step - self.bounds[0]) * self.updates_per_step
 
+    def draws(self) -> float:
+        """Returns how often a transition is drawn, on average over those that are gathered."""
+        last = self.bounds[-1]
+        return self.updates(last) * self.batch_size / self.steps(last)
+
     def describe(self) -> str:
         """Returns one line for a person."""
         last = self.bounds[-1]
         ratio = self.updates_per_step / self.num_envs
-        updates = self.updates(last)
+        replay, memory = self.replay_bytes / 2**20, max(self.peak_bytes, self.total_bytes) / 2**20
         return (
-            f"per seed {self.steps(last):,} environment steps, {self.steps(self.bounds[0]):,} of them warm-up, and "
-            f"{updates:,} update{'s' * (updates != 1)} ({ratio:.3g} per environment step); "
-            f"replay {self.replay_bytes / 2**20:,.1f} MiB of {self.peak_bytes / 2**20:,.1f} MiB for all seeds"
+            f"per seed {counted(self.steps(last), 'environment step')} ({counted(last, 'vector step')} of "
+            f"{counted(self.num_envs, 'environment')}), {self.steps(self.bounds[0]):,} of them warm-up, and "
+            f"{counted(self.updates(last), 'update')} ({ratio:.3g} per environment step) with minibatches of "
+            f"{self.batch_size:,}, so that a transition is drawn {self.draws():.3g} times on average; memory "
+            f"{memory:,.1f} MiB for all seeds, of which replay {replay:,.1f} MiB"
         )
 
 
@@ -79,7 +92,37 @@ def make_plan(
     check_fits(memory, run.seeds, layout.devices)
     replay_bytes, state_bytes = nbytes(state.memory), nbytes(state)
     peak = peak_bytes(state_bytes, run.seeds, layout)
-    return Plan(bounds, loop.num_envs, loop.updates_per_step, replay_bytes, state_bytes, peak, memory.bytes)
+    sizes = (replay_bytes, state_bytes, peak, memory.bytes, loop.batch_size)
+    plan = Plan(bounds, loop.num_envs, loop.updates_per_step, *sizes)
+    return plan._replace(notes=tuple(filter(None, (_rounded(plan, loop, run, env.spec), _few_updates(plan)))))
+
+
+def counted(number: int, what: str) -> str:
+    """Returns "1 update" or "2,000 updates"."""
+    return f"{number:,} {what}{'s' * (number != 1)}"
+
+
+def _rounded(plan: Plan, loop: LoopConfig, run: RunConfig, spec: Spec) -> str:
+    """Returns what was rounded up to whole steps of all environments, in a sentence; "" where nothing was."""
+    rows = -(-loop.replay_capacity // loop.num_envs)
+    asked = {
+        "steps": (run.steps, plan.steps(plan.bounds[-1])),
+        "warmup_steps": (loop.warmup_steps, plan.steps(plan.bounds[0])),
+        "replay_capacity": (loop.replay_capacity, rows * loop.num_envs),
+    }
+    found = [f"{name} from {given:,} to {made:,}" for name, (given, made) in asked.items() if given != made]
+    return f"rounded up to whole steps of all {loop.num_envs:,} environments: {', '.join(found)}" if found else ""
+
+
+def _few_updates(plan: Plan) -> str:
+    """Returns a sentence where a run learns hardly anything from its data; "" where it does."""
+    updates, draws = plan.updates(plan.bounds[-1]), plan.draws()
+    if updates >= FEW_UPDATES and draws >= 1:
+        return ""
+    return (
+        f"hardly any updates: {counted(updates, 'update')} per seed, and a transition is drawn {draws:.3g} times on "
+        "average; a run of more steps or updates_per_step, or of fewer num_envs, learns more"
+    )
 
 
 def _check_int32(loop: LoopConfig, run: RunConfig, bounds: list[int], spec: Spec) -> None:
@@ -156,12 +199,31 @@ class Job(NamedTuple):
         """Returns one line for a person."""
         first, *others = self.run.seed_numbers()
         seeds = f"seeds {first} to {others[-1]}" if others else f"seed {first}"
-        where = self.layout.describe(self.run.seeds)
+        where = f"{self.layout.describe(self.run.seeds)} ({self.layout.first_device.device_kind})"
         return f"{self.title}, {seeds}{where}: {self.plan.describe()}"
+
+    def say_plan(self, say: Callable[[str], None]) -> None:
+        """Says what will be done, and what a person may not expect of it."""
+        for words in (self.describe(), *self.plan.notes, idle_devices(self.layout, self.run)):
+            if words:
+                say(words)
 
     def config_dict(self) -> dict[str, Any]:
         """Returns the contents of config.json."""
         return config_dict(self.algorithm.name, self.run, self.loop, self.config, self.env.spec, code=self.code)
+
+
+def idle_devices(layout: Layout, run: RunConfig) -> str:
+    """Returns a sentence on devices that a run leaves idle without having been asked to; "" where there are none."""
+    available = len(layout.hardware or jax.devices())
+    idle = available - layout.devices
+    if not idle or run.devices is not None:
+        return ""
+    return (
+        f"{idle} of {available} devices {'is' if idle == 1 else 'are'} idle: {counted(run.seeds, 'seed')} "
+        f"{'is' if run.seeds == 1 else 'are'} sharded evenly over {layout.devices}; a number of seeds that {available} "
+        f"divides, or --devices {available} with each agent data parallel, uses all of them"
+    )
 
 
 def plan_run(algorithm: Any, config: Any, loop: LoopConfig, run: RunConfig) -> Job:

@@ -14,6 +14,7 @@ from ddpg_jax.devices.backend import refuse_exhaustion
 from ddpg_jax.devices.layout import split_devices
 from ddpg_jax.runs import metrics, run_folder
 from ddpg_jax.runs.checkpoint import DAMAGED, Damaged, Restored, load_state, newest_first, read_metadata, set_aside
+from ddpg_jax.runs.clock import Clock
 from ddpg_jax.runs.contents import refuse_links_out
 from ddpg_jax.runs.experiment import Result, train_job
 from ddpg_jax.runs.folders import locked, recover
@@ -68,15 +69,18 @@ def resume_experiment(
         if not follow_links:
             multihost.on_main(lambda: refuse_links_out(job.run.folder))
         stack.enter_context(refuse_exhaustion())
-        restored, seconds = _recover(job, stored.given, accept_changes, callbacks)
+        restored, spent = _recover(job, stored.given, accept_changes, callbacks)
         vector_step, state = restored.vector_step, restored.state
-        callbacks.say(job.describe())
+        job.say_plan(callbacks.say)
+        clock = Clock(callbacks.say, *spent)
         callbacks.say(f"resuming at {job.plan.steps(vector_step):,} steps")
         if not restored.replay:
             callbacks.say("the replay was not saved: steps of the present policy fill it, so the rest will differ")
+            with clock.compiling("what fills it") as compiled:
+                compiled(job.programs.refill, state, vector_step, job.config)
             state = job.programs.refill(state, vector_step, job.config)
         left = [bound for bound in job.plan.bounds if bound > vector_step]
-        return train_job(job, state, [vector_step, *left], callbacks, seconds)
+        return train_job(job, state, [vector_step, *left], callbacks, clock, first=False)
 
 
 def _plan_again(stored: Run, steps: int | None, devices: int | None, accept_changes: bool) -> tuple[Job, int]:
@@ -120,8 +124,10 @@ def _renamed(before: dict[str, Any], job: Job, given: set[str]) -> dict[str, Any
     return renamed
 
 
-def _recover(job: Job, given: set[str], accept_changes: bool, callbacks: Callbacks) -> tuple[Restored, float]:
-    """Reads the newest readable checkpoint and prepares the folder; also returns the seconds that it took to get there.
+def _recover(
+    job: Job, given: set[str], accept_changes: bool, callbacks: Callbacks
+) -> tuple[Restored, tuple[float, float]]:
+    """Reads the newest readable checkpoint and prepares the folder; also returns what it took to get there.
 
     Args:
       given: what of algorithm and environment the user has given in place of what the folder names.
@@ -154,7 +160,7 @@ def _recover(job: Job, given: set[str], accept_changes: bool, callbacks: Callbac
         run_folder.write_config(folder, job.config_dict(), job.code)
 
     multihost.on_main(repair)
-    return restored, metrics.drop_rows_after(folder, done, job.run.seeds) if multihost.is_main() else 0.0
+    return restored, metrics.drop_rows_after(folder, done, job.run.seeds) if multihost.is_main() else (0.0, 0.0)
 
 
 def _check_ring(job: Job, before: dict[str, Any], vector_step: int) -> None:

@@ -102,6 +102,6 @@ def _rows(job: Job, history: Mapping[str, Any], chunk: ChunkResult) -> list[metr
     for index, bound in enumerate(bounds):
         measured = {name: values[:, index] for name, values in lists.items()}
         evaluated = chunk.metrics if bound == bounds[-1] else {"eval_return": np.full(seeds, np.nan)}
-        row = metrics.make_row(job.plan.steps(bound), job.plan.updates(bound), 0.0, measured | evaluated)
+        row = metrics.make_row(job.plan.steps(bound), job.plan.updates(bound), 0.0, 0.0, measured | evaluated)
         rows.append(row)
     return rows

@@ -2,7 +2,6 @@
 
 import dataclasses
 import os
-import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import IO, Any
@@ -12,6 +11,7 @@ import numpy as np
 from ddpg_jax.core.settings import SettingError, check
 from ddpg_jax.devices import multihost
 from ddpg_jax.runs import metrics
+from ddpg_jax.runs.clock import Clock
 from ddpg_jax.runs.files import atomic_write
 from ddpg_jax.runs.json_values import Value
 from ddpg_jax.runs.plan import Plan
@@ -28,8 +28,8 @@ class CurveWriter:
       file: the open file.
       task: the sweep.
       on_chunk: called with the same evaluation as one row over the seeds of all trials.
+      clock: of the sweep.
       lines: how many the file has.
-      seconds: how long the sweep has taken so far.
     """
 
     def __init__(
@@ -37,16 +37,16 @@ class CurveWriter:
         file: IO[bytes],
         task: Task,
         on_chunk: Callable[[dict[str, Any], Plan], None] | None,
+        clock: Clock,
         lines: int = 0,
-        seconds: float = 0.0,
     ):
         self._file, self._task, self._on_chunk, self._lines = file, task, on_chunk, lines
-        self._began = time.perf_counter() - seconds
+        self.clock = clock
 
     def write(self, part: Part, vector_step: int, active: Sequence[int], measured: dict[str, Any]) -> None:
         """Writes and flushes an evaluation of the trials in training; `measured` [trials * seeds] of each quantity."""
         plan, seeds = part.plan, self._task.run.seeds
-        clock = (plan.steps(vector_step), plan.updates(vector_step), time.perf_counter() - self._began)
+        clock = (plan.steps(vector_step), plan.updates(vector_step), *self.clock.read())
         rows = []
         for index, trial in enumerate(active):
             own = {name: np.asarray(values)[index * seeds : (index + 1) * seeds] for name, values in measured.items()}
@@ -64,8 +64,11 @@ class CurveWriter:
         return self._lines
 
 
-def keep_lines(folder: Path, lines: int, seeds: int) -> float:
-    """Drops all but the first lines of curves.jsonl, which a resumed sweep writes anew; returns their last seconds.
+def keep_lines(folder: Path, lines: int, seeds: int) -> tuple[float, float]:
+    """Drops all but the first lines of curves.jsonl, which a resumed sweep writes anew.
+
+    Returns:
+      what `metrics.spent` says of those that stay.
 
     Raises:
       SettingError: a line is damaged or missing.
@@ -75,7 +78,7 @@ def keep_lines(folder: Path, lines: int, seeds: int) -> float:
     if len(rows) < lines:
         raise SettingError(f"{path} must have the {lines:,} lines that were there when the sweep was saved.")
     atomic_write(path, b"".join(path.read_bytes().splitlines(keepends=True)[:lines]) if lines else b"")
-    return rows[lines - 1]["seconds"] if lines else 0.0
+    return metrics.spent(rows[:lines])
 
 
 def read_trials(sweep: Run) -> list[tuple[Run, list[metrics.Row]]]:

@@ -17,6 +17,7 @@ from ddpg_jax.devices import multihost
 from ddpg_jax.devices.backend import memory_limit, refuse_exhaustion
 from ddpg_jax.runs import folders, run_folder
 from ddpg_jax.runs.checkpoint import naming_resume
+from ddpg_jax.runs.clock import Clock
 from ddpg_jax.runs.config import RunConfig
 from ddpg_jax.runs.monitor import Callbacks
 from ddpg_jax.runs.named import Named, name_algorithm, name_env, open_env
@@ -98,6 +99,8 @@ def describe(parts: Sequence[Part], run: RunConfig, callbacks: Callbacks) -> Non
         size = len(part.group.indices)
         members = f"{size} trials x {run.seeds} seeds{part.layout.describe(size * run.seeds)}"
         callbacks.say(f"part {number} of {len(parts)}: {members}; {part.plan.describe()}")
+        for note in part.plan.notes:
+            callbacks.say(note)
 
 
 def sweep_contents(task: Task, parts: Sequence[Part]) -> dict[str, Any]:
@@ -140,15 +143,15 @@ def train_parts(
 ) -> SweepResult:
     """Trains part after part from where the progress says, and writes the results."""
     folder = task.run.folder
-    seconds = keep_lines(folder, progress.lines, task.run.seeds) if multihost.is_main() else 0.0
+    spent = keep_lines(folder, progress.lines, task.run.seeds) if multihost.is_main() else (0.0, 0.0)
     with ExitStack() as stack:
         stack.enter_context(naming_resume(folder, kind="sweep"))
         stack.enter_context(refuse_exhaustion())
         file = stack.enter_context((folder / CURVES if multihost.is_main() else Path(os.devnull)).open("ab"))
-        writer = CurveWriter(file, task, callbacks.on_chunk, progress.lines, seconds)
+        writer = CurveWriter(file, task, callbacks.on_chunk, Clock(callbacks.say, *spent), progress.lines)
         keeper = stack.enter_context(closing(Keeper(task, contents, writer, callbacks, progress)))
         for number, part in list(enumerate(parts, 1))[progress.parts :]:
-            callbacks.say(f"compiling part {number} of {len(parts)}")
+            callbacks.say(f"training part {number} of {len(parts)}")
             state = train_part(task, part, writer, keeper)
             if state is None:
                 return SweepResult(folder, [], None, "stopped")

@@ -111,11 +111,11 @@ def _train_rung(
     keys = seed_keys(task.run, layout, len(active))  # all seeds of the first trial, then of the next
     hyperparams = _hyperparams(task, part, active)
     if first := state is None:
-        begun = programs.start(keys, part.group.config, hyperparams)
+        begun = writer.clock.start(programs, keys, part.group.config, hyperparams)
     else:
         state = dataclasses.replace(state, hyperparams=hyperparams)
         begun = multihost.reshard(state, shardings(state, layout, STATE))
-    for chunk in run_chunks(programs, begun, keys, part.group.config, bounds, first):
+    for chunk in run_chunks(programs, begun, keys, part.group.config, bounds, first, writer.clock):
         writer.write(part, chunk.vector_step, active, chunk.metrics)
         steps, ends = part.plan.steps(chunk.vector_step), chunk.vector_step == bounds[-1]
         if chunk.vector_step > bounds[0]:
