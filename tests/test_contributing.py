@@ -81,7 +81,7 @@ def test_an_algorithm_of_another_package_takes_no_name_of_ours(monkeypatch):
     points = [SimpleNamespace(name=name, value="other:ALGORITHM", load=lambda: OWN["sac"]) for name in ("ddpg", "new")]
     monkeypatch.setattr(registry, "entry_points", lambda group: points)
     with pytest.warns(UserWarning, match="The algorithm 'ddpg' of other:ALGORITHM is left out"):
-        found = registry.algorithms.__wrapped__()
+        found = registry._installed.__wrapped__()
     assert found == OWN | {"new": OWN["sac"]}
 
 

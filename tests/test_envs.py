@@ -265,7 +265,7 @@ def test_observations_of_several_arrays_are_refused():
         def reset_env(self, key, params):
             return {"a": jnp.zeros(1), "b": jnp.zeros(1)}, jnp.zeros(())
 
-    assert "Pair observes a dict of arrays" in refusal(Pair(-1, 1, (1,)))
+    assert "Pair observes a dict; a single array is needed" in refusal(Pair(-1, 1, (1,)))
 
 
 def test_backends_are_refused_in_one_sentence():

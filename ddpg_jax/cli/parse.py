@@ -53,10 +53,11 @@ class OwnCode:
     trust: Annotated[bool, Doc("import code that the run folder names, and that you have not used before")] = False
 
     def open(self, folder: Path) -> Any:
-        """Returns the run of a folder, as `open_run` does."""
+        """Returns the run of a folder, as `open_run` does; where nothing was given, the folder itself, unread."""
         from ddpg_jax.runs.stored_run import read_run
 
-        return read_run(folder, self.algorithm, self.env, self.trust)
+        given = (self.algorithm, self.env, self.trust)
+        return folder if given == (None, None, False) else read_run(folder, *given)
 
 
 def parse(command: Callable[..., T], prog: str, args: Sequence[str]) -> T:
@@ -179,7 +180,9 @@ def _allowed(argument: Any) -> str:
 
 
 def _value(argument: Any, args: Sequence[str]) -> str:
-    """The words that were given to an option where it was named last."""
+    """The words that were given to an option where it was named last; of an argument without a name, the first word."""
+    if argument.is_positional():
+        return next(arg for arg in args if not arg.startswith("--"))
     name, count = name_of(argument.display_name()), argument.lowered.nargs
     at = max(place for place, arg in enumerate(args) if arg.startswith("--") and name_of(arg) == name)
     if "=" in args[at]:

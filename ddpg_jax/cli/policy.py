@@ -4,6 +4,7 @@ from json import dumps
 from pathlib import Path
 from typing import Annotated, Literal
 
+import tyro
 from typing_extensions import Doc
 
 from ddpg_jax.cli.console import console, evaluation_table, print_line
@@ -19,7 +20,7 @@ def evaluate(
         str | None, Doc("id of a Gymnasium environment to play in, instead of the one of the training")
     ] = None,
     checkpoint: CheckpointFlag = "latest",
-    own: OwnCode = OwnCode(),
+    own: Annotated[OwnCode, tyro.conf.arg(name="your own code")] = OwnCode(),
 ) -> None:
     """Play whole episodes with the policies of a run."""
     from ddpg_jax.deploy.evaluate import evaluate_gymnasium, evaluate_run
@@ -52,7 +53,7 @@ def render(
     max_steps: Annotated[int | None, Doc("maximum number of actions shown per episode")] = None,
     overwrite: Annotated[bool, Doc("replace the file")] = False,
     checkpoint: CheckpointFlag = "latest",
-    own: OwnCode = OwnCode(),
+    own: Annotated[OwnCode, tyro.conf.arg(name="your own code")] = OwnCode(),
 ) -> None:
     """Write a video of a policy of a run: .gif, .mp4 or .html."""
     from ddpg_jax.devices.backend import prepare
@@ -92,15 +93,16 @@ def export(
     seed: Annotated[int | None, Doc("which seed of the run; by default the best by final evaluation")] = None,
     overwrite: Annotated[bool, Doc("replace the file")] = False,
     checkpoint: CheckpointFlag = "latest",
-    own: OwnCode = OwnCode(),
+    own: Annotated[OwnCode, tyro.conf.arg(name="your own code")] = OwnCode(),
 ) -> None:
     """Write a policy of a run as one file that needs no ddpg_jax."""
     from ddpg_jax.deploy.export import export
     from ddpg_jax.devices.backend import prepare
+    from ddpg_jax.runs.stored_run import read_run
 
     prepare()
     run = own.open(folder)
     path = export(run, format, out, seed, overwrite, checkpoint)
-    spec = run.spec
+    spec = read_run(run).spec
     obs, action = (", ".join(map(str, ("batch", *shape))) for shape in (spec.obs_shape, spec.action_low.shape))
     print_line(f"{path}: {path.stat().st_size:,} bytes, obs [{obs}] {spec.obs_dtype} to action [{action}] float32")

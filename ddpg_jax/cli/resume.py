@@ -4,6 +4,7 @@ import dataclasses
 import functools
 from typing import Annotated, Any
 
+import tyro
 from typing_extensions import Doc
 
 from ddpg_jax.cli import sweep, train
@@ -19,18 +20,19 @@ def resume(
     devices: Annotated[int | None, Doc("devices to use; by default unchanged")] = None,
     accept_changes: Annotated[bool, Doc("resume although config.json has been changed since the run began")] = False,
     follow_links: Annotated[bool, Doc("allow symbolic links in the run folder that point outside it")] = False,
-    own: OwnCode = OwnCode(),
+    own: Annotated[OwnCode, tyro.conf.arg(name="your own code")] = OwnCode(),
     process: Processes = Processes(),
 ) -> int:
     """Resume a run or a sweep from its newest checkpoint."""
     from ddpg_jax.runs.folders import recover
     from ddpg_jax.runs.paths import check_stored_path
     from ddpg_jax.runs.resume import resume_experiment
+    from ddpg_jax.runs.stored_run import read_run
 
     check_stored_path(folder)
     if not process.distributed:
         recover(folder, None if process.quiet else print_line)
-    stored = own.open(folder)
+    stored = read_run(own.open(folder))
     if stored.kind == "sweep":
         if steps is not None or devices is not None or accept_changes:
             raise SettingError("steps, devices and accept-changes must not be given to resume a sweep, only a run.")

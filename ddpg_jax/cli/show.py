@@ -55,7 +55,7 @@ def report(
     out: Annotated[Path | None, Doc("page to write; by default report-RUN.html beside the folder")] = None,
     pictures: Annotated[bool, Doc("play and render episodes, if the environment can be drawn")] = True,
     overwrite: Annotated[bool, Doc("replace the page")] = False,
-    own: OwnCode = OwnCode(),
+    own: Annotated[OwnCode, tyro.conf.arg(name="your own code")] = OwnCode(),
 ) -> None:
     """Write one HTML page about a run."""
     from ddpg_jax.results import report as pages
@@ -66,15 +66,18 @@ def report(
 def envs() -> None:
     """List the environments."""
     from ddpg_jax.envs.make import make_env
+    from ddpg_jax.envs.registered import registered_environments
     from ddpg_jax.envs.suites import ids, prefixes
 
-    listed = Table(Column("id", no_wrap=True, min_width=30), "observation", "action bounds", "episode length")
+    names = list(registered_environments())
     for prefix in prefixes():
         with contextlib.suppress(SettingError):  # an extra that is not installed
-            for name in ids(prefix):
-                with contextlib.suppress(SettingError, OSError):  # discrete actions, or data to be downloaded
-                    spec = make_env(name).spec
-                    listed.add_row(spec.name, str(spec.obs_shape), _bounds(spec), str(spec.episode_length))
+            names += ids(prefix)
+    listed = Table(Column("id", no_wrap=True, min_width=30), "observation", "action bounds", "episode length")
+    for name in names:
+        with contextlib.suppress(SettingError, OSError):  # discrete actions, or data to be downloaded
+            spec = make_env(name).spec
+            listed.add_row(spec.name, str(spec.obs_shape), _bounds(spec), str(spec.episode_length))
     console().print(listed)
 
 
