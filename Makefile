@@ -30,7 +30,7 @@ check: $(VENV)/.dev
 	$(BIN)/python benchmarks/readme.py --check
 	$(MAKE) docs
 
-CORE = types losses roles learning agent networks exploration replay storage environment vector_env loop episodes diagnostics packing platforms
+CORE = types losses roles learning agent networks exploration replay prioritized sum_tree storage environment vector_env loop episodes diagnostics packing platforms
 
 docs: $(VENV)/.dev
 	$(BIN)/python -W error::UserWarning -m pdoc -d google --math -o build/docs ddpg_jax $(CORE:%=ddpg_jax.core.%)

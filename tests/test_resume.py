@@ -11,15 +11,17 @@ import numpy as np
 import pytest
 from toys import slow_but_for
 
-from ddpg_jax import DDPGConfig, LoopConfig, RunConfig, TD3Config, load_policy, make_env
+from ddpg_jax import DDPGConfig, LoopConfig, RunConfig, TD3Config, ddpg, load_policy, make_env
 from ddpg_jax.algorithms.copdac import COPDACConfig
 from ddpg_jax.cli.main import main
+from ddpg_jax.core.prioritized import prioritized_replay
 from ddpg_jax.core.replay import stored_transitions
+from ddpg_jax.core.types import Algorithm
 from ddpg_jax.runs import folders
 from ddpg_jax.runs.checkpoint import Checkpoints, load_state, newest_first
 from ddpg_jax.runs.experiment import run_experiment
 from ddpg_jax.runs.programs import choose_layout, make_programs, seed_keys
-from ddpg_jax.runs.registry import OWN
+from ddpg_jax.runs.registry import OWN, algorithms
 from ddpg_jax.runs.resume import resume_experiment
 
 pytestmark = pytest.mark.usefixtures("same_programs")
@@ -118,12 +120,22 @@ LONGER = {  # (algorithm, settings, loop, run, steps to resume to); a chunk is a
     "in turn": (*CASES["delayed, in turn"][:2], ROOM.replace(n_step=3), CASES["delayed, in turn"][3], 280),
     "an agent on two devices": ("ddpg", DDPGConfig(hidden=(4,)), ROOM, CASES["an agent on two devices"][3], 280),
     "images": (*CASES["images"][:3], dataclasses.replace(CASES["images"][3], episode_length=15), 32),
+    "priorities": ("prioritized", DDPGConfig(hidden=(4,)), ROOM, RUN, 280),
+    "priorities on two devices": (
+        "prioritized",
+        DDPGConfig(hidden=(4,)),
+        ROOM,
+        CASES["an agent on two devices"][3],
+        280,
+    ),
 }
+PRIORITIZED = Algorithm(DDPGConfig, functools.partial(ddpg, memory=prioritized_replay))
 
 
 @pytest.mark.parametrize("case", slow_but_for(LONGER, "a ring that the run fills"))
-def test_a_longer_run_is_one_that_was_longer_from_the_start(case, tmp_path):
+def test_a_longer_run_is_one_that_was_longer_from_the_start(case, tmp_path, monkeypatch):
     """The replay grows with the steps, and nothing else changes: every array, every line of the metrics."""
+    monkeypatch.setitem(algorithms(), "prioritized", PRIORITIZED)
     algorithm, config, loop, run, steps = LONGER[case]
     longer = dataclasses.replace(run, out=tmp_path / "longer", steps=steps, evaluations=2)
     whole = run_experiment(algorithm, config, loop, longer, log=quiet)

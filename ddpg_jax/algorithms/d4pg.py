@@ -2,19 +2,23 @@
 gradients").
 
 The critic is categorical (Bellemare et al. 2017, "A distributional perspective on reinforcement learning") and the
-replay is uniform. The paper's n-step returns are `LoopConfig.n_step`, its parallel actors `LoopConfig.num_envs`.
+replay is uniform; the paper's prioritized one is `prioritized_replay`, its n-step returns are `LoopConfig.n_step`, its
+parallel actors `LoopConfig.num_envs`.
 """
+
+from collections.abc import Callable
 
 import jax
 import jax.numpy as jnp
 
 from ddpg_jax.core.agent import actor_role, critic_role, greedy_policy, make_agent
-from ddpg_jax.core.exploration import NoiseConfig, explorer
+from ddpg_jax.core.exploration import MakeExplorer, NoiseConfig, explorer
 from ddpg_jax.core.learning import LearningConfig, TargetConfig, target_update
-from ddpg_jax.core.losses import categorical_projection, cross_entropy, td_target
+from ddpg_jax.core.losses import CriticLoss, categorical_projection, cross_entropy, td_target
 from ddpg_jax.core.networks import NetworkConfig, default_actor, default_critic
+from ddpg_jax.core.replay import uniform_replay
 from ddpg_jax.core.settings import check, configclass, setting
-from ddpg_jax.core.types import Agent, Network, Spec
+from ddpg_jax.core.types import Agent, Memory, Network, Spec
 
 
 @configclass
@@ -33,12 +37,23 @@ class D4PGConfig(NoiseConfig, NetworkConfig, TargetConfig, LearningConfig):
     )
 
 
-def d4pg(config: D4PGConfig, spec: Spec, actor: Network | None = None, critic: Network | None = None) -> Agent:
-    """Returns a D4PG agent (Barth-Maron et al. 2018, Algorithm 1, without prioritized replay).
+def d4pg(
+    config: D4PGConfig,
+    spec: Spec,
+    actor: Network | None = None,
+    critic: Network | None = None,
+    *,
+    loss: CriticLoss = cross_entropy,
+    memory: Callable[..., Memory] = uniform_replay,
+    explorer: MakeExplorer = explorer,
+) -> Agent:
+    """Returns a D4PG agent (Barth-Maron et al. 2018, Algorithm 1, by default without prioritized replay).
 
     Args:
       config, spec, actor: as for `ddpg`.
       critic: (obs [..., *O], action [..., A]) -> logits [..., K] of K = `config.atoms` returns; by default an MLP.
+      loss: (logits [B, K], the target's probabilities [B, K], weight [B] or None) -> [].
+      memory, explorer: as for `ddpg`.
 
     Raises:
       SettingError: a setting has a value that cannot be used.
@@ -58,7 +73,7 @@ def d4pg(config: D4PGConfig, spec: Spec, actor: Network | None = None, critic: N
         next_atoms = jax.vmap(td_target, in_axes=(None, 0, None), out_axes=1)(batch, atoms, config.discount)  # [B, K]
         next_probability = categorical_projection(next_atoms, jax.nn.softmax(next_logits), support)  # [B, K]
         logits, mutated = critic.apply_train(params, batch.obs, batch.action)  # [B, K]
-        return cross_entropy(logits, next_probability), (mutated, {"q": mean(logits).mean()})
+        return loss(logits, next_probability, batch.weight), (mutated, {"q": mean(logits).mean()})
 
     def actor_loss(params, learner, batch, key):
         action, mutated = actor.apply_train(params, batch.obs)  # [B, A]
@@ -72,4 +87,4 @@ def d4pg(config: D4PGConfig, spec: Spec, actor: Network | None = None, critic: N
         "critic": critic_role(config, spec, critic, critic_loss, target=target),
         "actor": actor_role(config, spec, actor, actor_loss, target=target),
     }
-    return make_agent(config, spec, roles, policy, value, explorer(config, policy, spec.action_size))
+    return make_agent(config, spec, roles, policy, value, explorer(config, policy, spec.action_size), memory)

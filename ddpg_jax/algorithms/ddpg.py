@@ -1,5 +1,7 @@
 """Deep deterministic policy gradient (Lillicrap et al. 2016, "Continuous control with deep reinforcement learning")."""
 
+from collections.abc import Callable
+
 from ddpg_jax.core.agent import (
     actor_role,
     critic_role,
@@ -9,12 +11,13 @@ from ddpg_jax.core.agent import (
     q_value,
     target_or_online,
 )
-from ddpg_jax.core.exploration import NoiseConfig, explorer
+from ddpg_jax.core.exploration import MakeExplorer, NoiseConfig, explorer
 from ddpg_jax.core.learning import LearningConfig, TargetConfig, target_update
-from ddpg_jax.core.losses import td_loss, td_target
+from ddpg_jax.core.losses import CriticLoss, td_loss, td_target
 from ddpg_jax.core.networks import NetworkConfig, default_actor, default_critic
+from ddpg_jax.core.replay import uniform_replay
 from ddpg_jax.core.settings import check, configclass, setting
-from ddpg_jax.core.types import Agent, Network, Spec
+from ddpg_jax.core.types import Agent, Memory, Network, Spec
 
 
 @configclass
@@ -24,31 +27,45 @@ class DDPGConfig(NoiseConfig, NetworkConfig, TargetConfig, LearningConfig):
     target_actor: bool = setting(default=True, help="bootstrap through a target actor; false: through the online actor")
 
 
-def ddpg(config: DDPGConfig, spec: Spec, actor: Network | None = None, critic: Network | None = None) -> Agent:
+def ddpg(
+    config: DDPGConfig,
+    spec: Spec,
+    actor: Network | None = None,
+    critic: Network | None = None,
+    *,
+    loss: CriticLoss = td_loss,
+    memory: Callable[..., Memory] = uniform_replay,
+    explorer: MakeExplorer = explorer,
+) -> Agent:
     """Returns a DDPG agent (Lillicrap et al. 2016, Algorithm 1).
 
     Args:
       config: settings; any float may be traced or batched under `jax.vmap`.
       spec: of the environment, `make_env(...).spec`.
       actor: μ, obs [..., *O] -> action [..., A] in [-1, 1]; by default an MLP with tanh at the end.
-      critic: Q, (obs [..., *O], action [..., A]) -> [...]; by default an MLP.
+      critic: (obs [..., *O], action [..., A]) -> Q [...], or K outputs [..., K] whose mean is Q; by default an MLP.
+      loss: the critic's, one of `td_loss`, `huber_loss` and `quantile_huber_loss` or your own with their signature.
+      memory: makes the replay, such as `uniform_replay` or `prioritized_replay`; see `Agent.memory`.
+      explorer: (config, policy, action_size) -> `Explorer`; by default the one that `config.noise` names.
 
     Raises:
       SettingError: a setting has a value that cannot be used.
     """
     check(config)
     actor, critic = actor or default_actor(config, spec), critic or default_critic(config, spec)
-    target, policy = target_update(config), greedy_policy(actor)
+    follow, policy = target_update(config), greedy_policy(actor)
 
     def critic_loss(params, learner, batch, key):
         next_action, _ = actor.apply_train(target_or_online(learner, "actor"), batch.next_obs)  # [B, A]
-        next_q, _ = critic.apply_train(learner.target_params["critic"], batch.next_obs, next_action)  # [B]
-        q, mutated = critic.apply_train(params, batch.obs, batch.action)  # [B]
-        return td_loss(q, td_target(batch, next_q, config.discount)), (mutated, {"q": q.mean()})
+        next_q, _ = critic.apply_train(learner.target_params["critic"], batch.next_obs, next_action)  # [B] or [B, K]
+        q, mutated = critic.apply_train(params, batch.obs, batch.action)  # [B] or [B, K]
+        target = td_target(batch, next_q, config.discount)
+        return loss(q, target, batch.weight), (mutated, {"q": q.mean()})
 
     actor_loss = deterministic_actor_loss(actor, critic)
     roles = {
-        "critic": critic_role(config, spec, critic, critic_loss, target=target),
-        "actor": actor_role(config, spec, actor, actor_loss, target=target if config.target_actor else None),
+        "critic": critic_role(config, spec, critic, critic_loss, target=follow),
+        "actor": actor_role(config, spec, actor, actor_loss, target=follow if config.target_actor else None),
     }
-    return make_agent(config, spec, roles, policy, q_value(critic), explorer(config, policy, spec.action_size))
+    exploring = explorer(config, policy, spec.action_size)
+    return make_agent(config, spec, roles, policy, q_value(critic), exploring, memory)

@@ -8,9 +8,9 @@ from collections.abc import Callable
 import jax.numpy as jnp
 
 from ddpg_jax.core.agent import actor_role, critic_role, deterministic_actor_loss, greedy_policy, make_agent, q_value
-from ddpg_jax.core.exploration import NoiseConfig, explorer
+from ddpg_jax.core.exploration import MakeExplorer, NoiseConfig, explorer
 from ddpg_jax.core.learning import LearningConfig
-from ddpg_jax.core.losses import td_loss, td_target
+from ddpg_jax.core.losses import CriticLoss, td_loss, td_target
 from ddpg_jax.core.networks import NetworkConfig, default_actor, default_critic
 from ddpg_jax.core.replay import latest, uniform_replay
 from ddpg_jax.core.settings import SettingError, check, configclass
@@ -22,14 +22,22 @@ class DPGConfig(NoiseConfig, NetworkConfig, LearningConfig):
     """Settings of DPG. Floats are pytree leaves, which may be traced; all other settings are static."""
 
 
-def dpg_on_policy(config: DPGConfig, spec: Spec, actor: Network | None = None, critic: Network | None = None) -> Agent:
+def dpg_on_policy(
+    config: DPGConfig,
+    spec: Spec,
+    actor: Network | None = None,
+    critic: Network | None = None,
+    *,
+    loss: CriticLoss = td_loss,
+    explorer: MakeExplorer = explorer,
+) -> Agent:
     """Returns an on-policy deterministic actor-critic agent with a Sarsa critic (Silver et al. 2014, eqs. 11 to 13).
 
     An update sees the N transitions before the newest ones, with the actions that were executed after them, whatever
     `batch_size` and `replay_capacity` are. A time limit leaves no such action, and μ(s') takes its place.
 
     Args:
-      config, spec, actor, critic: as for `ddpg`.
+      config, spec, actor, critic, loss, explorer: as for `ddpg`.
 
     Raises:
       SettingError: a setting has a value that cannot be used; batch norm is one, since a batch may be a single step.
@@ -40,21 +48,34 @@ def dpg_on_policy(config: DPGConfig, spec: Spec, actor: Network | None = None, c
     def executed_action(batch, greedy_action):
         return jnp.where(batch.truncated[:, None], greedy_action, batch.next_action)
 
-    return _dpg(config, spec, actor, critic, executed_action, latest)
+    return _dpg(config, spec, actor, critic, executed_action, loss, latest, explorer)
 
 
-def dpg_off_policy(config: DPGConfig, spec: Spec, actor: Network | None = None, critic: Network | None = None) -> Agent:
+def dpg_off_policy(
+    config: DPGConfig,
+    spec: Spec,
+    actor: Network | None = None,
+    critic: Network | None = None,
+    *,
+    loss: CriticLoss = td_loss,
+    memory: Callable[..., Memory] = uniform_replay,
+    explorer: MakeExplorer = explorer,
+) -> Agent:
     """Returns an off-policy deterministic actor-critic agent with a Q-learning critic (OPDAC-Q, eqs. 16 to 18).
 
     The behavior policy is μ plus the noise that `config.noise` names; updates sample from a uniform replay.
 
     Args:
-      config, spec, actor, critic: as for `ddpg`.
+      config, spec, actor, critic, loss, memory, explorer: as for `ddpg`.
 
     Raises:
       SettingError: a setting has a value that cannot be used.
     """
-    return _dpg(config, spec, actor, critic, lambda batch, greedy_action: greedy_action, uniform_replay)
+
+    def greedy(batch, greedy_action):
+        return greedy_action
+
+    return _dpg(config, spec, actor, critic, greedy, loss, memory, explorer)
 
 
 def _dpg(
@@ -63,7 +84,9 @@ def _dpg(
     actor: Network | None,
     critic: Network | None,
     bootstrap_action: Callable[[Transition, Array], Array],
+    loss: CriticLoss,
     memory: Callable[..., Memory],
+    explorer: MakeExplorer,
 ) -> Agent:
     """Returns the agent whose critic bootstraps from Q(s', bootstrap_action(batch, μ(s') [B, A]))."""
     check(config)
@@ -73,9 +96,10 @@ def _dpg(
     def critic_loss(params, learner, batch, key):
         greedy_action, _ = actor.apply_train(learner.params["actor"], batch.next_obs)  # [B, A]
         next_action = bootstrap_action(batch, greedy_action)  # [B, A]
-        next_q, _ = critic.apply_train(learner.params["critic"], batch.next_obs, next_action)  # [B]
-        q, mutated = critic.apply_train(params, batch.obs, batch.action)  # [B]
-        return td_loss(q, td_target(batch, next_q, config.discount)), (mutated, {"q": q.mean()})
+        next_q, _ = critic.apply_train(learner.params["critic"], batch.next_obs, next_action)  # [B] or [B, K]
+        q, mutated = critic.apply_train(params, batch.obs, batch.action)  # [B] or [B, K]
+        target = td_target(batch, next_q, config.discount)
+        return loss(q, target, batch.weight), (mutated, {"q": q.mean()})
 
     roles = {
         "critic": critic_role(config, spec, critic, critic_loss),

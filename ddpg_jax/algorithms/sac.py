@@ -1,15 +1,18 @@
 """Soft actor-critic (Haarnoja et al. 2018, "Soft actor-critic algorithms and applications")."""
 
+from collections.abc import Callable
+
 import jax.numpy as jnp
 
 from ddpg_jax.core.agent import actor_role, critic_role, make_agent
-from ddpg_jax.core.exploration import stochastic
+from ddpg_jax.core.exploration import MakeExplorer, stochastic
 from ddpg_jax.core.learning import LearningConfig, TargetConfig, optimizer, target_update
-from ddpg_jax.core.losses import squash, td_loss, td_target
+from ddpg_jax.core.losses import CriticLoss, mean_output, per_output, squash, td_loss, td_target
 from ddpg_jax.core.networks import GaussianActor, NetworkConfig, default_critic, ensemble, network, network_shape
+from ddpg_jax.core.replay import uniform_replay
 from ddpg_jax.core.roles import Role
 from ddpg_jax.core.settings import check, configclass, setting
-from ddpg_jax.core.types import Agent, Network, Spec
+from ddpg_jax.core.types import Agent, Memory, Network, Spec
 
 
 @configclass
@@ -22,7 +25,16 @@ class SACConfig(NetworkConfig, TargetConfig, LearningConfig):
     target_entropy: float = setting(default=-1.0, help="target entropy of the policy per action dimension, in nats")
 
 
-def sac(config: SACConfig, spec: Spec, actor: Network | None = None, critic: Network | None = None) -> Agent:
+def sac(
+    config: SACConfig,
+    spec: Spec,
+    actor: Network | None = None,
+    critic: Network | None = None,
+    *,
+    loss: CriticLoss = td_loss,
+    memory: Callable[..., Memory] = uniform_replay,
+    explorer: MakeExplorer | None = None,
+) -> Agent:
     """Returns a SAC agent (Haarnoja et al. 2018, Algorithm 1).
 
     Its three losses are in one function because they share the networks and the temperature.
@@ -30,7 +42,10 @@ def sac(config: SACConfig, spec: Spec, actor: Network | None = None, critic: Net
     Args:
       config, spec: as for `ddpg`.
       actor: obs [..., *O] -> (mean, log of the standard deviation) [..., A] each, before the tanh; by default an MLP.
-      critic: as for `ddpg`; two independent copies of it are learned.
+      critic: as for `ddpg`; two independent copies of it are learned. With K outputs, the target is the minimum of the
+        two in each, and the actor's is the minimum of their means.
+      loss, memory: as for `ddpg`.
+      explorer: as for `ddpg`; by default the actions are samples of the policy.
 
     Raises:
       SettingError: a setting has a value that cannot be used.
@@ -49,16 +64,23 @@ def sac(config: SACConfig, spec: Spec, actor: Network | None = None, critic: Net
     def critic_loss(params, learner, batch, key):
         distribution, _ = actor.apply_train(learner.params["actor"], batch.next_obs)
         next_action, next_log_prob = squash(key, *distribution)  # [B, A], [B]
-        next_q, _ = twins.apply_train(learner.target_params["critic"], batch.next_obs, next_action)  # [2, B]
-        next_value = next_q.min(axis=0) - alpha(learner) * next_log_prob  # [B]
-        q, mutated = twins.apply_train(params, batch.obs, batch.action)  # [2, B]
-        return td_loss(q, td_target(batch, next_value, config.discount)), (mutated, {"q": q.mean()})
+        next_q, _ = twins.apply_train(
+            learner.target_params["critic"], batch.next_obs, next_action
+        )  # [2, B] or [2, B, K]
+        lower = next_q.min(axis=0)  # [B] or [B, K]
+        next_value = lower - per_output(alpha(learner) * next_log_prob, lower)
+        q, mutated = twins.apply_train(params, batch.obs, batch.action)  # [2, B] or [2, B, K]
+        target = td_target(batch, next_value, config.discount)
+        return loss(q, target, batch.weight), (mutated, {"q": q.mean()})
 
     def actor_loss(params, learner, batch, key):
         distribution, mutated = actor.apply_train(params, batch.obs)
         action, log_prob = squash(key, *distribution)  # [B, A], [B]
-        q, _ = twins.apply_train(learner.params["critic"], batch.obs, action)  # [2, B]
-        return (alpha(learner) * log_prob - q.min(axis=0)).mean(), (mutated, {"entropy": -log_prob.mean()})
+        q, _ = twins.apply_train(learner.params["critic"], batch.obs, action)  # [2, B] or [2, B, K]
+        return (alpha(learner) * log_prob - mean_output(q, 2).min(axis=0)).mean(), (
+            mutated,
+            {"entropy": -log_prob.mean()},
+        )
 
     def temperature_loss(params, learner, batch, key):
         distribution, _ = actor.apply_train(learner.params["actor"], batch.obs)
@@ -70,7 +92,7 @@ def sac(config: SACConfig, spec: Spec, actor: Network | None = None, critic: Net
         return jnp.tanh(actor.apply(learner.params["actor"], obs)[0])
 
     def value(learner, obs, action):
-        return twins.apply(learner.params["critic"], obs, action).min(axis=0)
+        return mean_output(twins.apply(learner.params["critic"], obs, action), action.ndim).min(axis=0)
 
     roles = {
         "critic": critic_role(config, spec, twins, critic_loss, target=target_update(config)),
@@ -81,4 +103,5 @@ def sac(config: SACConfig, spec: Spec, actor: Network | None = None, critic: Net
             optimizer=optimizer(config, config.temperature_lr),
         ),
     }
-    return make_agent(config, spec, roles, policy, value, stochastic(sample))
+    exploring = explorer(config, policy, spec.action_size) if explorer else stochastic(sample)
+    return make_agent(config, spec, roles, policy, value, exploring, memory)

@@ -2,16 +2,19 @@
 actor-critic methods").
 """
 
+from collections.abc import Callable
+
 import jax
 import jax.numpy as jnp
 
 from ddpg_jax.core.agent import actor_role, critic_role, greedy_policy, make_agent
-from ddpg_jax.core.exploration import NoiseConfig, explorer
+from ddpg_jax.core.exploration import MakeExplorer, NoiseConfig, explorer
 from ddpg_jax.core.learning import LearningConfig, TargetConfig, target_update
-from ddpg_jax.core.losses import td_loss, td_target
+from ddpg_jax.core.losses import CriticLoss, mean_output, td_loss, td_target
 from ddpg_jax.core.networks import NetworkConfig, default_actor, default_critic, ensemble
+from ddpg_jax.core.replay import uniform_replay
 from ddpg_jax.core.settings import check, configclass, setting
-from ddpg_jax.core.types import Agent, Network, Spec, Variables
+from ddpg_jax.core.types import Agent, Memory, Network, Spec, Variables
 
 
 @configclass
@@ -33,42 +36,56 @@ class TD3Config(NoiseConfig, NetworkConfig, TargetConfig, LearningConfig):
     policy_delay: int = setting(default=2, help="critic updates per update of the actor and of the targets", low=1)
 
 
-def td3(config: TD3Config, spec: Spec, actor: Network | None = None, critic: Network | None = None) -> Agent:
+def td3(
+    config: TD3Config,
+    spec: Spec,
+    actor: Network | None = None,
+    critic: Network | None = None,
+    *,
+    loss: CriticLoss = td_loss,
+    memory: Callable[..., Memory] = uniform_replay,
+    explorer: MakeExplorer = explorer,
+) -> Agent:
     """Returns a TD3 agent (Fujimoto et al. 2018, Algorithm 1).
 
     Args:
       config, spec, actor: as for `ddpg`.
-      critic: as for `ddpg`; two independent copies of it are learned.
+      critic: as for `ddpg`; two independent copies of it are learned. With K outputs, the target is the minimum of the
+        two in each.
+      loss, memory, explorer: as for `ddpg`.
 
     Raises:
       SettingError: a setting has a value that cannot be used.
     """
     check(config)
     actor, critic = actor or default_actor(config, spec), critic or default_critic(config, spec)
-    twins, target, policy = ensemble(critic, 2), target_update(config), greedy_policy(actor)
+    twins, follow, policy = ensemble(critic, 2), target_update(config), greedy_policy(actor)
 
     def critic_loss(params, learner, batch, key):
         noise = config.target_noise * jax.random.normal(key, batch.action.shape)
         noise = jnp.clip(noise, -config.target_noise_clip, config.target_noise_clip)
         next_action, _ = actor.apply_train(learner.target_params["actor"], batch.next_obs)  # [B, A]
         next_action = jnp.clip(next_action + noise, -1.0, 1.0)
-        next_q, _ = twins.apply_train(learner.target_params["critic"], batch.next_obs, next_action)  # [2, B]
-        q, mutated = twins.apply_train(params, batch.obs, batch.action)  # [2, B]
-        return td_loss(q, td_target(batch, next_q.min(axis=0), config.discount)), (mutated, {"q": q.mean()})
+        next_q, _ = twins.apply_train(
+            learner.target_params["critic"], batch.next_obs, next_action
+        )  # [2, B] or [2, B, K]
+        q, mutated = twins.apply_train(params, batch.obs, batch.action)  # [2, B] or [2, B, K]
+        target = td_target(batch, next_q.min(axis=0), config.discount)
+        return loss(q, target, batch.weight), (mutated, {"q": q.mean()})
 
     def actor_loss(params, learner, batch, key):
         action, mutated = actor.apply_train(params, batch.obs)  # [B, A]
-        q, _ = critic.apply_train(_first(learner.params["critic"]), batch.obs, action)  # [B]
+        q, _ = critic.apply_train(_first(learner.params["critic"]), batch.obs, action)  # [B] or [B, K]
         return -q.mean(), (mutated, {})
 
     def value(learner, obs, action):
-        return critic.apply(_first(learner.params["critic"]), obs, action)
+        return mean_output(critic.apply(_first(learner.params["critic"]), obs, action), action.ndim - 1)
 
     roles = {
-        "critic": critic_role(config, spec, twins, critic_loss, target=target),
-        "actor": actor_role(config, spec, actor, actor_loss, every=config.policy_delay, target=target),
+        "critic": critic_role(config, spec, twins, critic_loss, target=follow),
+        "actor": actor_role(config, spec, actor, actor_loss, every=config.policy_delay, target=follow),
     }
-    return make_agent(config, spec, roles, policy, value, explorer(config, policy, spec.action_size))
+    return make_agent(config, spec, roles, policy, value, explorer(config, policy, spec.action_size), memory)
 
 
 def _first(twin_params: Variables) -> Variables:

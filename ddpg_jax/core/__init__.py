@@ -13,11 +13,13 @@ from ddpg_jax.core.agent import (
     make_agent,
     q_value,
     target_or_online,
+    td_error,
 )
 from ddpg_jax.core.diagnostics import diagnose
 from ddpg_jax.core.environment import env_from_functions
 from ddpg_jax.core.episodes import EpisodeSummary, Evaluation, Trajectory, evaluate, play_episodes, rollout
 from ddpg_jax.core.exploration import (
+    MakeExplorer,
     NoiseConfig,
     epsilon_uniform,
     explorer,
@@ -31,7 +33,18 @@ from ddpg_jax.core.exploration import (
 from ddpg_jax.core.layers import Dense, Shape
 from ddpg_jax.core.learning import LearningConfig, TargetConfig, optimizer, target_update
 from ddpg_jax.core.loop import LoopConfig, chunk_bounds, train, trainer
-from ddpg_jax.core.losses import categorical_projection, cross_entropy, squash, td_loss, td_target
+from ddpg_jax.core.losses import (
+    CriticLoss,
+    categorical_projection,
+    cross_entropy,
+    huber_loss,
+    mean_output,
+    per_output,
+    quantile_huber_loss,
+    squash,
+    td_loss,
+    td_target,
+)
 from ddpg_jax.core.metrics import accumulate, means
 from ddpg_jax.core.networks import (
     Actor,
@@ -44,6 +57,7 @@ from ddpg_jax.core.networks import (
     network,
     network_shape,
 )
+from ddpg_jax.core.prioritized import prioritized_replay
 from ddpg_jax.core.replay import latest, uniform_replay
 from ddpg_jax.core.roles import Loss, Role, Target, actor_critic, periodic, polyak
 from ddpg_jax.core.settings import SettingError, check, configclass, setting
@@ -75,6 +89,7 @@ __all__ = [
     "Algorithm",
     "Array",
     "Critic",
+    "CriticLoss",
     "Dense",
     "Env",
     "EnvState",
@@ -87,6 +102,7 @@ __all__ = [
     "LearningConfig",
     "LoopConfig",
     "Loss",
+    "MakeExplorer",
     "Memory",
     "Metrics",
     "Network",
@@ -126,18 +142,23 @@ __all__ = [
     "explorer",
     "gaussian",
     "greedy_policy",
+    "huber_loss",
     "latest",
     "make_agent",
+    "mean_output",
     "means",
     "network",
     "network_shape",
     "noise_schedule",
     "optimizer",
     "ornstein_uhlenbeck",
+    "per_output",
     "periodic",
     "play_episodes",
     "polyak",
+    "prioritized_replay",
     "q_value",
+    "quantile_huber_loss",
     "rollout",
     "setting",
     "squash",
@@ -145,6 +166,7 @@ __all__ = [
     "tanh_gaussian",
     "target_or_online",
     "target_update",
+    "td_error",
     "td_loss",
     "td_target",
     "train",

@@ -10,11 +10,12 @@ from typing import Any
 import jax.numpy as jnp
 
 from ddpg_jax.core.learning import LearningConfig, optimizer
+from ddpg_jax.core.losses import mean_output, td_target
 from ddpg_jax.core.normalization import normalized
 from ddpg_jax.core.replay import uniform_replay
 from ddpg_jax.core.roles import Loss, Role, actor_critic
 from ddpg_jax.core.settings import SettingError
-from ddpg_jax.core.types import Agent, Array, Explorer, Learner, Memory, Network, Spec, Variables
+from ddpg_jax.core.types import Agent, Array, Explorer, Learner, Memory, Network, Spec, Transition, Variables
 
 
 def target_or_online(learner: Learner, name: str) -> Variables:
@@ -50,10 +51,10 @@ def greedy_policy(actor: Network) -> Callable[[Learner, Array], Array]:
 
 
 def q_value(critic: Network) -> Callable[[Learner, Array, Array], Array]:
-    """Returns Q of the online critic as (learner, obs [..., *O], action [..., A]) -> Q [...]."""
+    """Returns Q of the online critic as (learner, obs [..., *O], action [..., A]) -> Q [...], the mean of K outputs."""
 
     def value(learner, obs, action):
-        return critic.apply(learner.params["critic"], obs, action)
+        return mean_output(critic.apply(learner.params["critic"], obs, action), action.ndim - 1)
 
     return value
 
@@ -66,10 +67,22 @@ def deterministic_actor_loss(actor: Network, critic: Network) -> Loss:
 
     def actor_loss(params, learner, batch, key):
         action, mutated = actor.apply_train(params, batch.obs)  # [B, A]
-        q, _ = critic.apply_train(learner.params["critic"], batch.obs, action)  # [B]
+        q, _ = critic.apply_train(learner.params["critic"], batch.obs, action)  # [B] or [B, K]
         return -q.mean(), (mutated, {})
 
     return actor_loss
+
+
+def td_error(agent: Agent, learner: Learner, batch: Transition) -> Array:
+    """Returns r + γ d Q(s', μ(s')) - Q(s, a) [B] with the present parameters, where r is the scaled reward.
+
+    Args:
+      agent, learner: the algorithm and its parameters; SAC's Q is without the entropy of the next action.
+      batch: transitions [B], as they are sampled.
+    """
+    next_value = agent.value(learner, batch.next_obs, agent.act(learner, batch.next_obs))  # [B]
+    scaled = replace(batch, reward=agent.reward_scale * batch.reward)
+    return td_target(scaled, next_value, agent.discount) - agent.value(learner, batch.obs, batch.action)
 
 
 def make_agent(
@@ -103,5 +116,5 @@ def make_agent(
     def update(learner, batch, key, update_step):
         return update_roles(learner, replace(batch, reward=config.reward_scale * batch.reward), key, update_step)
 
-    agent = Agent(init, act, value, explorer, update, config.discount, memory)
+    agent = Agent(init, act, value, explorer, update, config.discount, memory, reward_scale=config.reward_scale)
     return normalized(agent, spec) if config.normalize_obs else agent

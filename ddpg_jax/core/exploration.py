@@ -16,6 +16,7 @@ from ddpg_jax.core.types import Array, Explorer, Key, Learner
 
 Policy = Callable[[Learner, Array], Array]  # (learner, obs [N, *O]) -> action [N, A] in [-1, 1]
 Scale = Callable[[Array, int], Any]  # (vector_step, N) -> σ, [] or [N, 1]
+MakeExplorer = Callable[[Any, Policy, int], Explorer]  # (config, greedy policy, A) -> explorer
 
 
 @configclass

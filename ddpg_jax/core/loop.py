@@ -7,6 +7,7 @@ unbatched, so that a `lax.cond` that depends on it stays a cond.
 All phases are in this file because together they show which random key is used for what.
 """
 
+from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
 from typing import Any, Literal, NamedTuple
@@ -14,6 +15,7 @@ from typing import Any, Literal, NamedTuple
 import jax
 import jax.numpy as jnp
 
+from ddpg_jax.core.agent import td_error
 from ddpg_jax.core.divergence import NEVER, check_finite, freeze_diverged, initial_nonfinite_at, keep_learner
 from ddpg_jax.core.exploration import uniform
 from ddpg_jax.core.metrics import accumulate, means
@@ -27,6 +29,7 @@ from ddpg_jax.core.types import (
     Env,
     Explorer,
     Key,
+    Learner,
     Memory,
     Metrics,
     Trainer,
@@ -162,13 +165,39 @@ def _learn(run: _Run, state: TrainState, vector_step: Array) -> tuple[TrainState
     """Makes the updates of one vector step, each from a minibatch of its own."""
 
     def update(learner, update_step):
-        sample_key, update_key = fold_in_each(state.keys[2:4], update_step)
-        batch = run.memory.sample(state.memory, vector_step + 1, sample_key)  # [B, ...]
-        return run.agent.update(learner, batch, update_key, update_step)
+        _, learner, losses = _update(run, state.keys, state.memory, vector_step, learner, update_step)
+        return learner, losses
 
     update_step = (vector_step - run.warmup) * run.loop.updates_per_step
+    if run.memory.prioritize is not None:
+        return _learn_priorities(run, run.memory.prioritize, state, vector_step, update_step)
     learner, losses = accumulate(update, state.learner, update_step, run.loop.updates_per_step)
     return replace(state, learner=learner), losses
+
+
+def _learn_priorities(
+    run: _Run, prioritize: Callable[..., Any], state: TrainState, vector_step: Array, update_step: Array
+) -> tuple[TrainState, Metrics]:
+    """Makes these updates where the memory learns from their TD errors, too."""
+
+    def update(carry, update_step):
+        batch, learner, losses = _update(run, state.keys, carry[1], vector_step, carry[0], update_step)
+        error = td_error(run.agent, learner, batch)
+        return (learner, prioritize(carry[1], batch.index, error)), losses
+
+    start = state.learner, state.memory
+    (learner, ring), losses = accumulate(update, start, update_step, run.loop.updates_per_step)
+    return replace(state, learner=learner, memory=ring), losses
+
+
+def _update(
+    run: _Run, keys: Key, ring: Any, vector_step: Array, learner: Learner, update_step: Array
+) -> tuple[Transition, Learner, Metrics]:
+    """Makes one update; also returns its minibatch [B, ...]."""
+    sample_key, update_key = fold_in_each(keys[2:4], update_step)
+    batch = run.memory.sample(ring, vector_step + 1, sample_key)
+    learner, losses = run.agent.update(learner, batch, update_key, update_step)
+    return batch, learner, losses
 
 
 def _refill(run: _Run, state: TrainState, vector_step: Any) -> TrainState:

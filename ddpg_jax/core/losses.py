@@ -4,11 +4,19 @@ Shapes are checked when a function is traced, which costs nothing when it runs: 
 broadcast to [B, B] without an error.
 """
 
+from collections.abc import Callable
+
 import chex
 import jax
 import jax.numpy as jnp
+import optax
 
 from ddpg_jax.core.types import Array, Key, Transition
+
+# A critic's loss, (q, target, weight=None) -> []. q is [B] or, of an ensemble, [E, B]; the target [B] is a constant;
+# importance weights are [B], or None where all are 1. Of a critic with K outputs, q is [B, K] or [E, B, K] and the
+# target [B, K].
+CriticLoss = Callable[..., Array]
 
 
 def td_target(batch: Transition, next_value: Array, discount: Array | float) -> Array:
@@ -16,30 +24,94 @@ def td_target(batch: Transition, next_value: Array, discount: Array | float) -> 
 
     Args:
       batch: transitions [B].
-      next_value: [B] the value of the next state under the target policy.
+      next_value: [B] the value of the next state under the target policy, or [B, K] the K outputs of a critic there.
       discount: γ in [0, 1].
 
     Returns:
-      [B] the regression target of the critic.
+      [B] or [B, K], as `next_value`: the regression target of the critic.
     """
-    chex.assert_rank(batch.reward, 1)
-    chex.assert_equal_shape([batch.reward, batch.discount, next_value])
-    return batch.reward + discount * batch.discount * next_value
+    chex.assert_rank([batch.reward, next_value], [1, {1, 2}])
+    chex.assert_equal_shape_prefix([batch.reward, batch.discount, next_value], 1)
+    reward, kept = (per_output(numbers, next_value) for numbers in (batch.reward, batch.discount))
+    return reward + discount * kept * next_value
 
 
-def td_loss(q: Array, target: Array) -> Array:
-    """Returns the mean over the minibatch of (y - Q(s, a))², summed over an ensemble if there is one.
+def per_output(numbers: Array, q: Array) -> Array:
+    """Returns numbers [B] in a shape that broadcasts with q: as they are for q [B], [B, 1] for q [B, K]."""
+    return numbers if q.ndim == numbers.ndim else numbers[:, None]
+
+
+def mean_output(q: Array, dimensions: int) -> Array:
+    """Returns Q [...] of a critic: what it returns, if that has so many dimensions, else the mean of its K outputs."""
+    return q if q.ndim == dimensions else q.mean(axis=-1)
+
+
+def td_loss(q: Array, target: Array, weight: Array | None = None) -> Array:
+    """Returns the mean over the minibatch of w (y - Q(s, a))², summed over an ensemble if there is one.
 
     Args:
-      q: [B] or [E, B] predictions.
-      target: [B] the regression target y, a constant.
+      q: [B] or [E, B] predictions; of a critic with K outputs, whose mean counts, [B, K] or [E, B, K].
+      target: [B] or [B, K] the regression target y, a constant.
+      weight: [B] importance weights w; None: all are 1.
 
     Returns:
       [] the loss.
     """
-    chex.assert_rank([q, target], [{1, 2}, 1])
-    chex.assert_equal_shape_suffix([q, target], 1)
-    return jnp.square(q - target).mean(axis=-1).sum()
+    _check_shapes(q, target)
+    return _reduced(jnp.square(q - target), target, weight)
+
+
+def huber_loss(q: Array, target: Array, weight: Array | None = None) -> Array:
+    """Returns Huber's loss with δ = 1 in place of the square of `td_loss` (Huber 1964, "Robust estimation", eq. 2).
+
+    It is half the square up to an error of 1 and linear beyond, so no gradient is larger than 1.
+
+    Args:
+      q, target, weight: as for `td_loss`.
+
+    Returns:
+      [] the loss.
+    """
+    _check_shapes(q, target)
+    return _reduced(optax.losses.huber_loss(q, target), target, weight)
+
+
+def quantile_huber_loss(q: Array, target: Array, weight: Array | None = None) -> Array:
+    """Returns the loss of quantile regression, smoothed by Huber's with κ = 1 (Dabney et al. 2018, equation 10).
+
+    "Distributional reinforcement learning with quantile regression": output i estimates the quantile at τ = (i + ½) / K
+    of the return, and the K numbers of the target are samples of it. TQC has the same loss (Kuznetsov et al. 2020,
+    "Controlling overestimation bias with truncated mixture of continuous distributional quantile critics").
+
+    Args:
+      q: [B, K] or [E, B, K] predicted quantiles.
+      target: [B, K] the target's, a constant.
+      weight: [B] importance weights; None: all are 1.
+
+    Returns:
+      [] the sum over quantiles of the mean over samples, its mean over the minibatch, the sum of an ensemble's.
+    """
+    chex.assert_rank(target, 2)
+    _check_shapes(q, target)
+    quantile = (jnp.arange(q.shape[-1]) + 0.5) / q.shape[-1]  # [K]
+    error = target[..., None, :] - q[..., :, None]  # [..., B, K, samples]
+    loss = jnp.abs(quantile[:, None] - (error < 0)) * optax.losses.huber_loss(error)
+    return _reduced(loss.mean(axis=-1).sum(axis=-1), target[:, 0], weight)
+
+
+def _check_shapes(q: Array, target: Array) -> None:
+    chex.assert_rank(target, {1, 2})
+    chex.assert_rank(q, {target.ndim, target.ndim + 1})
+    chex.assert_equal_shape_suffix([q, target], target.ndim)
+
+
+def _reduced(loss: Array, target: Array, weight: Array | None) -> Array:
+    """Returns the mean over the minibatch of losses [..., B] or [..., B, K], summed over the other dimension."""
+    loss = mean_output(loss, loss.ndim - target.ndim + 1)
+    if weight is not None:
+        chex.assert_equal_shape_suffix([loss, weight], 1)
+        loss = weight * loss
+    return loss.mean(axis=-1).sum()
 
 
 def categorical_projection(atoms: Array, probability: Array, support: Array) -> Array:
@@ -80,19 +152,24 @@ def _scatter_to_neighbors(place: Array, probability: Array) -> Array:
     return projected.at[row, lower + 1].add(fraction * probability)
 
 
-def cross_entropy(logits: Array, probability: Array) -> Array:
+def cross_entropy(logits: Array, probability: Array, weight: Array | None = None) -> Array:
     """Returns -mean over the minibatch of Σ p log q, the loss of a categorical critic (Bellemare et al. 2017, Alg. 1).
 
     Args:
       logits: [B, K] of the prediction q.
       probability: [B, K] the target p, a constant.
+      weight: [B] importance weights; None: all are 1.
 
     Returns:
       [] the loss.
     """
     chex.assert_rank(logits, 2)
     chex.assert_equal_shape([logits, probability])
-    return -(probability * jax.nn.log_softmax(logits)).sum(axis=-1).mean()
+    likelihood = (probability * jax.nn.log_softmax(logits)).sum(axis=-1)
+    if weight is not None:
+        chex.assert_equal_shape([likelihood, weight])
+        likelihood = weight * likelihood
+    return -likelihood.mean()
 
 
 def squash(key: Key, mean: Array, log_std: Array) -> tuple[Array, Array]:

@@ -42,26 +42,29 @@ def uniform_replay(
       those of its last step, and as `discount` γᵏ⁻¹ times that of its last step: with one more factor γ, `td_target`
       is the n-step return (Sutton 1988).
     """
-    ring = _ring(spec, num_envs, capacity)
-
-    def add(data, num_added, transitions):
-        _check_shapes(spec, num_envs, transitions)
-        return ring.add(data, num_added, transitions)
+    ring = ring_of(spec, num_envs, capacity)
 
     def sample(data, num_added, key):
         stored = jnp.minimum(num_added, ring.rows)
         drawable = stored - ring.incomplete
         index = randint(key, (batch_size,), drawable * num_envs)
         first, env = num_added - stored + index // num_envs, index % num_envs  # [B], `first` as a vector step
-        if n_step == 1:
-            return ring.transition(data, first, env)
-        end = num_added - ring.incomplete  # the first vector step that cannot be drawn
-        reward, steps = _n_step_return(data, ring, first, env, end, n_step, discount)
-        begin, last = ring.transition(data, first, env), ring.transition(data, first + steps - 1, env)
-        discounts = discount ** (steps - 1) * last.discount
-        return replace(last, obs=begin.obs, action=begin.action, reward=reward, discount=discounts)
+        return read(ring, data, num_added, first, env, n_step, discount)
 
-    return Memory(ring.init, add, sample)
+    return Memory(ring.init, ring.add, sample)
+
+
+def read(
+    ring: "Ring", data: Any, num_added: Array, first: Array, env: Array, n_step: int, discount: Array | float
+) -> Transition:
+    """Returns the samples [B] that begin at the vector steps `first` [B] of the environments `env` [B]."""
+    if n_step == 1:
+        return ring.transition(data, first, env)
+    end = num_added - ring.incomplete  # the first vector step that cannot be drawn
+    reward, steps = _n_step_return(data, ring, first, env, end, n_step, discount)
+    begin, last = ring.transition(data, first, env), ring.transition(data, first + steps - 1, env)
+    discounts = discount ** (steps - 1) * last.discount
+    return replace(last, obs=begin.obs, action=begin.action, reward=reward, discount=discounts)
 
 
 def stored_transitions(spec: Spec, num_envs: int, capacity: int, data: Any) -> Transition:
@@ -73,7 +76,7 @@ def stored_transitions(spec: Spec, num_envs: int, capacity: int, data: Any) -> T
       spec, num_envs, capacity: as for `uniform_replay`.
       data: what its `init` and `add` return, `TrainState.memory` of one seed.
     """
-    ring = _ring(spec, num_envs, capacity)
+    ring = ring_of(spec, num_envs, capacity)
     index = jnp.arange(ring.rows * num_envs)
     return ring.transition(data, index // num_envs, index % num_envs)
 
@@ -116,7 +119,7 @@ def _check_shapes(spec: Spec, num_envs: int, transitions: Transition) -> None:
     chex.assert_shape([transitions.reward, transitions.discount, transitions.truncated], (num_envs,))
 
 
-class _Ring(NamedTuple):
+class Ring(NamedTuple):
     """How transitions are laid out in a ring of `rows` rows."""
 
     rows: int
@@ -127,8 +130,15 @@ class _Ring(NamedTuple):
     outcome: Callable[[Any, Array, Array], Fields]  # likewise -> the fields `OUTCOME`
 
 
-def _ring(spec: Spec, num_envs: int, capacity: int) -> _Ring:
-    return _image_ring(spec, num_envs, capacity) if spec.image else _plain_ring(spec, num_envs, capacity)
+def ring_of(spec: Spec, num_envs: int, capacity: int) -> Ring:
+    """Returns the layout for observations of this kind; `add` refuses transitions of other shapes."""
+    ring = _image_ring(spec, num_envs, capacity) if spec.image else _plain_ring(spec, num_envs, capacity)
+
+    def add(data, num_added, transitions):
+        _check_shapes(spec, num_envs, transitions)
+        return ring.add(data, num_added, transitions)
+
+    return ring._replace(add=add)
 
 
 def _fields(spec: Spec, *names: str) -> dict[str, jax.ShapeDtypeStruct]:
@@ -137,7 +147,7 @@ def _fields(spec: Spec, *names: str) -> dict[str, jax.ShapeDtypeStruct]:
     return {name: jax.ShapeDtypeStruct(getattr(one, name).shape[1:], getattr(one, name).dtype) for name in names}
 
 
-def _plain_ring(spec: Spec, num_envs: int, capacity: int) -> _Ring:
+def _plain_ring(spec: Spec, num_envs: int, capacity: int) -> Ring:
     """Returns the layout that stores `obs` and `next_obs` of every transition."""
     rows = -(-capacity // num_envs)
     fields = _fields(spec, "obs", "action", *OUTCOME, "next_obs")
@@ -152,10 +162,10 @@ def _plain_ring(spec: Spec, num_envs: int, capacity: int) -> _Ring:
     def outcome(data, vector_step, env):
         return store.read(data, vector_step, env, OUTCOME)
 
-    return _Ring(rows, 0, store.init, add, transition, outcome)
+    return Ring(rows, 0, store.init, add, transition, outcome)
 
 
-def _image_ring(spec: Spec, num_envs: int, capacity: int) -> _Ring:
+def _image_ring(spec: Spec, num_envs: int, capacity: int) -> Ring:
     """Returns the layout that stores each image once.
 
     The successor of a step is read from the row after it, so the newest row cannot be sampled until the next step.
@@ -190,11 +200,11 @@ def _image_ring(spec: Spec, num_envs: int, capacity: int) -> _Ring:
     def outcome(data, vector_step, env):
         return store.read(data[0], vector_step, env, OUTCOME)
 
-    return _Ring(rows, 1, init, add, transition, outcome)
+    return Ring(rows, 1, init, add, transition, outcome)
 
 
 def _n_step_return(
-    data: Any, ring: _Ring, first: Array, env: Array, end: Array, n_step: int, discount: Any
+    data: Any, ring: Ring, first: Array, env: Array, end: Array, n_step: int, discount: Any
 ) -> tuple[Array, Array]:
     """Returns the sum of discounted rewards [B] and the number of steps [B], up to the end of the episode or `end`."""
     ahead = jnp.arange(n_step)

@@ -5,6 +5,7 @@ Letters for shapes: N environments, B minibatch, E ensemble, S seeds, *O one obs
 All of them are in this file so that a reader finds each without searching.
 """
 
+import functools
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
@@ -33,6 +34,8 @@ class Transition:
     truncated: Array  # [...] bool: ended by a time limit, without termination
     next_obs: Array  # [..., *O]
     next_action: Array | None = None  # [..., A] executed in next_obs; known to on-policy memories only
+    weight: Array | None = None  # [...] importance weight in the critic's loss; None: that of all is 1
+    index: Array | None = None  # [...] int32: the memory's own name of the transition, where priorities are learned
 
     @property
     def terminated(self) -> Array:
@@ -163,11 +166,17 @@ class Explorer(NamedTuple):
 
 
 class Memory(NamedTuple):
-    """A ring of vector steps, on the device. `num_added`, the number of steps written so far, is not stored in it."""
+    """A ring of vector steps, on the device. `num_added`, the number of steps written so far, is not stored in it.
+
+    Its leaves have at least one dimension, of which the first may depend on the capacity, and only that: a ring that is
+    not full grows by zeros at its end (`ddpg_jax.runs.replay_size`).
+    """
 
     init: Callable[[], Any]  # () -> ring
     add: Callable[[Any, Array, Transition], Any]  # (ring, num_added, transitions [N, ...]) -> ring
     sample: Callable[[Any, Array, Key], Transition]  # (ring, num_added, key) -> minibatch [B, ...]
+    # (ring, the minibatch's `index` [B], its TD errors after the update [B]) -> ring, where the memory asks for them
+    prioritize: Callable[[Any, Array, Array], Any] | None = None
 
 
 def _observe_nothing(learner: Learner, transitions: Transition) -> Learner:
@@ -185,6 +194,7 @@ class Agent(NamedTuple):
     discount: Array | float  # γ, for n-step returns and discounted returns of episodes
     memory: Callable[..., Memory]  # (spec, num_envs, capacity, batch_size, n_step, discount) -> Memory
     observe: Callable[[Learner, Transition], Learner] = _observe_nothing  # (learner, transitions [N, ...]), every step
+    reward_scale: Array | float = 1.0  # the factor on rewards in `value`
 
     def __repr__(self) -> str:
         learner = jax.eval_shape(self.init, jax.random.key(0))
@@ -200,7 +210,10 @@ class Algorithm(NamedTuple):
 
     def summary(self) -> str:
         """Returns one line for the list of algorithms."""
-        return self.about or (self.make.__doc__ or "").partition("\n")[0]
+        make = self.make
+        while isinstance(make, functools.partial):  # whose own docstring is that of functools
+            make = make.func
+        return self.about or (make.__doc__ or "").partition("\n")[0]
 
 
 @struct.dataclass
