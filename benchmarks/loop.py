@@ -21,7 +21,7 @@ import jax
 
 from ddpg_jax import DDPGConfig, LoopConfig, ddpg, make_env, trainer
 from ddpg_jax.devices.backend import cores
-from ddpg_jax.runs.bench import random_steps
+from ddpg_jax.runs.env_speed import random_steps
 
 RESULTS = Path(__file__).parent / "results" / "loop.json"
 REPEATS = 7

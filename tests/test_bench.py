@@ -8,6 +8,7 @@ import sys
 import time
 from collections import Counter
 from pathlib import Path
+from types import SimpleNamespace
 
 import jax
 import jax.numpy as jnp
@@ -23,7 +24,7 @@ from ddpg_jax.core.types import Env, EnvState, Transition
 from ddpg_jax.core.vector_env import vectorize
 from ddpg_jax.devices.backend import cores
 from ddpg_jax.devices.layout import Layout
-from ddpg_jax.runs import bench, matmul_limit
+from ddpg_jax.runs import bench, env_speed, load, matmul_limit, measure
 from ddpg_jax.runs.programs import make_programs, seed_keys
 
 TINY = bench.Workload(hidden=(8, 8), batch_size=4, replay_capacity=64, warmup_steps=8)
@@ -92,9 +93,9 @@ def test_advance_counts_what_it_trains(monkeypatch):
 @pytest.mark.parametrize("restart", ["pool", None])
 def test_rollouts_restart_or_never_do(restart):
     env = make_env("lqr", episode_length=3)
-    advance = bench.random_steps(env, restart, 4)
+    advance = env_speed.random_steps(env, restart, 4)
     assert advance(7) > 0
-    endless = bench.endless(env)
+    endless = env_speed.endless(env)
     _, transition = endless.step(jax.random.key(1), endless.reset(jax.random.key(0)), jnp.zeros(1))
     assert not bool(transition.truncated)
     assert float(transition.discount) == 1
@@ -114,6 +115,89 @@ def test_the_table_has_a_row_per_workload(monkeypatch, capsys):
 def test_the_bench_refuses_impossible_times(seconds, capsys):
     assert main(["bench", "--seconds", seconds]) == 2
     assert "seconds must be above 0" in capsys.readouterr().err
+
+
+COMBINATION = {"hidden": [8, 8], "batch_size": 4, "replay_capacity": 2_000}
+
+
+def test_a_row_for_each_combination_of_seeds_and_environments(monkeypatch):
+    """Rates are of all seeds: of each round so many updates and steps as many seeds and environments make."""
+    lengths = []
+
+    def begun(programs, state, config, loop, run):
+        lengths.append((run.seeds, loop.num_envs))
+        return lambda length: matmul_limit.Rate(6 * run.seeds, 6 * run.seeds * loop.num_envs, 2.0)
+
+    monkeypatch.setattr(measure, "training", begun)
+    monkeypatch.setattr(measure, "paced", lambda advance, seconds: 6)
+    rows = measure.measure("ddpg", "lqr", num_envs=[1, 4], seeds=2, seconds=0.1, **COMBINATION)
+    assert lengths == [(2, 1), (2, 4)]
+    for row, envs in zip(rows, (1, 4), strict=True):
+        assert (row["seeds"], row["num_envs"], row["hidden"]) == (2, envs, [8, 8])
+        assert (row["updates_per_s_of_all_seeds"], row["env_steps_per_s_of_all_seeds"]) == (6, 6 * envs)
+        assert 0 < row["compile_seconds"] < 100
+        state = 2_000 * 4 * (2 + 2 + 1 + 1 + 1) * 2 // row["devices"]  # the replay of both seeds, in float32
+        assert state < row["compiled_bytes_per_device"] < 3 * state
+        assert row["peak_bytes_in_use"] is None or row["peak_bytes_in_use"] > state
+
+
+def test_the_command_prints_what_is_measured(capsys, monkeypatch):
+    """The row of one combination as JSON and as a table, with a mark where others used the machine."""
+    measured = {"devices": 1, "seed_mapping": "vmap", "compile_seconds": 2.0, "from_cache": False}
+    measured |= {"env_steps_per_s_of_all_seeds": 1234.5, "updates_per_s_of_all_seeds": 99.0}
+    measured |= {"compiled_bytes_per_device": 3 * 2**20, "peak_bytes_in_use": None, "other_cores": 64.0}
+    monkeypatch.setattr(measure, "_measured", lambda job, seconds: dict(measured))
+    words = "--algorithm sac --env lqr --num-envs 1 --seeds 1 2 --hidden 8 8 --batch-size 4"
+    command = ["bench", *words.split()]
+    assert main([*command, "--json"]) == 0
+    rows = json.loads(capsys.readouterr().out)["rows"]
+    assert [(row["algorithm"], row["seeds"]) for row in rows] == [("sac", 1), ("sac", 2)]
+    assert rows[0].items() >= measured.items()
+    assert main(command) == 0
+    printed = " ".join(capsys.readouterr().out.split())
+    for words in ("sac on lqr, hidden 8 8", "1,234", "3.0 MiB", "│ 2 * │", "used up to 64.0 cores meanwhile"):
+        assert words in printed
+
+
+def test_what_other_processes_use_is_what_is_left_of_all_time(monkeypatch, tmp_path):
+    """Two cores for a second of ours and three of others, in two seconds; without /proc, the average load."""
+    stat, ticks = tmp_path / "stat", os.sysconf("SC_CLK_TCK")
+    times = SimpleNamespace(user=1.0, system=0.0, children_user=0.0, children_system=0.0)
+    now = [10.0]
+    monkeypatch.setattr(load, "STAT", stat)
+    monkeypatch.setattr(load.os, "times", lambda: times)
+    monkeypatch.setattr(load.os, "getloadavg", lambda: (2.5, 0.0, 0.0))
+    monkeypatch.setattr(load.time, "perf_counter", lambda: now[0])
+    stat.write_text(f"cpu  {5 * ticks} 0 0 99 99 0 0 0 0 0\n")
+    counted = load.Load()
+    now[0], times.user = 12.0, 2.0
+    stat.write_text(f"cpu  {6 * ticks} {2 * ticks} {ticks} 999 999 0 0 0 0 0\n")
+    assert counted.others() == pytest.approx(1.5)
+    stat.unlink()
+    assert counted.others() == pytest.approx(2.0)
+    monkeypatch.setattr(load.os, "cpu_count", lambda: 8)
+    assert [load.is_busy(others) for others in (None, 0.7, 0.9)] == [False, False, True]
+
+
+BAD_BENCHES = {
+    "--algorithm ppo": "there is no algorithm 'ppo', which is",
+    "--num-envs 1 0": "num_envs must be at least 1, not 0.",
+    "--seeds": "seeds must name at least one number, not ().",
+    "--seeds 1 100000000": "seeds must fit in memory: 100,000,000 seeds take",
+    "--hidden 0": "hidden must be at least 1, not (0,).",
+    "--env HalfCheetah-v4": "here it is brax/halfcheetah",
+    "--batch-size 200000": "batch_size must be at most the 100,000 transitions",
+    "--updates-per-step -1": "updates_per_step must be at least 1, not -1.",
+}
+
+
+@pytest.mark.parametrize("words", BAD_BENCHES)
+def test_a_combination_that_cannot_be_trained_is_refused_before_anything_is_measured(words, capsys, monkeypatch):
+    monkeypatch.setattr(measure, "_measured", None)
+    assert main(["bench", *words.split()]) == 2
+    printed = capsys.readouterr()
+    assert BAD_BENCHES[words] in printed.err
+    assert (printed.out, printed.err.count("\n")) == ("", 1)
 
 
 @pytest.mark.slow

@@ -45,6 +45,7 @@ REPLACED = {
     "ddpg_jax.runs.experiment.plan_run": plan_only,
     "ddpg_jax.sweeps.sweep.describe": planned,
     "ddpg_jax.runs.bench.table": planned,
+    "ddpg_jax.runs.measure._measured": planned,
     "ddpg_jax.devices.multihost.initialize": planned,
     "ddpg_jax.envs.suites.SUITES": {"": "ddpg_jax.envs.gymnax", "lqr": "ddpg_jax.envs.lqr"},
 }

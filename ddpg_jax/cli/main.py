@@ -11,6 +11,7 @@ from rich.panel import Panel
 from rich.table import Table
 from rich.text import Text
 
+from ddpg_jax.cli.bench import bench
 from ddpg_jax.cli.compilation import Target, compile_for_target
 from ddpg_jax.cli.console import console, print_error
 from ddpg_jax.cli.new import new
@@ -19,7 +20,7 @@ from ddpg_jax.cli.policy import evaluate, export, render
 from ddpg_jax.cli.printable import printable
 from ddpg_jax.cli.resume import resume
 from ddpg_jax.cli.settings import options_of, read_settings
-from ddpg_jax.cli.show import bench, envs, plot, report
+from ddpg_jax.cli.show import envs, plot, report
 from ddpg_jax.cli.streams import safe_streams
 from ddpg_jax.cli.suggestions import did_you_mean, meant_algorithm, unknown_algorithm, unknown_option
 from ddpg_jax.cli.sweep import Search, sweep

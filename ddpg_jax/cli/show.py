@@ -1,7 +1,6 @@
-"""`ddpg-jax plot`, `report`, `envs` and `bench`: figures and tables of runs, of the environments, of this machine."""
+"""`ddpg-jax plot`, `report` and `envs`: figures and tables of runs, and of the environments."""
 
 import contextlib
-from json import dumps
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -12,16 +11,6 @@ from typing_extensions import Doc
 from ddpg_jax.cli.console import console, print_line, table
 from ddpg_jax.cli.parse import OwnCode, RunFolder
 from ddpg_jax.core.settings import SettingError
-
-# The columns of `bench`: in its JSON, in its table, and how a number is written.
-MEASURED = (
-    ("workload", "workload", "{}"),
-    ("updates_per_s", "updates/s", "{:,.0f}"),
-    ("env_steps_per_s", "env steps/s", "{:,.0f}"),
-    ("first_update_s", "to first update", "{:.1f} s"),
-    ("limit_updates_per_s", "limit, updates/s", "{:,.0f}"),
-    ("share", "share of limit", "{:.0%}"),
-)
 
 
 def plot(
@@ -86,29 +75,3 @@ def _bounds(spec: Any) -> str:
     if len(low) == len(high) == 1:
         return f"[{low.pop():g}, {high.pop():g}] x {spec.action_low.shape}"
     return f"{spec.action_low.tolist()} to {spec.action_high.tolist()}"
-
-
-def bench(
-    seconds: Annotated[float, Doc("about how long to measure each row")] = 3.0,
-    json: Annotated[bool, Doc("print one JSON object instead of a table")] = False,
-) -> None:
-    """Measure training speed and the limit by matrix products alone."""
-    from ddpg_jax.devices.backend import prepare
-
-    if not 0 < seconds <= 3600:
-        raise SettingError(f"seconds must be above 0 and at most 3,600, not {seconds}.")
-    prepare(seeds=8)
-    from ddpg_jax.runs import bench
-
-    rows = []
-    for row in bench.table(seconds):
-        rows.append(row)
-        if not json:
-            print_line(f"  {row['workload']} measured")
-    if json:
-        print_line(dumps({"machine": bench.machine(), "rows": rows}))
-        return
-    cells = [["" if row.get(name) is None else form.format(row[name]) for name, _, form in MEASURED] for row in rows]
-    shown = table(f"DDPG on Pendulum-v1; {bench.machine()}", [head for _, head, _ in MEASURED], cells)
-    shown.caption = "limit: the matrix products alone"
-    console().print(shown)

@@ -73,7 +73,7 @@ def _use_cache(folder: Path) -> None:
                 jax.config.update(name, value)
 
 
-def prepare(seeds: int = 1, one_thread: bool = False, devices: int | None = None) -> None:
+def prepare(seeds: int = 1, one_thread: bool = False, devices: int | None = None, cache: bool = True) -> None:
     """Configures JAX as the command line does; to be called before JAX's first computation.
 
     Compiled programs are cached in the user's cache folder, up to `CACHE_BYTES`. What the user has set is kept.
@@ -83,11 +83,12 @@ def prepare(seeds: int = 1, one_thread: bool = False, devices: int | None = None
       one_thread: compute every matrix product on one core, since dividing a small one makes it a third slower.
       devices: number of devices that JAX makes of the CPU; by default the largest number, at most one per core, over
         which the seeds can be sharded evenly.
+      cache: whether compiled programs are cached where the user has not set that; not where compiling is measured.
     """
     if one_thread:
         os.environ.setdefault("NPROC", "1")  # the size of XLA's thread pool, which it reads when the CPU backend starts
     config: Any = jax.config
-    if config.jax_compilation_cache_dir is None:
+    if cache and config.jax_compilation_cache_dir is None:
         _use_cache(platformdirs.user_cache_path("ddpg_jax") / "programs")
     devices = devices and min(devices, max(MOST_CPU_DEVICES, cores()))  # the plan refuses more than there are
     if config.jax_num_cpu_devices == -1 and "host_platform_device_count" not in os.environ.get("XLA_FLAGS", ""):

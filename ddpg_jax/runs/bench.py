@@ -7,19 +7,31 @@ timed alone at its actual shape: the speed if everything else were free.
 import statistics
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import replace
 from typing import Any
 
 import jax
-import jax.numpy as jnp
 
-from ddpg_jax.core.metrics import accumulate
-from ddpg_jax.core.types import Env
-from ddpg_jax.core.vector_env import vectorize
+from ddpg_jax.core.loop import LoopConfig
+from ddpg_jax.core.settings import SettingError
+from ddpg_jax.core.types import TrainState
 from ddpg_jax.devices.backend import cores
-from ddpg_jax.envs.make import make_env
+from ddpg_jax.runs.config import RunConfig
+from ddpg_jax.runs.env_speed import environments
+from ddpg_jax.runs.load import Load
 from ddpg_jax.runs.matmul_limit import Rate, Workload, begin_limit
-from ddpg_jax.runs.programs import choose_layout, make_programs, seed_keys
+from ddpg_jax.runs.programs import Programs, choose_layout, make_programs, seed_keys
+
+ROUNDS = 5  # of which the median counts
+
+
+def check_seconds(seconds: float) -> None:
+    """Checks how long a row is to be measured.
+
+    Raises:
+      SettingError: it is no time, or too long a one.
+    """
+    if not 0 < seconds <= 3600:
+        raise SettingError(f"seconds must be above 0 and at most 3,600, not {seconds}.")
 
 
 def begin(workload: Workload) -> Callable[[int], Rate]:
@@ -30,7 +42,13 @@ def begin(workload: Workload) -> Callable[[int], Rate]:
     """
     env, config, loop, run = workload.parts()
     phases = make_programs(env, workload.algorithm, loop, 1, choose_layout(config, loop, run, env))
-    state = jax.block_until_ready(phases.start(seed_keys(run), config))
+    return training(phases, jax.block_until_ready(phases.start(seed_keys(run), config)), config, loop, run)
+
+
+def training(
+    phases: Programs, state: TrainState, config: Any, loop: LoopConfig, run: RunConfig
+) -> Callable[[int], Rate]:
+    """Returns `advance` as `begin` does, from the state after the warm-up."""
     vector_step = -(-loop.warmup_steps // loop.num_envs)
 
     def advance(length):
@@ -51,49 +69,6 @@ def paced(advance: Callable[[int], Rate], seconds: float = 0.5) -> int:
     while (took := advance(length).seconds) < seconds / 4:
         length *= 4 if took < seconds / 16 else 2
     return max(1, round(length * seconds / took))
-
-
-def endless(env: Env) -> Env:
-    """Returns the same environment with episodes that never end."""
-
-    def step(key, state, action):
-        state, transition = env.step(key, state, action)
-        return state, replace(transition, discount=jnp.ones(()), truncated=jnp.zeros((), bool))
-
-    return env._replace(step=step)
-
-
-def random_steps(env: Env, reset_mode: Any, num_envs: int) -> Callable[[int], float]:
-    """Prepares random actions without learning; with `reset_mode` None episodes never end and nothing is reset.
-
-    Returns:
-      advance(length) -> seconds; the first call compiles, every call refreshes the pool of initial states once.
-    """
-    vec = vectorize(env, num_envs, reset_mode or "cached")
-    bare = jax.vmap(endless(env).step)
-
-    def step(state, vector_step):
-        act_key, step_key = jax.random.split(jax.random.fold_in(jax.random.key(1), vector_step))
-        action = jax.random.uniform(act_key, (num_envs, env.spec.action_size), minval=-1.0)
-        if reset_mode is None:
-            running, transition = bare(jax.random.split(step_key, num_envs), state.env, action)
-            state = replace(state, env=running)
-        else:
-            state, transition, _ = vec.step(step_key, state, action)
-        return state, {"reward": (transition.reward.sum(), jnp.ones(()))}
-
-    @jax.jit
-    def chunk(state, length):
-        return accumulate(step, vec.refresh(jax.random.key(2), state), jnp.int32(0), length)
-
-    state = jax.jit(vec.reset)(jax.random.key(0))
-
-    def advance(length):
-        began = time.perf_counter()
-        jax.block_until_ready(chunk(state, length))
-        return time.perf_counter() - began
-
-    return advance
 
 
 # What `ddpg-jax bench` measures: each in a few seconds on two cores.
@@ -119,7 +94,7 @@ def table(seconds: float = 3.0) -> Iterator[dict[str, Any]]:
     yield environments(seconds)
 
 
-def beside_limit(workload: Workload, seconds: float = 3.0) -> dict[str, float]:
+def beside_limit(workload: Workload, seconds: float = 3.0) -> dict[str, Any]:
     """Returns the rates of a workload and of its limit, measured alternately; medians of five rounds in `seconds`."""
     began = time.perf_counter()
     runs = [begin(workload)]
@@ -127,8 +102,9 @@ def beside_limit(workload: Workload, seconds: float = 3.0) -> dict[str, float]:
     first = time.perf_counter() - began
     runs.append(begin_limit(workload))
     lengths = [paced(run, seconds / 10) for run in runs]
+    load = Load()
     trained, most = zip(
-        *([run(length) for run, length in zip(runs, lengths, strict=True)] for _ in range(5)), strict=True
+        *([run(length) for run, length in zip(runs, lengths, strict=True)] for _ in range(ROUNDS)), strict=True
     )
     updates, limit = (statistics.median(rate.updates / rate.seconds for rate in rates) for rates in (trained, most))
     return {
@@ -137,23 +113,8 @@ def beside_limit(workload: Workload, seconds: float = 3.0) -> dict[str, float]:
         "first_update_s": first,
         "limit_updates_per_s": limit,
         "share": updates / limit,
+        "other_cores": load.others(),
     }
-
-
-def environments(seconds: float = 3.0, name: str = "Pendulum-v1", num_envs: int = 1024) -> dict[str, Any]:
-    """Returns environment steps per second without learning, beside those of episodes that never end."""
-    env = make_env(name)
-    runs = {mode: random_steps(env, mode, num_envs) for mode in ("pool", None)}
-    for run in runs.values():
-        run(1)
-    length = max(1, round(100 * 0.3 / runs["pool"](100)))
-    times: dict[Any, list[float]] = {mode: [] for mode in runs}
-    for _ in range(max(3, round(seconds / 0.6))):
-        for mode, run in runs.items():
-            times[mode].append(run(length))
-    pool, bare = (num_envs * length / statistics.median(took) for took in times.values())
-    row = {"workload": f"{num_envs} envs alone", "env_steps_per_s": pool, "limit_env_steps_per_s": bare}
-    return row | {"share": pool / bare}
 
 
 def machine() -> str:

@@ -17,7 +17,8 @@ EVERY = 10.0  # seconds after which it is said again
 CACHE_HIT = "/jax/compilation_cache/cache_hits"  # JAX's event: a program was read from the compilation cache
 COMPILED = "/jax/core/compile/backend_compile_duration"  # JAX's event: one was compiled, or read from the cache
 
-Compile = Callable[..., None]  # (a function under `jax.jit`, its arguments) compiles it for them, and calls nothing
+# (a function under `jax.jit`, its arguments) -> the compiled program; calls nothing
+Compile = Callable[..., Any]
 
 
 class Clock:
@@ -46,13 +47,14 @@ class Clock:
         took, read, found = 0.0, 0, 0
         self._say(f"{COMPILING}{what}")
 
-        def compiled(program: Any, *args: Any) -> None:
+        def compiled(program: Any, *args: Any) -> Any:
             nonlocal took, read, found
             began, before = time.perf_counter(), _events().copy()
-            program.lower(*args).compile()
+            executable = program.lower(*args).compile()
             took += time.perf_counter() - began
             read += _events()[CACHE_HIT] - before[CACHE_HIT]
             found += _events()[COMPILED] - before[COMPILED]
+            return executable
 
         with _said_every(EVERY, lambda seconds: self._say(f"{COMPILING}{what}: {seconds:,.0f} s so far")):
             yield compiled
