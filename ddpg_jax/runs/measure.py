@@ -11,14 +11,13 @@ import jax
 from ddpg_jax.core.loop import LoopConfig
 from ddpg_jax.core.settings import SettingError, check, shown
 from ddpg_jax.devices.backend import refuse_exhaustion
-from ddpg_jax.envs.make import make_env
 from ddpg_jax.runs.bench import ROUNDS, check_seconds, paced, training
 from ddpg_jax.runs.clock import Clock
 from ddpg_jax.runs.config import RunConfig
 from ddpg_jax.runs.load import Load
+from ddpg_jax.runs.named import name_algorithm, name_env, open_env
 from ddpg_jax.runs.plan import Job, make_plan
 from ddpg_jax.runs.programs import choose_layout, make_programs, seed_keys
-from ddpg_jax.runs.registry import installed_algorithm
 
 Numbers = int | Sequence[int]
 
@@ -29,8 +28,8 @@ def measure(*args: Any, **options: Any) -> list[dict[str, Any]]:
 
 
 def measurements(
-    algorithm: str = "ddpg",
-    env: str = "Pendulum-v1",
+    algorithm: Any = "ddpg",
+    env: Any = "Pendulum-v1",
     num_envs: Numbers = 1,
     seeds: Numbers = 1,
     hidden: Sequence[int] | None = None,
@@ -42,7 +41,8 @@ def measurements(
     """Measures training, without evaluation and files, in every combination of seeds and environments.
 
     Args:
-      algorithm, env: names.
+      algorithm: as for `run_experiment`.
+      env: as for `RunConfig`.
       num_envs, seeds: one number or several.
       hidden, batch_size, updates_per_step, replay_capacity: settings, the same in every row; `hidden` None: the
         algorithm's own.
@@ -65,7 +65,12 @@ def measurements(
     pairs = list(itertools.product(_numbers("seeds", seeds), _numbers("num_envs", num_envs)))
     jobs = [_job(algorithm, env, widths, loop | {"num_envs": envs}, agents) for agents, envs in pairs]
     for job in jobs:
-        shared = {"algorithm": algorithm, "env": env, "seeds": job.run.seeds, "num_envs": job.loop.num_envs}
+        shared = {
+            "algorithm": job.algorithm.name,
+            "env": job.run.env,
+            "seeds": job.run.seeds,
+            "num_envs": job.loop.num_envs,
+        }
         shared["hidden"] = list(getattr(job.config, "hidden", ()))
         with refuse_exhaustion():
             row = _measured(job, seconds)
@@ -80,23 +85,24 @@ def _numbers(name: str, given: Numbers) -> tuple[int, ...]:
     return numbers
 
 
-def _job(algorithm: str, env: str, hidden: Sequence[int] | None, loop: dict[str, Any], seeds: int) -> Job:
+def _job(algorithm: Any, env: Any, hidden: Sequence[int] | None, loop: dict[str, Any], seeds: int) -> Job:
     """Plans a run that is only trained."""
-    kind = installed_algorithm(algorithm).config
+    named, task = name_algorithm(algorithm), name_env(env)
+    kind = named.value.config
     if hidden is not None and "hidden" not in {field.name for field in fields(kind)}:
-        raise SettingError(f"hidden must be None for {algorithm}, which has no hidden layers, not {shown(hidden)}.")
+        raise SettingError(f"hidden must be None for {named.name}, which has no hidden layers, not {shown(hidden)}.")
     config, gathering = kind() if hidden is None else kind(hidden=hidden), LoopConfig(**loop)
-    run = RunConfig(env=env, seeds=seeds, evaluations=1, eval_episodes=1)
+    run = RunConfig(env=task.name, seeds=seeds, evaluations=1, eval_episodes=1)
     for group in (config, gathering, run):
         check(group)
     warmup = max(gathering.warmup_steps, gathering.batch_size)
     gathering = replace(gathering, warmup_steps=warmup)
     run = replace(run, steps=warmup + 10 * gathering.num_envs)
-    made = make_env(env)
+    made = open_env(task, run)
     layout = choose_layout(config, gathering, run, made)
-    programs = make_programs(made, algorithm, gathering, 1, layout)
+    programs = make_programs(made, named, gathering, 1, layout)
     plan = make_plan(made, programs, config, gathering, run, layout)
-    return Job(algorithm, config, gathering, run, made, layout, programs, plan)
+    return Job(named, config, gathering, run, made, layout, programs, plan)
 
 
 def _measured(job: Job, seconds: float) -> dict[str, Any]:
