@@ -9,6 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from toys import slow
 
+from ddpg_jax.core import sum_tree
 from ddpg_jax.core.sum_tree import FAN, LEVELS, draw, empty_tree, leaves_at, total, write_each, write_ranges
 
 SIZES = [3, 128, 300, 17_000]  # one node, a full one, two levels, three
@@ -75,6 +76,26 @@ def test_a_leaf_of_zero_is_never_drawn(values, number, among_others):
     index = np.asarray(drawn(tree, np.minimum(uniform, np.float32(1 - 2**-24))))
     assert ((index >= 0) & (index < 300)).all()
     assert (leaves[index] > 0).all()
+
+
+def test_a_leaf_of_zero_is_not_drawn_where_rounded_sums_grow_over_it(monkeypatch):
+    """As they do on devices that add in another order than a CPU, where sums with a 0 more may differ in their bits."""
+
+    def in_pairs(values, axis):
+        return jax.lax.associative_scan(jnp.add, values, axis=axis)
+
+    monkeypatch.setattr(jnp, "cumsum", in_pairs)
+    values = np.float32(np.random.default_rng(0).exponential(size=(50, FAN)))
+    values[:, 1::2] = 0
+    above = np.asarray(in_pairs(jnp.asarray(values), 1))
+    row, place = np.nonzero((values[:, 1:] == 0) & (above[:, 1:] > above[:, :-1]))
+    low, high, total_of_row = above[row, place], above[row, place + 1], above[row, -1]
+    number = low / total_of_row
+    number = np.where(number * total_of_row < low, np.nextafter(number, np.float32(1)), number)
+    hit = (low <= number * total_of_row) & (number * total_of_row < high)  # where the first sum above is that of a 0
+    assert hit.sum() > 20
+    child = sum_tree._child(jnp.asarray(values[row[hit]]), jnp.asarray(number[hit]))
+    assert (values[row[hit], child] > 0).all()
 
 
 @pytest.mark.parametrize("size", [300, *slow(17_000)])
