@@ -31,6 +31,7 @@ CALLS = [
         {"trials": [{"discount": 0.5}] * 2, "halving": 1, "pbt": True},
     ),
     ("resume RUN", "runs.resume.resume_experiment", {"steps": None, "devices": None, "accept_changes": False}),
+    ("resume RUN --more 40", "runs.resume.resume_experiment", {"folder": RUN, "steps": None, "more": 40}),
     (
         "train --resume RUN --steps 40 --devices 2 --accept-changes",
         "runs.resume.resume_experiment",

@@ -3,6 +3,7 @@
 import json
 import shlex
 import shutil
+import statistics
 
 import jax
 import numpy as np
@@ -18,9 +19,12 @@ from ddpg_jax.runs import folders
 from ddpg_jax.runs.checkpoint import save_state
 from ddpg_jax.runs.config import RunConfig
 from ddpg_jax.runs.contents import LOCK
+from ddpg_jax.runs.evaluation import best_probability, choice, read_evaluation
 from ddpg_jax.runs.experiment import run_experiment, summarize
 from ddpg_jax.runs.plan import idle_devices, make_plan, plan_run
 from ddpg_jax.runs.programs import evaluation_keys, make_programs, seed_keys
+from ddpg_jax.runs.resume import resume_experiment
+from ddpg_jax.runs.stored_run import read_run
 
 pytestmark = pytest.mark.usefixtures("same_programs")
 LOOP = "--warmup-steps 100 --batch-size 16 --replay-capacity 1000"
@@ -149,7 +153,7 @@ def test_evaluate_prints_one_json_object(folder, capsys):
     report = json.loads(capsys.readouterr().out)
     assert (report["environment"], report["algorithm"], report["episodes"]) == ("Pendulum-v1", "ddpg", 5)
     assert [row["seed"] for row in report["seeds"]] == [3, 4]
-    assert set(report["seeds"][0]) == {"seed", "mean", "std", "min", "max", "length"}
+    assert set(report["seeds"][0]) == {"seed", "mean", "standard_error", "std", "min", "max", "length"}
 
 
 def test_evaluations_repeat_with_their_seed_and_differ_without(folder):
@@ -315,10 +319,59 @@ def test_a_learner_without_statistics_is_stored_as_before_there_were_any(folder)
     assert "normalizer" not in stored.read_text()
 
 
+def test_the_choice_of_the_best_seed_is_said_with_how_sure_it_is(folder, tmp_path, capsys):
+    """In the table, in a sentence below it, and in evaluation.json, which is read back."""
+    copy = tmp_path / "copy"
+    shutil.copytree(folder, copy)
+    assert main(["resume", str(copy), "--more", "100"]) == 0
+    printed = capsys.readouterr().out
+    rows = [json.loads(line) for line in (copy / "metrics.jsonl").read_text().splitlines()]
+    assert rows[-1]["steps"] == 600
+    stored = read_evaluation(read_run(copy))
+    assert f"{stored.best_seed} (best)" in printed
+    assert "standard error" in " ".join(printed.split())
+    first, second = stored.rows
+    z = abs(first["mean"] - second["mean"]) / np.hypot(first["standard_error"], second["standard_error"])
+    assert stored.best_probability == pytest.approx(statistics.NormalDist().cdf(z), abs=1e-4)
+    assert f"seed {stored.best_seed} is the best with probability " in printed
+    assert main(["resume", str(copy), "--more", "100", "--steps", "900"]) == 2
+    assert capsys.readouterr().err == "error: more must not be given together with steps, not 100 with 900.\n"
+    with pytest.raises(SettingError, match=r"more must be a whole number of at least 1, not 0\."):
+        resume_experiment(copy, more=0)
+
+
+def seed_row(seed, mean, error=1.0):
+    return {"seed": seed, "mean": mean, "standard_error": error}
+
+
+@pytest.mark.parametrize(
+    ("table", "probability", "words"),
+    [
+        ([seed_row(3, 1.0), seed_row(4, 1.0)], 0.5, "seed 3 is the best with probability 0.50, by the standard errors"),
+        ([seed_row(3, 9.0), seed_row(4, 90.0)], 1.0, "seed 4 is the best with probability above 0.99, by"),
+        ([seed_row(3, None), seed_row(4, 1.0), seed_row(5, 1.0)], 0.5, "seed 4 is the best with probability 0.50"),
+        ([seed_row(3, 1.0)], None, ""),
+        ([seed_row(3, None), seed_row(4, 1.0)], None, ""),
+        ([seed_row(3, 1.0, None), seed_row(4, 2.0, None)], None, ""),
+        ([{"seed": 3, "mean": 1.0}, {"seed": 4, "mean": 2.0}], None, ""),
+    ],
+)
+def test_how_sure_a_choice_is(table, probability, words, tmp_path):
+    assert best_probability(table) == probability
+    said = choice(table, 32, tmp_path)
+    assert said.startswith(words)
+    assert bool(said) == bool(words)
+    hint = f"; `ddpg-jax evaluate {tmp_path} --episodes 1000` compares them better"
+    assert said.endswith(hint) == (probability == 0.5)
+
+
 def test_a_diverged_seed_is_no_number_in_json():
     returns = np.array([[1.0, np.nan], [1.0, 2.0]])
     table = summarize(RunConfig(seeds=2), Evaluation(returns, np.ones((2, 2))))
     assert [row["mean"] for row in table] == [None, 1.5]
+    assert [row["standard_error"] for row in table] == [None, 0.5]  # of the mean of 1 and 2, with n - 1
+    (alone,) = summarize(RunConfig(seeds=1), Evaluation(np.ones((1, 1)), np.ones((1, 1))))
+    assert (alone["mean"], alone["standard_error"]) == (1, None)
     json.dumps(table, allow_nan=False)
 
 

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from ddpg_jax.runs.statistics import interval, iqm
+from ddpg_jax.runs.statistics import interval, iqm, probability_highest
 
 
 def test_the_interquartile_mean_leaves_a_quarter_out_at_each_end():
@@ -20,3 +20,18 @@ def test_an_interval_covers_the_mean_as_often_as_it_claims():
 def test_a_single_value_and_equal_ones_are_their_own_interval():
     for values in ([3.0], [3.0, 3.0, 3.0]):
         assert interval(values) == (3.0, 3.0, 3.0)
+
+
+def test_the_probability_of_being_the_highest_is_that_of_draws():
+    """Beside a million of them; and all together are certain."""
+    means, errors = np.array([1.0, 0.5, -3.0, 1.2]), np.array([0.4, 1.0, 2.0, 0.1])
+    draws = np.random.default_rng(0).normal(means, errors, size=(1_000_000, 4)).argmax(axis=1)
+    found = [probability_highest(means, errors, index) for index in range(4)]
+    np.testing.assert_allclose(found, np.bincount(draws) / len(draws), atol=3e-3)
+    assert abs(sum(found) - 1) < 1e-4
+
+
+def test_means_without_errors_are_certain():
+    assert abs(probability_highest([1.0, 2.0], [0.0, 0.0], 1) - 1) < 1e-9
+    assert probability_highest([1.0, 2.0], [0.0, 0.0], 0) == 0
+    assert abs(probability_highest([5.0, 5.0], [0.0, 0.0], 0) - 0.5) < 1e-6

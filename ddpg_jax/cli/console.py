@@ -42,11 +42,13 @@ def table(title: str, heads: Iterable[str], rows: Iterable[Iterable[Any]]) -> Ta
     return shown
 
 
-def evaluation_table(title: str, seeds: list[dict[str, Any]]) -> Table:
-    """A line per seed of an evaluation, as `summarize` returns them."""
+def evaluation_table(title: str, seeds: list[dict[str, Any]], best: int | None = None) -> Table:
+    """A line per seed of an evaluation, as `summarize` returns them, with a mark at the best."""
     rows = [{name: math.nan if value is None else value for name, value in seed.items()} for seed in seeds]
     for row, seed in zip(rows, seeds, strict=True):
-        row["seed"] = str(seed["seed"])
+        row["seed"] = f"{seed['seed']}{' (best)' * (seed['seed'] == best and len(seeds) > 1)}"
+        if seed.get("standard_error", 0) is None and seed["mean"] is not None:
+            row["standard_error"] = "not known"
         if "diverged" in seed:
             row["diverged"] = seed["diverged"] or "no"
-    return table(title, rows[0], (row.values() for row in rows))
+    return table(title, (name.replace("_", " ") for name in rows[0]), (row.values() for row in rows))

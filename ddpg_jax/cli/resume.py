@@ -17,6 +17,9 @@ from ddpg_jax.core.settings import SettingError, check
 def resume(
     folder: RunFolder,
     steps: Annotated[int | None, Doc("environment steps per seed to train to; by default unchanged")] = None,
+    more: Annotated[
+        int | None, Doc("environment steps per seed to train beyond those, instead of --steps; by default none")
+    ] = None,
     devices: Annotated[int | None, Doc("devices to use; by default unchanged")] = None,
     accept_changes: Annotated[bool, Doc("resume although config.json has been changed since the run began")] = False,
     follow_links: Annotated[bool, Doc("allow symbolic links in the run folder that point outside it")] = False,
@@ -34,13 +37,15 @@ def resume(
         recover(folder, None if process.quiet else print_line)
     stored = read_run(own.open(folder))
     if stored.kind == "sweep":
-        if steps is not None or devices is not None or accept_changes:
-            raise SettingError("steps, devices and accept-changes must not be given to resume a sweep, only a run.")
+        if (steps, more, devices) != (None, None, None) or accept_changes:
+            raise SettingError(
+                "steps, more, devices and accept-changes must not be given to resume a sweep, only a run."
+            )
         return _resume_sweep(stored, follow_links, process)
     run = dataclasses.replace(stored.run, devices=stored.run.devices if devices is None else devices)
     train.prepare_for(check(run), stored.loop, stored.config, process)
     kept = f"stopped before the first update; `ddpg-jax train --resume {folder}` resumes the run from its checkpoint"
-    again = functools.partial(resume_experiment, stored, steps, devices, accept_changes, follow_links)
+    again = functools.partial(resume_experiment, stored, steps, devices, accept_changes, follow_links, more=more)
     return train.run_to_end(process, again, kept)
 
 

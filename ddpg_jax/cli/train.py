@@ -41,11 +41,16 @@ def prepare_for(run: Any, loop: LoopConfig, config: Any, processes: Processes) -
 
 def run_to_end(processes: Processes, experiment: Callable[..., Any], early: str = BEFORE_TRAINING) -> int:
     """Runs an experiment until it ends or is asked to, prints its table and returns the exit code."""
+    from ddpg_jax.runs.evaluation import best_of, choice
+
     is_main = processes.join()  # before signals are handled here: JAX's runtime would replace the handlers
     with Stop(print_error, early) as stop:
         result, out = run_displayed(processes, is_main, functools.partial(experiment, should_stop=stop))
     run = result.run
-    out.print(evaluation_table(f"{run.eval_episodes} deterministic episodes per seed", result.table))
+    title = f"{run.eval_episodes} deterministic episodes per seed"
+    out.print(evaluation_table(title, result.table, best_of(result.table)))
+    if words := choice(result.table, run.eval_episodes, result.folder):
+        print_line(words, out)
     written = sorted(path.name for path in result.folder.glob("[!.]*"))
     print_line(f"{result.folder}: {', '.join(written)}", out)
     if result.outcome == "stopped":

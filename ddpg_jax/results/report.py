@@ -136,7 +136,7 @@ def _final_evaluation(history: History) -> str:
 
 def _cell(name: str, value: Any) -> str:
     if value is None:
-        return "no" if name == "diverged" else "not finite"
+        return {"diverged": "no", "standard_error": "not known"}.get(name, "not finite")
     return str(value) if name == "seed" else cell(value)
 
 

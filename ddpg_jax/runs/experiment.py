@@ -1,6 +1,7 @@
 """The host's side of a run: train chunk by chunk, and write metrics, checkpoints and results."""
 
 import functools
+import math
 import shlex
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack, closing
@@ -29,7 +30,7 @@ class Result(NamedTuple):
     """What a run leaves in memory; the same is in its folder."""
 
     folder: Path
-    table: list[dict[str, Any]]  # per seed: seed, mean, std, min, max, length; where one diverged, also of what
+    table: list[dict[str, Any]]  # a row per seed, as in evaluation.json
     state: TrainState
     run: RunConfig
     steps: int  # environment steps per seed so far
@@ -44,14 +45,15 @@ class Result(NamedTuple):
 def summarize(run: RunConfig, evaluation: Evaluation) -> list[dict[str, Any]]:
     """Returns a row per seed; a number is None where it is not finite.
 
-    A row has the seed's number, the mean, standard deviation, minimum and maximum of its returns, and its mean episode
-    length.
+    A row has the seed's number, the mean of its returns and the standard error of the mean (None of one episode),
+    their standard deviation, minimum and maximum, and the mean episode length.
     """
     rows = []
     for seed, returns, lengths in zip(run.seed_numbers(), evaluation.returns, evaluation.lengths, strict=True):
         returns, lengths = np.asarray(returns, np.float64), np.asarray(lengths, np.float64)
-        stats = {"mean": returns.mean(), "std": returns.std(), "min": returns.min(), "max": returns.max()}
-        stats["length"] = lengths.mean()
+        error = returns.std() / math.sqrt(len(returns) - 1) if len(returns) > 1 else math.nan
+        stats = {"mean": returns.mean(), "standard_error": error, "std": returns.std()}
+        stats |= {"min": returns.min(), "max": returns.max(), "length": lengths.mean()}
         rows.append({"seed": seed} | {name: metrics.finite_or_none(value) for name, value in stats.items()})
     return rows
 

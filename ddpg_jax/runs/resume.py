@@ -8,7 +8,7 @@ from typing import Any
 
 import jax
 
-from ddpg_jax.core.settings import SettingError
+from ddpg_jax.core.settings import SettingError, check_count
 from ddpg_jax.devices import multihost
 from ddpg_jax.devices.backend import refuse_exhaustion
 from ddpg_jax.devices.layout import split_devices
@@ -35,6 +35,7 @@ def resume_experiment(
     log: Callable[[str], None] | None = print,
     on_chunk: Callable[[dict[str, Any], Plan], None] | None = None,
     should_stop: Callable[[], bool] | None = None,
+    more: int | None = None,
 ) -> Result:
     """Resumes a run from its newest readable checkpoint.
 
@@ -49,16 +50,17 @@ def resume_experiment(
       accept_changes: resume although config.json has other settings than the checkpoint was made with.
       follow_links: allow symbolic links in the run folder that point outside it.
       log, on_chunk, should_stop: as for `run_experiment`.
+      more: environment steps per seed to train beyond those that the run was to have, instead of `steps`.
 
     Raises:
-      SettingError: there is no checkpoint or nothing left to do, settings have changed, the devices do not fit the run,
-        a link leads out of the folder, or another process is still training it.
+      SettingError: both steps and more are given, there is no checkpoint or nothing left to do, settings have changed,
+        the devices do not fit the run, a link leads out of the folder, or another process is still training it.
     """
     callbacks = Callbacks(log, on_chunk, should_stop).guarded()
     if not isinstance(folder, Run):
         multihost.on_main(lambda: recover(Path(folder), callbacks.log))
     stored = read_run(folder)
-    job, data_shards = _plan_again(stored, steps, devices, accept_changes)
+    job, data_shards = _plan_again(stored, steps, more, devices, accept_changes)
     if job.layout.data_shards != data_shards:
         raise SettingError(
             f"devices must be such that {data_shards} of them train{'s' * (data_shards == 1)} an agent, as before, not "
@@ -83,11 +85,18 @@ def resume_experiment(
         return train_job(job, state, [vector_step, *left], callbacks, clock, first=False)
 
 
-def _plan_again(stored: Run, steps: int | None, devices: int | None, accept_changes: bool) -> tuple[Job, int]:
+def _plan_again(
+    stored: Run, steps: int | None, more: int | None, devices: int | None, accept_changes: bool
+) -> tuple[Job, int]:
     """Plans a run anew; also returns over how many devices an agent's data was sharded in it."""
     folder = stored.folder
     if stored.kind != "run":
         raise SettingError(f"{folder} must be a run, not a sweep; the best run of a sweep is in its folder best.")
+    if more is not None:
+        if steps is not None:
+            raise SettingError(f"more must not be given together with steps, not {more} with {steps}.")
+        check_count("more", more)
+        steps = stored.run.steps + more
     algorithm, env = _same_code(stored, accept_changes)
     run = dataclasses.replace(
         stored.run,

@@ -69,6 +69,27 @@ def stratified(samples: Sequence[Any], statistic: Callable[..., Any]) -> tuple[n
     return bootstrap(drawn, statistic, method="percentile", **options).confidence_interval
 
 
+def probability_highest(means: Any, errors: Any, index: int) -> float:
+    """Returns the probability that one of several true means is the highest, by the normal approximation.
+
+    Each true mean is taken as normal around the measured one, independently: the integral of the density of the one
+    times the distribution functions of all others, P(i) = ∫ φ(z) Π_{j≠i} Φ((m_i + e_i z - m_j) / e_j) dz.
+
+    Args:
+      means, errors: [S] measured means, finite, and their standard errors; one that is 0 makes its mean certain.
+      index: which of them.
+    """
+    from scipy.special import ndtr
+
+    means, errors = np.asarray(means, float), np.asarray(errors, float)
+    errors = np.maximum(errors, 1e-12 * max(1.0, np.abs(means).max()))
+    z, width = np.linspace(-8.0, 8.0, 1_601, retstep=True)
+    others = np.arange(len(means)) != index
+    x = means[index] + errors[index] * z
+    below = ndtr((x[:, None] - means[others]) / errors[others]).prod(axis=1)
+    return float((np.exp(-0.5 * z**2) / np.sqrt(2 * np.pi) * below).sum() * width)
+
+
 def superiority(x: Any, y: Any, axis: int = -1) -> Any:
     """Returns the share of pairs in which `x` is above `y`, a tie counting half: Mann and Whitney's U / (n m).
 
