@@ -6,9 +6,12 @@ tree of more leaves begins with the same nodes. A parent is always computed anew
 rounding errors do not add up and equal leaves have equal trees.
 """
 
+from functools import partial
+
 import jax
 import jax.numpy as jnp
 
+from ddpg_jax.core.platforms import on_cpu
 from ddpg_jax.core.types import Array
 
 FAN, LEVELS = 128, 5  # 128^5 leaves are more than int32 counts
@@ -96,11 +99,16 @@ def draw(tree: Tree, uniform: Array) -> Array:
 
 def _child(values: Array, uniform: Array) -> Array:
     """Returns the place [B] of one of the values [B, FAN], by a uniform number [B]."""
-    above = jnp.cumsum(values, axis=1)
+    above, place = _running_sums(values), jnp.arange(FAN)
     positive = values > 0
     found = positive & (above > uniform[:, None] * above[:, -1:])
-    last = FAN - 1 - jnp.argmax(positive[:, ::-1], axis=1)  # where rounding leaves none
-    return jnp.where(found.any(axis=1), jnp.argmax(found, axis=1), last).astype(jnp.int32)
+    last = jnp.where(positive, place, 0).max(axis=1)  # where rounding leaves none
+    return jnp.minimum(jnp.where(found, place, FAN).min(axis=1), last)
+
+
+def _running_sums(values: Array) -> Array:
+    """Returns the sums [B, FAN] of each value and those before it. For a CPU, `cumsum` would add all of them anew."""
+    return on_cpu(partial(jax.lax.associative_scan, jnp.add, axis=1), partial(jnp.cumsum, axis=1), values)
 
 
 def _with_sums(level: Array, below: Array, node: Array) -> Array:
