@@ -96,7 +96,7 @@ def test_the_plan_says_what_will_be_done():
         "14.4 times on average; memory "
     )
     assert said[1].startswith("hardly any updates: 900 updates per seed, and a transition is drawn 14.4 times")
-    assert said[2].startswith("7 of 8 devices are idle: 1 seed is sharded evenly over 1; ")
+    assert said[2].startswith("7 of 8 devices are idle, since 1 seed runs on 1 of them; ")
     assert len(said) == 3
     assert planned(num_envs=10, batch_size=50, updates_per_step=2).plan.draws() == 9.0
 

@@ -217,7 +217,7 @@ def test_from_the_command_line(tmp_path, capsys):
     )
     assert main(shlex.split(command)) == 0
     printed = capsys.readouterr().out
-    assert "part 2 of 2: 2 trials x 1 seeds" in printed
+    assert "part 2 of 2: 2 trials x 1 seed" in printed
     assert len(rows_of(tmp_path / "run" / "sweep.csv")) == 4
     assert (tmp_path / "run" / "sweep.png").stat().st_size > 10_000
     best = max(rows_of(tmp_path / "run" / "sweep.csv"), key=lambda row: float(row["mean"]))  # of both parts

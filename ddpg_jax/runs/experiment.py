@@ -51,8 +51,9 @@ def summarize(run: RunConfig, evaluation: Evaluation) -> list[dict[str, Any]]:
     rows = []
     for seed, returns, lengths in zip(run.seed_numbers(), evaluation.returns, evaluation.lengths, strict=True):
         returns, lengths = np.asarray(returns, np.float64), np.asarray(lengths, np.float64)
-        error = returns.std() / math.sqrt(len(returns) - 1) if len(returns) > 1 else math.nan
-        stats = {"mean": returns.mean(), "standard_error": error, "std": returns.std()}
+        std = returns.std()
+        error = std / math.sqrt(len(returns) - 1) if len(returns) > 1 else math.nan
+        stats = {"mean": returns.mean(), "standard_error": error, "std": std}
         stats |= {"min": returns.min(), "max": returns.max(), "length": lengths.mean()}
         rows.append({"seed": seed} | {name: metrics.finite_or_none(value) for name, value in stats.items()})
     return rows

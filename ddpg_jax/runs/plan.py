@@ -220,9 +220,9 @@ def idle_devices(layout: Layout, run: RunConfig) -> str:
     if not idle or run.devices is not None:
         return ""
     return (
-        f"{idle} of {available} devices {'is' if idle == 1 else 'are'} idle: {counted(run.seeds, 'seed')} "
-        f"{'is' if run.seeds == 1 else 'are'} sharded evenly over {layout.devices}; a number of seeds that {available} "
-        f"divides, or --devices {available} with each agent data parallel, uses all of them"
+        f"{idle} of {available} devices {'is' if idle == 1 else 'are'} idle, since {counted(run.seeds, 'seed')} "
+        f"run{'s' * (run.seeds == 1)} on {layout.devices} of them; a number of seeds that {available} divides, or "
+        f"--devices {available} with each agent data parallel, uses all"
     )
 
 

@@ -22,7 +22,7 @@ from ddpg_jax.runs.config import RunConfig
 from ddpg_jax.runs.monitor import Callbacks
 from ddpg_jax.runs.named import Named, name_algorithm, name_env, open_env
 from ddpg_jax.runs.own_code import codes_of
-from ddpg_jax.runs.plan import Plan, check_config, check_pairs, make_plan, run_folder_of
+from ddpg_jax.runs.plan import Plan, check_config, check_pairs, counted, make_plan, run_folder_of
 from ddpg_jax.runs.programs import make_programs, seed_keys
 from ddpg_jax.runs.run_memory import run_memory
 from ddpg_jax.sweeps.curves import CURVES, CurveWriter, keep_lines
@@ -97,7 +97,8 @@ def describe(parts: Sequence[Part], run: RunConfig, callbacks: Callbacks) -> Non
     """Logs a line per part."""
     for number, part in enumerate(parts, 1):
         size = len(part.group.indices)
-        members = f"{size} trials x {run.seeds} seeds{part.layout.describe(size * run.seeds)}"
+        where = part.layout.describe(size * run.seeds)
+        members = f"{counted(size, 'trial')} x {counted(run.seeds, 'seed')}{where}"
         callbacks.say(f"part {number} of {len(parts)}: {members}; {part.plan.describe()}")
         for note in part.plan.notes:
             callbacks.say(note)
