@@ -27,7 +27,7 @@ def test_the_repr_of_agents_and_learners_names_their_roles(shown):
 def test_the_reprs_of_states_and_results_are_short():
     loop = LoopConfig(batch_size=2, replay_capacity=10, warmup_steps=5)
     state = jax.eval_shape(trainer(ENV, AGENT, loop).init, jax.random.key(0))
-    assert repr(state).endswith("memory 1,024)")  # room for 102 rows of 3 + 1 + 1 + 1 + 1 + 3, a tile of 8 x 128
+    assert repr(state).endswith("memory 5,120)")  # rows of 3 + 1 + 1 + 1 + 1 + 3, 64 in a line: 8 lines of 640
     table = [{"seed": 3, "mean": -1234.56}, {"seed": 4, "mean": None}]
     text = repr(Result(Path("runs/x"), table, state, RunConfig(), 2000, "finished"))
     assert text == "Result(finished, 2,000 steps, seeds 3: -1,234.6, 4: -, runs/x)"
