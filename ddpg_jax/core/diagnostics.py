@@ -28,15 +28,17 @@ def diagnose(
       reward_scale: the factor on rewards in `agent.value`.
 
     Returns:
-      eval_q: mean Q(s, μ(s)) at the starts of the episodes, in the environment's rewards.
-      eval_discounted: the mean discounted return from there, the sum of γᵗ rₜ, plus γᵀ Q where a time limit of T steps
-        truncated the episode. The difference to eval_q is what the critic overestimates (Fujimoto et al. 2018, section
-        4.1). In SAC, Q includes the entropy of later steps.
-      eval_saturation: fraction of the actions that have a component within 1% of a bound.
-      ROLE/param_norm: global norm of a role's parameters.
-      ROLE/grad_norm: root mean square of the norm of a role's gradient over about the last 1,000 updates, from the
+      A dictionary of
+
+      - `eval_q`: mean Q(s, μ(s)) at the starts of the episodes, in the environment's rewards.
+      - `eval_discounted`: the mean discounted return from there, the sum of γᵗ rₜ, plus γᵀ Q where a time limit of T
+        steps truncated the episode. The difference to `eval_q` is what the critic overestimates (Fujimoto et al. 2018,
+        section 4.1). In SAC, Q includes the entropy of later steps.
+      - `eval_saturation`: fraction of the actions that have a component within 1% of a bound.
+      - `ROLE/param_norm`: global norm of a role's parameters.
+      - `ROLE/grad_norm`: root mean square of the norm of a role's gradient over about the last 1,000 updates, from the
         second moment of Adam; only where the optimizer is Adam.
-      noise_scale: σ of the exploration noise, the mean over environments, where the explorer has one.
+      - `noise_scale`: σ of the exploration noise, the mean over environments, where the explorer has one.
     """
 
     def value(obs):
