@@ -30,10 +30,8 @@ check: $(VENV)/.dev
 	$(BIN)/python benchmarks/readme.py --check
 	$(MAKE) docs
 
-CORE = types losses roles learning agent networks exploration replay prioritized sum_tree storage environment vector_env loop episodes diagnostics packing platforms
-
 docs: $(VENV)/.dev
-	$(BIN)/python -W error::UserWarning -m pdoc -d google --math -o build/docs ddpg_jax $(CORE:%=ddpg_jax.core.%)
+	$(BIN)/python -m sphinx -q -W --keep-going -b html docs build/docs
 
 wheel: $(VENV)/.dev
 	$(BIN)/python -m build --wheel

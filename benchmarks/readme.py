@@ -1,5 +1,5 @@
-"""Writes the tables and figures of README.md, benchmarks/README.md and benchmarks/thousand_gpus.md, from the settings
-in the code and from benchmarks/results/.
+"""Writes the tables and figures of README.md, docs/ and benchmarks/*.md, from the settings in the code and from
+benchmarks/results/.
 
 python benchmarks/readme.py          # rewrites the text between the markers
 python benchmarks/readme.py --check  # exits with 1 if a table is out of date, or a link or an import leads nowhere
@@ -203,7 +203,7 @@ def sizes() -> str:
     for path in sorted(folder.glob("[a-z]*.py")):
         names = [f"`{name}`" for name, entry in OWN.items() if entry.make.__module__.endswith("." + path.stem)]
         lines = path.read_text(encoding="utf-8").splitlines()
-        rows.append([f"[{path.name}](ddpg_jax/algorithms/{path.name})", ", ".join(names), str(len(lines))])
+        rows.append([f"[{path.name}](../ddpg_jax/algorithms/{path.name})", ", ".join(names), str(len(lines))])
     return table(["file", "algorithms", "lines, including settings and docstrings"], rows)
 
 
@@ -272,6 +272,39 @@ def ratio(name: str, member: dict[str, Any], rate: float) -> str:
     if "median" not in member:
         return f"{name}: {member.get('error', 'no figure')}"
     return f"{name} {per_second(member['median'])} (**{rate / member['median']:.2f}x**)"
+
+
+def headline() -> str:
+    """Returns three sentences: speed beside other libraries, launches on an accelerator, and learning."""
+    parts = []
+    for name, words in (("classic", "networks of 256-256"), ("small", "networks of 64-64")):
+        result = json.loads((RESULTS / "throughput" / f"{name}--1.json").read_text(encoding="utf-8"))
+        ours, *others, _ = result["members"].items()
+        ratios = [f"{ours[1]['median'] / one['median']:.1f} times {peer}'s" for peer, one in others if "median" in one]
+        parts.append(f"{words}: {', '.join(ratios)}")
+    launches = {
+        library: per_step(row)
+        for case, algorithm, library, row in rows_of("h100")
+        if case == "classic" and algorithm == "ddpg"
+    }
+    others = " and ".join(
+        f"{found['launches']:.0f} of {name}" for name, found in launches.items() if name != "ddpg_jax"
+    )
+    ends = [learned("pendulum", method)["final"] for method in LEAGUE]
+    reached = ", ".join(
+        f"{method} {end['iqm']:.0f} ({end['low']:.0f} to {end['high']:.0f})"
+        for method, end in zip(LEAGUE, ends, strict=True)
+    )
+    return "\n".join(
+        (
+            f"- **Speed**, updates per second of DDPG on one CPU core in the same run: {'; '.join(parts)} "
+            "(`python benchmarks/throughput.py`).",
+            "- **On an H100**, as compiled without one, a training step of DDPG launches "
+            f"{launches['ddpg_jax']['launches']:.0f} kernels, beside {others} (`python benchmarks/targets.py`).",
+            "- **Learning**, the interquartile mean of six seeds after 30,000 steps of Pendulum-v1, with its 95% "
+            f"interval: {reached} (`python benchmarks/learning.py`).",
+        )
+    )
 
 
 def physics() -> str:
@@ -473,26 +506,21 @@ def pictures() -> None:
     figures.launches(bars, RESULTS / "targets" / "launches.png")
 
 
-DOCUMENTS = {
-    "README.md": (
-        settings,
-        presets,
-        tuned,
-        results,
-        older,
-        comparison,
-        preset_results,
-        bandit,
-        sizes,
-        throughput,
-        overhead,
-        sweep,
-        faults,
-    ),
+DOCUMENTS: dict[str, tuple[Any, ...]] = {
+    "README.md": (headline,),
+    "docs/settings.md": (settings,),
+    "docs/presets.md": (presets,),
+    "docs/algorithms.md": (sizes,),
+    "docs/results.md": (results, tuned, older, comparison, preset_results, bandit),
+    "docs/performance.md": (throughput,),
+    "docs/logging.md": (overhead,),
+    "docs/sweeps.md": (sweep,),
+    "docs/runs.md": (faults,),
     "benchmarks/README.md": (profile, physics, starts, solve, memory, plan, mappings, loop, targets),
     "benchmarks/thousand_gpus.md": (pod_programs, pod_assumptions, pod_updates),
 }
-OTHERS = ("CONTRIBUTING.md", "CHANGELOG.md", "benchmarks/peers/README.md")
+PAGES = tuple(f"docs/{path.name}" for path in sorted((ROOT / "docs").glob("*.md")))
+OTHERS = ("CONTRIBUTING.md", "CHANGELOG.md", "benchmarks/peers/README.md", *(p for p in PAGES if p not in DOCUMENTS))
 
 
 def read(document: str) -> str:
@@ -506,7 +534,9 @@ def dead_ends(document: str) -> list[str]:
     prose = re.sub(r"```.*?```", "", text, flags=re.DOTALL)
     slugs = {re.sub(r"[^\w -]", "", title).lower().replace(" ", "-") for title in re.findall(r"(?m)^#+ (.+)$", prose)}
     links = re.findall(r"\]\(([^)\s:]+)\)", prose)
-    broken = [link for link in links if not (link[1:] in slugs if link[0] == "#" else (folder / link).exists())]
+    broken = [
+        link for link in links if not (link[1:] in slugs if link[0] == "#" else (folder / link.split("#")[0]).exists())
+    ]
     found += [f"{document} links to {link}" for link in broken]
     for name, link in re.findall(r"`(\w+)` in \[[^]]*\]\(([^)]+)\)", prose):
         defined = (folder / link).exists() and f"def {name}(" in (folder / link).read_text(encoding="utf-8")
