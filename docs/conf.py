@@ -42,13 +42,14 @@ def _math(self, node):
 
 
 def _escape_stars(app, what, name, obj, options, lines):
-    """Keeps the star of shapes such as [B, *O], which reStructuredText takes for emphasis."""
-    lines[:] = [re.sub(r"(?<![`*\\w])\*(?=\w)", r"\\*", line) for line in lines]
+    """Keeps the star of shapes such as [B, *O] and the bars of |x|, which have a meaning in reStructuredText."""
+    lines[:] = [re.sub(r"(?<![`*\\w])([*|])(?=\w)", r"\\\1", line) for line in lines]
 
 
 # Links of documents that are also read beside the code -> the pages here that hold them.
 PAGES = {
-    "](../CONTRIBUTING.md)": "](../your_algorithm.md)",  # in notebooks
+    "](../CONTRIBUTING.md)": "](your_algorithm.md)",
+    "](docs/": "](",
     "](peers/README.md)": "](peers.md)",
     "](thousand_gpus.md)": "](thousand_gpus.md)",
     "](README.md)": "](how_measured.md)",
@@ -66,6 +67,8 @@ def _link(text):
 
 def _link_source(app, name, source):
     source[0] = _link(source[0])
+    if name.startswith("notebooks/"):
+        source[0] = source[0].replace("](your_algorithm.md)", "](../your_algorithm.md)")
 
 
 def _link_include(app, path, parent, source):
