@@ -1,10 +1,27 @@
 # Every target makes the virtual environment it needs; PYTHON, VENV and CONSTRAINTS may be set on the command line.
+define TARGETS
+make train         install, and train DDPG on Pendulum-v1 with 4 seeds
+make test          the quick tests, about five minutes on two cores
+make test-all      all tests
+make test-targets  programs compiled for GPUs and TPUs that are not here
+make check         linter, formatter, types, figures in README and docs, the site
+make docs          the documentation site, into build/docs
+make wheel         a wheel, into dist
+make accelerator   everything about the accelerator of this machine; make wheels gathers what one without network lacks
+make clean         remove what the others have made
+endef
+export TARGETS
+
+.DEFAULT_GOAL := help
 PYTHON ?= python3
 VENV ?= .venv
 CONSTRAINTS ?= -c constraints.txt
 BIN = $(VENV)/bin
 
-.PHONY: train test test-all test-targets check docs wheel wheels accelerator clean
+.PHONY: help train test test-all test-targets check docs wheel wheels accelerator clean
+
+help:
+	@echo "$$TARGETS"
 
 train: $(VENV)/.installed
 	$(BIN)/ddpg-jax train ddpg --env Pendulum-v1 --seeds 4 --steps 20000 --hidden 64 64 --batch-size 64 --out runs/make-train --overwrite

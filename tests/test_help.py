@@ -130,3 +130,8 @@ def test_what_may_be_absent_can_be_switched_off(none):
     settings = read_settings("ddpg-jax", name_algorithm("ddpg"), f"--preset lillicrap2016 {absent}".split())
     assert (settings.config.weight_decay, settings.run.checkpoint_seconds, settings.run.backend) == (None, None, None)
     assert settings.more is None
+
+
+def test_the_version_is_that_of_the_package(capsys):
+    assert main(["--version"]) == 0
+    assert re.fullmatch(r"ddpg_jax \S+, jax \S+, flax \S+, optax \S+, Python 3\.\d+\.\d+\n", capsys.readouterr().out)

@@ -1,6 +1,8 @@
 """The `ddpg-jax` command: finds the command that the first words name and calls it with the others."""
 
 import contextlib
+import importlib.metadata
+import platform
 import sys
 import warnings
 from collections.abc import Callable, Iterator, Sequence
@@ -49,6 +51,7 @@ COMMANDS: dict[str, Callable[..., Any]] = {
     "new": new,
 }
 LONG = (["train"], ["sweep"], ["resume"])  # of these, a reader of standard output that has gone is a warning
+VERSION = ("--version", "-V")
 EXIT_CODES = {
     0: "done",
     2: "invalid setting or unusable file; the message names it",
@@ -109,6 +112,12 @@ def _exit_code(args: list[str]) -> int:
             return _train(name, rest)
     except SystemExit as stop:  # tyro has printed a help
         return int(stop.code or 0)
+    if name in VERSION:
+        versions = [
+            f"{package} {importlib.metadata.version(package)}" for package in ("ddpg_jax", "jax", "flax", "optax")
+        ]
+        print(", ".join([*versions, f"Python {platform.python_version()}"]))
+        return 0
     if not name or name in HELP:
         return _overview(missing=not name)
     if name in algorithms():
@@ -139,7 +148,7 @@ def _overview(missing: bool) -> int:
         _listing("commands", about),
         _listing("exit codes", {str(code): meaning for code, meaning in EXIT_CODES.items()}),
         "`ddpg-jax train` lists the algorithms.",
-        "`ddpg-jax COMMAND --help` lists the options of a command.",
+        "`ddpg-jax COMMAND --help` lists the options of a command, `ddpg-jax --version` the versions.",
     )
 
 
