@@ -214,7 +214,6 @@ def test_an_object_has_a_run_folder(tmp_path, monkeypatch):
     result = run_experiment("ddpg", CONFIG, LOOP, run.replace(env=drift), log=None)
     assert result.run.env.startswith("Drift@")
     mean = evaluated(result.folder)
-    assert ddpg_jax.resume(result.folder, steps=80, log=None).steps == 80
     monkeypatch.setattr(named, "_objects", {})
     assert load_policy(result.folder)(np.zeros(2)).shape == (1,)  # needs no environment
     said = refusal(evaluated, result.folder)
@@ -222,7 +221,7 @@ def test_an_object_has_a_run_folder(tmp_path, monkeypatch):
     assert evaluated(result.folder, env=Drift()) == pytest.approx(evaluated(result.folder, env=drift))
     assert np.isfinite(mean)
     assert "observes or acts otherwise" in refusal(evaluated, result.folder, env="Pendulum-v1")
-    assert ddpg_jax.resume(open_run(result.folder, env=Drift()), steps=100, log=None).steps == 100
+    assert ddpg_jax.resume(open_run(result.folder, env=Drift()), steps=80, log=None).steps == 80
 
 
 @pytest.mark.slow

@@ -63,6 +63,7 @@ def test_probabilities_weights_and_priorities_are_those_of_the_paper():
     np.testing.assert_allclose(new, max(1.0, *priority.values()), rtol=1e-6)
 
 
+@pytest.mark.slow
 def test_without_exponents_it_is_a_uniform_replay():
     """α = 0 makes all priorities 1, and so all weights, whatever the errors."""
     made = prioritized_replay(SPEC, N, CAPACITY, 50_000, alpha=0.0)
