@@ -53,8 +53,15 @@ def end(folder, write, error, overwrite=True):
 
 
 def test_what_a_run_writes_is_its_own(run):
-    (run / "tensorboard" / "seed3").mkdir(parents=True)
-    for name in ("tensorboard/seed3/events.out.tfevents.17.host", "policy.onnx", ".policy.01234567.tmp.onnx", LOCK):
+    for name in ("seed3", "mean"):
+        (run / "tensorboard" / name).mkdir(parents=True)
+    for name in (
+        "tensorboard/seed3/events.out.tfevents.17.host",
+        "tensorboard/mean/events.out.tfevents.17.host",
+        "policy.onnx",
+        ".policy.01234567.tmp.onnx",
+        LOCK,
+    ):
         (run / name).touch()
     (run / "checkpoints" / "9.orbax-checkpoint-tmp" / "learner.orbax-checkpoint-tmp").mkdir(parents=True)
     (run / "checkpoints-damaged" / "7-1" / "loop" / "d").mkdir(parents=True)

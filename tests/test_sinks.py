@@ -13,7 +13,7 @@ from ddpg_jax import SettingError
 from ddpg_jax.cli.main import main
 from ddpg_jax.runs import sinks
 
-ROW = {"updates": 2, "seconds": 0.5, "a": [1.0, None], "b": [2.0, 3.0]}
+ROW = {"updates": 2, "seconds": 0.5, "eval_return": [None, None], "a": [1.0, None], "b": [2.0, 3.0]}
 
 
 def events_in(path):
@@ -38,14 +38,19 @@ def write_rows(writer, rows):
     writer.close()
 
 
-def test_every_sink_gets_what_its_seed_measured(tmp_path):
-    heard = [[], []]
+def test_every_sink_gets_what_its_seed_measured_and_the_last_one_the_mean(tmp_path):
+    heard = [[], [], []]
     openers = [lambda here=here: sinks.Sink(lambda values, steps: here.append((steps, values)), list) for here in heard]
     writer = sinks.Writer(tmp_path, {"mine": openers})
     writer.write({"steps": 4} | ROW)
     assert (tmp_path / "metrics.jsonl").read_text().endswith("}\n"), "a reader sees the run while it trains"
     writer.close()
-    assert heard == [[(4, {"a": 1.0, "b": 2.0})], [(4, {"b": 3.0})]]
+    time = {"time/seconds": 0.5, "time/updates": 2.0}
+    assert heard == [
+        [(4, {"train/a": 1.0, "train/b": 2.0} | time)],
+        [(4, {"train/b": 3.0} | time)],
+        [(4, {"train/a": 1.0, "train/b": 2.5} | time)],
+    ]
     assert json.loads((tmp_path / "metrics.jsonl").read_text())["b"] == [2.0, 3.0]
 
 
@@ -92,7 +97,7 @@ def test_an_interrupt_in_a_sink_passes(error, tmp_path):
 def test_tensorboard_has_a_file_per_process_and_a_tag_per_quantity(tmp_path):
     """A resumed run purges what lies beyond its checkpoint."""
     for purge_step, steps in ((None, 4), (5, 8)):
-        sink = sinks.tensorboard(tmp_path, 3, purge_step)
+        sink = sinks.tensorboard(tmp_path, "seed3", purge_step)
         sink.log({"eval_return": 1.5, "critic/loss": -2.0}, steps)
         sink.close()
     first, second = sorted(
@@ -107,7 +112,7 @@ def test_tensorboard_has_a_file_per_process_and_a_tag_per_quantity(tmp_path):
 
 def test_tensorboard_whose_folder_is_deleted_fails(tmp_path):
     """What is written to a deleted file would be lost without a word."""
-    sink = sinks.tensorboard(tmp_path, 3, None)
+    sink = sinks.tensorboard(tmp_path, "seed3", None)
     shutil.rmtree(tmp_path / "tensorboard")
     with pytest.raises(FileNotFoundError):
         sink.log({"eval_return": 1.5}, 4)

@@ -25,7 +25,7 @@ _OWN = re.compile(
         |(learner|loop|metadata)(/([^/]+/)*
             (_\w+|[0-9a-f]{16,}|(ocdbt\.)?process_\d+|metadata|array_metadatas|d|manifest\.ocdbt
             |commit_success\.txt|\.z\w+|\d+(\.\d+)*))?))?
-    | tensorboard/seed\d+(/events\.out\.tfevents\.[^/]*)?
+    | tensorboard/(seed\d+|mean)(/events\.out\.tfevents\.[^/]*)?
     | wandb/(token|latest-run|debug[\w-]*\.log|(offline-)?run-[^/]+(/.*)?)""",
     re.VERBOSE,
 )

@@ -21,6 +21,7 @@ from ddpg_jax.runs.checkpoint import Checkpoints, naming_resume
 from ddpg_jax.runs.chunks import ChunkResult, run_chunks
 from ddpg_jax.runs.clock import Clock
 from ddpg_jax.runs.config import RunConfig
+from ddpg_jax.runs.dashboards import hyperparameters
 from ddpg_jax.runs.evaluation import write_evaluation
 from ddpg_jax.runs.monitor import Callbacks, CheckpointClock, Monitor
 from ddpg_jax.runs.plan import Job, Plan, plan_run
@@ -164,8 +165,10 @@ def _writer(job: Job, purge_step: int | None, warn: Callable[[str], None]) -> si
     folder, run = job.run.folder, job.run
     found = {}
     if run.tensorboard:
+        names = [f"seed{seed}" for seed in run.seed_numbers()] + ["mean"] * (run.seeds > 1)
+        settings = hyperparameters(job.config_dict())
         found["TensorBoard"] = [
-            functools.partial(sinks.tensorboard, folder, seed, purge_step) for seed in run.seed_numbers()
+            functools.partial(sinks.tensorboard, folder, name, purge_step, settings | {"curve": name}) for name in names
         ]
     if run.wandb is not None:
         found["Weights & Biases"] = [

@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from ddpg_jax.core.settings import reason
+from ddpg_jax.runs.dashboards import METRICS, values_of_seeds
 from ddpg_jax.runs.files import atomic_write, read_bytes
 from ddpg_jax.runs.metrics import Row, to_lines
 from ddpg_jax.runs.paths import not_writable
@@ -26,29 +27,35 @@ WARNING = "warning: "  # begins a sentence about what a run goes on without
 class Sink(NamedTuple):
     """Where the metrics of one seed go beside metrics.jsonl."""
 
-    log: Callable[[dict[str, float], int], None]  # quantities, environment steps
+    log: Callable[[dict[str, float], int], None]  # quantities by their tags, environment steps
     close: Callable[[], Any]
 
 
-def tensorboard(folder: Path, seed: int, purge_step: int | None) -> Sink:
-    """Returns a sink that writes a TensorBoard event file of one seed, with a tag per quantity.
+def tensorboard(folder: Path, name: str, purge_step: int | None, hparams: Mapping[str, Any] | None = None) -> Sink:
+    """Returns a sink that writes a TensorBoard event file, with a tag per quantity.
 
     It is written here and now: tensorboardX's own writer is a thread with a queue, which fills, and then waits for
     ever, once the file cannot be written.
 
     Args:
+      folder: the run folder.
+      name: what TensorBoard calls the curve, "seed3" or "mean".
+      hparams: hyperparameters for the HPARAMS tab.
       purge_step: TensorBoard drops what earlier files have from this step on; None drops nothing.
     """
     from tensorboardX.proto.event_pb2 import Event, SessionLog
+    from tensorboardX.summary import hparams as hparams_summaries
     from tensorboardX.summary import scalar
 
-    place = folder / "tensorboard" / f"seed{seed}"
+    place = folder / "tensorboard" / name
     place.mkdir(parents=True, exist_ok=True)
-    name = f"events.out.tfevents.{int(time.time()):010d}.{socket.gethostname()}.{os.getpid()}.{secrets.token_hex(4)}"
-    file = (place / name).open("xb")
+    file_name = (
+        f"events.out.tfevents.{int(time.time()):010d}.{socket.gethostname()}.{os.getpid()}.{secrets.token_hex(4)}"
+    )
+    file = (place / file_name).open("xb")
 
     def write(*events: Event) -> None:
-        check_in_place(place / name, file)
+        check_in_place(place / file_name, file)
         file.write(b"".join(map(_record, events)))
         file.flush()
 
@@ -56,9 +63,13 @@ def tensorboard(folder: Path, seed: int, purge_step: int | None) -> Sink:
     if purge_step is not None:
         write(Event(wall_time=time.time(), step=purge_step, session_log=SessionLog(status=SessionLog.START)))
 
+    if hparams is not None:
+        summaries = hparams_summaries(dict(hparams), dict.fromkeys(METRICS, 0.0))
+        write(*(Event(wall_time=time.time(), summary=summary) for summary in summaries))
+
     def log(values: dict[str, float], steps: int) -> None:
         now = time.time()
-        write(*(Event(wall_time=now, step=steps, summary=scalar(name, value)) for name, value in values.items()))
+        write(*(Event(wall_time=now, step=steps, summary=scalar(tag, value)) for tag, value in values.items()))
 
     return Sink(log, file.close)
 
@@ -147,7 +158,7 @@ class Writer:
 
     Args:
       folder: the run folder.
-      sinks: by the name of a kind, a function per seed that opens its sink.
+      sinks: by the name of a kind, a function per seed that opens its sink; one more gets the mean of the seeds.
       warn: called with a sentence about a sink that fails.
 
     Raises:
@@ -160,15 +171,14 @@ class Writer:
         self._path = folder / "metrics.jsonl"
         self._file = self._written(lambda: self._path.open("ab", buffering=0))  # else closing would try once more
         self._sinks = [Guard(name, openers, warn) for name, openers in sinks.items()]
+        self._previous: Row | None = None
 
     def write(self, row: Row) -> None:
         """Writes one row, so that a reader can follow the run."""
         self._written(lambda: self._append(to_lines([row])))
-        lists = {name: values for name, values in row.items() if isinstance(values, list)}
-        seeds = range(max(map(len, lists.values()), default=0))
-        known = [{name: values[at] for name, values in lists.items() if values[at] is not None} for at in seeds]
+        shown, self._previous = values_of_seeds(row, self._previous), row
         for sink in self._sinks:
-            sink.log(known, row["steps"])
+            sink.log(shown, row["steps"])
 
     def _append(self, content: bytes) -> None:
         """Writes all of it, where the system may take a part at a time."""
