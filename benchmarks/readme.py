@@ -41,14 +41,13 @@ RESULTS = ROOT / "benchmarks" / "results"
 def settings() -> str:
     """Returns tables of all settings with their defaults and descriptions."""
     parts = []
-    users: dict[type, list[str]] = {}
-    for name, algorithm in OWN.items():
-        users.setdefault(algorithm.config, []).append(f"`{name}`")
+    kinds = dict.fromkeys(algorithm.config for algorithm in OWN.values())
+    users = {kind: [f"`{name}`" for name, one in OWN.items() if issubclass(one.config, kind)] for kind in kinds}
     shared = {
         "All algorithms": LearningConfig,
-        "Target networks: `ddpg`, `d4pg`, `td3`, `sac`": TargetConfig,
+        "Target networks: `ddpg`, `d4pg`, `td3`, `sac`, `tqc`": TargetConfig,
         "Networks": NetworkConfig,
-        "Exploration, all but `sac`": NoiseConfig,
+        "Exploration, all but `sac` and `tqc`": NoiseConfig,
     }
     alone = {", ".join(names): config for config, names in users.items()}
     for title, config in ({"Run": RunConfig, "Loop": LoopConfig} | shared | alone).items():

@@ -7,6 +7,7 @@ from ddpg_jax.algorithms.ddpg import DDPGConfig, ddpg
 from ddpg_jax.algorithms.dpg import DPGConfig, dpg_off_policy, dpg_on_policy
 from ddpg_jax.algorithms.sac import SACConfig, sac
 from ddpg_jax.algorithms.td3 import TD3Config, td3
+from ddpg_jax.algorithms.tqc import TQCConfig, tqc
 from ddpg_jax.core.episodes import Evaluation, evaluate, rollout
 from ddpg_jax.core.loop import LoopConfig, train, trainer
 from ddpg_jax.core.settings import SettingError
@@ -53,6 +54,7 @@ __all__ = [
     "SettingError",
     "Spec",
     "TD3Config",
+    "TQCConfig",
     "TrainState",
     "Transition",
     "as_gymnasium",
@@ -92,6 +94,7 @@ __all__ = [
     "save_run",
     "sweep",
     "td3",
+    "tqc",
     "train",
     "trainer",
 ]

@@ -36,6 +36,7 @@ SETTINGS = {
     "ddpg with batch norm": {"norm": "batch", "optimizer": "sgd"},
     "td3": {"target_noise": 0.0},
     "sac": {},
+    "tqc": {"critics": 3, "quantiles": 5},
     "d4pg": {},
     "dpg-off-policy": {"optimizer": "sgd"},
     "copdac-q": {},
@@ -84,13 +85,14 @@ def updates(agent):
 def test_devices_update_as_one_would_with_all_their_data(name):
     """Parameters, targets, optimizers and statistics; all devices alike to the last bit.
 
-    SAC draws from its policy: there, all shares and draws are the same, and one share stands for all.
+    SAC and TQC draw from their policy: there, all shares and draws are the same, and one share stands for all.
     """
     agent, data = agent_of(name), batch(4 * D)
     learner = agent.init(KEY)
-    if name == "sac":
+    drawn = name in ("sac", "tqc")
+    if drawn:
         data = jax.tree.map(lambda leaf: jnp.tile(leaf[:4], (D,) + (1,) * (leaf.ndim - 1)), data)
-    whole = jax.tree.map(lambda leaf: leaf[:4], data) if name == "sac" else data
+    whole = jax.tree.map(lambda leaf: leaf[:4], data) if drawn else data
     expected = jax.jit(updates(agent), compiler_options=QUICKLY)(learner, whole, KEY)
     got = on_devices(updates(agent), False, True, False)(learner, data, KEY)
     start = jax.tree.leaves(learner)

@@ -67,7 +67,7 @@ def by_hand(name, q, target, weight):
                 for sample in target[b]:
                     u = sample - q[b, i]
                     huber = u**2 / 2 if abs(u) <= 1 else abs(u) - 0.5
-                    one += abs((i + 0.5) / K - (u < 0)) * huber / K
+                    one += abs((i + 0.5) / K - (u < 0)) * huber / len(target[b])
         else:
             u = np.ravel(target[b] - q[b])
             huber = np.where(abs(u) <= 1, u**2 / 2, abs(u) - 0.5)
@@ -104,6 +104,14 @@ def test_quantiles_are_what_minimizes_the_loss():
     np.testing.assert_allclose(q, target, atol=1)
 
 
+def test_a_target_may_have_more_samples_or_fewer_than_there_are_quantiles():
+    rng = np.random.default_rng(1)
+    for samples in (1, K + 2):
+        q, target = rng.normal(size=(2, B, K)), rng.normal(size=(B, samples))
+        expected = sum(by_hand("quantile", member, target, np.ones(B)) for member in q)
+        np.testing.assert_allclose(jax.jit(quantile_huber_loss)(q, target), expected, rtol=1e-5)
+
+
 def test_weights_of_a_categorical_critic():
     logits, probability = jnp.array([[0.0, 1.0], [2.0, 0.0]]), jnp.array([[0.5, 0.5], [1.0, 0.0]])
     each = [cross_entropy(logits[i : i + 1], probability[i : i + 1]) for i in range(2)]
@@ -132,7 +140,9 @@ ROW, COLUMN, TABLE = jnp.zeros(3), jnp.zeros((3, 1)), jnp.zeros((3, 2))
         lambda: td_loss(ROW, ROW, jnp.zeros(1)),
         lambda: td_loss(TABLE, TABLE, jnp.zeros(2)),
         lambda: quantile_huber_loss(ROW, ROW),
-        lambda: quantile_huber_loss(TABLE, COLUMN),
+        lambda: quantile_huber_loss(TABLE, TABLE[:1]),
+        lambda: quantile_huber_loss(TABLE, ROW),
+        lambda: quantile_huber_loss(ROW, TABLE),
         lambda: cross_entropy(TABLE, TABLE, COLUMN),
         lambda: td_loss(jnp.zeros((2, 1)), ROW),
         lambda: categorical_projection(TABLE, COLUMN, jnp.zeros(2)),

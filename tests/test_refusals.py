@@ -164,7 +164,8 @@ MEANT = {
     "train ddpg --warmup 3": "`ddpg-jax train ddpg` has no option --warmup; did you mean --warmup-steps?",
     "train ddpg --no-tensorbord": "`ddpg-jax train ddpg` has no option --no-tensorbord; did you mean --tensorboard?",
     "train td3 --nonsense 3": "`ddpg-jax train td3` has no option --nonsense; `ddpg-jax train td3 --help` lists all.",
-    "train ddpg --alpha 3": "`ddpg-jax train ddpg` has no option --alpha; only sac has it, as --temperature.",
+    "train ddpg --alpha 3": "`ddpg-jax train ddpg` has no option --alpha; only sac and tqc have it, as --temperature.",
+    "train td3 --n-critics 3": "`ddpg-jax train td3` has no option --n-critics; only tqc has it, as --critics.",
     "train sac --v_min=-9": "`ddpg-jax train sac` has no option --v_min; only d4pg has it, as --value-low.",
     "train sac --autotune": "`ddpg-jax train sac` has no option --autotune; SAC always tunes its temperature here, "
     "unless --temperature-lr is 0.",
@@ -176,8 +177,8 @@ MEANT = {
     "Ant-v5 is `--env brax/ant` (the same task with Brax's own physics, so returns are not those in MuJoCo); "
     "`ddpg-jax train td3 --help` lists all.",
     "train dqn --gamma 0.9": "there is no algorithm 'dqn', which is a method for discrete actions; ddpg is nearest to "
-    "it, and there are ddpg, td3, sac, d4pg, dpg-on-policy, dpg-off-policy, copdac-q, copdac-gq. `ddpg-jax train ddpg` "
-    "has no option --gamma; did you mean --discount?",
+    "it, and there are ddpg, td3, sac, tqc, d4pg, dpg-on-policy, dpg-off-policy, copdac-q, copdac-gq. `ddpg-jax train "
+    "ddpg` has no option --gamma; did you mean --discount?",
     "resume x --gamma 0.9 --nu 3": "`ddpg-jax resume` has other options: --gamma is not here; --nu is not here; "
     "`ddpg-jax resume --help` lists all.",
     "render --sise 3": "`ddpg-jax render` has no option --sise; did you mean --size?",
@@ -215,21 +216,21 @@ def test_a_whole_command_line_of_another_library_is_answered_at_once(capsys):
 
 
 def test_the_table_of_options_names_options_that_are_here():
-    known = {name: set(options_of(name)) for name in ("ddpg", "td3", "sac", "d4pg")}
+    known = {name: set(options_of(name)) for name in ("ddpg", "td3", "sac", "tqc", "d4pg")}
     for theirs, ours in elsewhere.OPTIONS.items():
         assert any(set(ours) <= options for options in known.values()), theirs
         assert not any(theirs in options for options in known.values()), theirs
-    for option, algorithm in elsewhere.ONLY_IN.items():
-        assert [name for name, options in known.items() if option in options] == [algorithm]
+    for option, having in elsewhere.ONLY_IN.items():
+        assert tuple(name for name, options in known.items() if option in options) == having
     assert not elsewhere.NO_OPTION.keys() & (elsewhere.OPTIONS.keys() | set.union(*known.values()))
 
 
-@pytest.mark.parametrize("name", ["ppo", "A2C", "reinforce", "c51", "tqc"])
+@pytest.mark.parametrize("name", ["ppo", "A2C", "reinforce", "c51", "redq"])
 def test_an_algorithm_that_is_not_here_is_answered_with_those_that_are(name, capsys):
     other = elsewhere.ALGORITHMS[name.lower()]
     assert refusal(f"train {name} --steps 3", capsys) == (
         f"there is no algorithm '{name}', which is {other.what}; {other.nearest} is nearest to it, and there are "
-        "ddpg, td3, sac, d4pg, dpg-on-policy, dpg-off-policy, copdac-q, copdac-gq."
+        "ddpg, td3, sac, tqc, d4pg, dpg-on-policy, dpg-off-policy, copdac-q, copdac-gq."
     )
     assert {other.nearest for other in elsewhere.ALGORITHMS.values()} <= algorithms().keys()
 
@@ -239,7 +240,7 @@ def test_an_algorithm_that_is_not_here_is_answered_with_those_that_are(name, cap
 def test_an_option_of_another_library_is_answered_with_ours(name, form, capsys):
     """Of the first of these algorithms that has it; with underscores, too."""
     wanted = set(elsewhere.OPTIONS[name])
-    having = (algorithm for algorithm in ("ddpg", "td3", "sac", "d4pg") if wanted <= set(options_of(algorithm)))
+    having = (algorithm for algorithm in ("ddpg", "td3", "sac", "tqc", "d4pg") if wanted <= set(options_of(algorithm)))
     prog = f"ddpg-jax train {next(having)}"
     ours = " and ".join(f"--{option}" for option in elsewhere.OPTIONS[name])
     for spelled in (name, name.replace("-", "_")):

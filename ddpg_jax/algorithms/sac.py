@@ -1,6 +1,7 @@
 """Soft actor-critic (Haarnoja et al. 2018, "Soft actor-critic algorithms and applications")."""
 
 from collections.abc import Callable
+from typing import NamedTuple
 
 import jax.numpy as jnp
 
@@ -12,7 +13,7 @@ from ddpg_jax.core.networks import GaussianActor, NetworkConfig, default_critic,
 from ddpg_jax.core.replay import uniform_replay
 from ddpg_jax.core.roles import Role
 from ddpg_jax.core.settings import check, configclass, setting
-from ddpg_jax.core.types import Agent, Memory, Network, Spec
+from ddpg_jax.core.types import Agent, Array, Memory, Network, Spec
 
 
 @configclass
@@ -25,12 +26,24 @@ class SACConfig(NetworkConfig, TargetConfig, LearningConfig):
     target_entropy: float = setting(default=-1.0, help="target entropy of the policy per action dimension, in nats")
 
 
+class Critics(NamedTuple):
+    """How many copies of the critic are learned, and what they are together."""
+
+    number: int
+    target: Callable[[Array], Array]  # of the target critics, [E, B] -> [B] or [E, B, K] -> [B, K'], before the entropy
+    value: Callable[[Array], Array]  # Q, which the actor maximizes, of each copy's Q: [E, ...] -> [...]
+
+
+TWINS = Critics(2, lambda q: q.min(axis=0), lambda q: q.min(axis=0))
+
+
 def sac(
     config: SACConfig,
     spec: Spec,
     actor: Network | None = None,
     critic: Network | None = None,
     *,
+    critics: Critics = TWINS,
     loss: CriticLoss = td_loss,
     memory: Callable[..., Memory] = uniform_replay,
     explorer: MakeExplorer | None = None,
@@ -42,8 +55,9 @@ def sac(
     Args:
       config, spec: as for `ddpg`.
       actor: obs [..., *O] -> (mean, log of the standard deviation) [..., A] each, before the tanh; by default an MLP.
-      critic: as for `ddpg`; two independent copies of it are learned. With K outputs, the target is the minimum of the
-        two in each, and the actor's is the minimum of their means.
+      critic: as for `ddpg`; independent copies of it are learned.
+      critics: how many, and what they are together; by default two. With K outputs, the target then is the minimum of
+        the two in each, and the actor's is the minimum of their means.
       loss, memory: as for `ddpg`.
       explorer: as for `ddpg`; by default the actions are samples of the policy.
 
@@ -52,7 +66,7 @@ def sac(
     """
     check(config)
     actor = actor or network(GaussianActor(spec.action_size, network_shape(config, spec)))
-    twins = ensemble(critic or default_critic(config, spec), 2)
+    copies = ensemble(critic or default_critic(config, spec), critics.number)
     target_entropy = config.target_entropy * spec.action_size
 
     def sample(learner, obs, key):
@@ -64,20 +78,20 @@ def sac(
     def critic_loss(params, learner, batch, key):
         distribution, _ = actor.apply_train(learner.params["actor"], batch.next_obs)
         next_action, next_log_prob = squash(key, *distribution)  # [B, A], [B]
-        next_q, _ = twins.apply_train(
+        next_q, _ = copies.apply_train(
             learner.target_params["critic"], batch.next_obs, next_action
-        )  # [2, B] or [2, B, K]
-        lower = next_q.min(axis=0)  # [B] or [B, K]
-        next_value = lower - per_output(alpha(learner) * next_log_prob, lower)
-        q, mutated = twins.apply_train(params, batch.obs, batch.action)  # [2, B] or [2, B, K]
+        )  # [E, B] or [E, B, K]
+        next_q = critics.target(next_q)  # [B] or [B, K']
+        next_value = next_q - per_output(alpha(learner) * next_log_prob, next_q)
+        q, mutated = copies.apply_train(params, batch.obs, batch.action)  # [E, B] or [E, B, K]
         target = td_target(batch, next_value, config.discount)
         return loss(q, target, batch.weight), (mutated, {"q": q.mean()})
 
     def actor_loss(params, learner, batch, key):
         distribution, mutated = actor.apply_train(params, batch.obs)
         action, log_prob = squash(key, *distribution)  # [B, A], [B]
-        q, _ = twins.apply_train(learner.params["critic"], batch.obs, action)  # [2, B] or [2, B, K]
-        return (alpha(learner) * log_prob - mean_output(q, 2).min(axis=0)).mean(), (
+        q, _ = copies.apply_train(learner.params["critic"], batch.obs, action)  # [E, B] or [E, B, K]
+        return (alpha(learner) * log_prob - critics.value(mean_output(q, 2))).mean(), (
             mutated,
             {"entropy": -log_prob.mean()},
         )
@@ -92,10 +106,10 @@ def sac(
         return jnp.tanh(actor.apply(learner.params["actor"], obs)[0])
 
     def value(learner, obs, action):
-        return mean_output(twins.apply(learner.params["critic"], obs, action), action.ndim).min(axis=0)
+        return critics.value(mean_output(copies.apply(learner.params["critic"], obs, action), action.ndim))
 
     roles = {
-        "critic": critic_role(config, spec, twins, critic_loss, target=target_update(config)),
+        "critic": critic_role(config, spec, copies, critic_loss, target=target_update(config)),
         "actor": actor_role(config, spec, actor, actor_loss),
         "temperature": Role(
             init=lambda key: {"params": jnp.log(jnp.asarray(config.temperature, jnp.float32))},

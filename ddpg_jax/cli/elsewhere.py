@@ -25,7 +25,9 @@ OPTIONS: dict[str, tuple[str, ...]] = {
     "max-grad-norm": ("clip-norm",),
     "max-replay-size": ("replay-capacity",),
     "n-atoms": ("atoms",),
+    "n-critics": ("critics",),
     "n-envs": ("num-envs",),
+    "n-quantiles": ("quantiles",),
     "n-seeds": ("seeds",),
     "net-arch": ("hidden",),
     "noise-clip": ("target-noise-clip",),
@@ -45,6 +47,7 @@ OPTIONS: dict[str, tuple[str, ...]] = {
     "target-network-frequency": ("target-period",),
     "target-update-interval": ("target-period",),
     "timesteps": ("steps",),
+    "top-quantiles-to-drop-per-net": ("dropped",),
     "total-timesteps": ("steps",),
     "track": ("wandb",),
     "v-max": ("value-high",),
@@ -60,7 +63,6 @@ NO_OPTION: dict[str, str] = {
     "capture-video": "`ddpg-jax render` draws the policy of a finished run",
     "cuda": "JAX takes the accelerator that it finds, and JAX_PLATFORMS=cpu keeps it on the CPU",
     "device": "JAX takes the accelerator that it finds, and JAX_PLATFORMS=cpu keeps it on the CPU",
-    "n-critics": "td3 and sac have two critics, and ddpg and d4pg one",
     "num-layers": "--hidden takes the width of every layer, as in --hidden 256 256",
     "save-model": "every run saves its checkpoints, and `ddpg-jax export` writes its policy",
     "torch-deterministic": "a command is reproducible on one machine, and --seed sets its first seed",
@@ -69,15 +71,18 @@ NO_OPTION: dict[str, str] = {
     "wandb-entity": "--wandb takes the project, and WANDB_ENTITY in the environment is read by Weights & Biases",
 }
 # Options that only some algorithms have.
-ONLY_IN: dict[str, str] = {
-    "atoms": "d4pg",
-    "policy-delay": "td3",
-    "target-noise": "td3",
-    "target-noise-clip": "td3",
-    "temperature": "sac",
-    "temperature-lr": "sac",
-    "value-high": "d4pg",
-    "value-low": "d4pg",
+ONLY_IN: dict[str, tuple[str, ...]] = {
+    "atoms": ("d4pg",),
+    "critics": ("tqc",),
+    "dropped": ("tqc",),
+    "policy-delay": ("td3",),
+    "quantiles": ("tqc",),
+    "target-noise": ("td3",),
+    "target-noise-clip": ("td3",),
+    "temperature": ("sac", "tqc"),
+    "temperature-lr": ("sac", "tqc"),
+    "value-high": ("d4pg",),
+    "value-low": ("d4pg",),
 }
 
 
@@ -108,5 +113,4 @@ ALGORITHMS: dict[str, Other] = {
     "crossq": Other("SAC with batch norm and without target networks", "sac"),
     "droq": Other("SAC with dropout and more updates per step", "sac"),
     "redq": Other("SAC with an ensemble of critics and more updates per step", "sac"),
-    "tqc": Other("SAC with truncated quantile critics", "sac"),
 }

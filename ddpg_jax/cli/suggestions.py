@@ -102,7 +102,10 @@ def _why_not(option: Typed, known: Sequence[str]) -> str:
     if "num-envs" not in known:
         return ""
     only = [ours for ours in OPTIONS.get(option.name, ()) if ours in ONLY_IN]
-    return f"only {ONLY_IN[only[0]]} has it, as --{only[0]}" if only else NO_OPTION.get(option.name, "")
+    if not only:
+        return NO_OPTION.get(option.name, "")
+    having = ONLY_IN[only[0]]
+    return f"only {' and '.join(having)} {'have' if len(having) > 1 else 'has'} it, as --{only[0]}"
 
 
 def _answer(option: Typed, known: Sequence[str], names: set[str]) -> str:

@@ -80,19 +80,20 @@ def quantile_huber_loss(q: Array, target: Array, weight: Array | None = None) ->
     """Returns the loss of quantile regression, smoothed by Huber's with κ = 1 (Dabney et al. 2018, equation 10).
 
     "Distributional reinforcement learning with quantile regression": output i estimates the quantile at τ = (i + ½) / K
-    of the return, and the K numbers of the target are samples of it. TQC has the same loss (Kuznetsov et al. 2020,
-    "Controlling overestimation bias with truncated mixture of continuous distributional quantile critics").
+    of the return, and the numbers of the target are samples of it, K or as many as there are. TQC has the same loss
+    (Kuznetsov et al. 2020, "Controlling overestimation bias with truncated mixture of continuous distributional
+    quantile critics").
 
     Args:
       q: [B, K] or [E, B, K] predicted quantiles.
-      target: [B, K] the target's, a constant.
+      target: [B, K'] samples of the target, a constant.
       weight: [B] importance weights; None: all are 1.
 
     Returns:
       [] the sum over quantiles of the mean over samples, its mean over the minibatch, the sum of an ensemble's.
     """
-    chex.assert_rank(target, 2)
-    _check_shapes(q, target)
+    chex.assert_rank([q, target], [{2, 3}, 2])
+    chex.assert_axis_dimension(q, -2, len(target))
     quantile = (jnp.arange(q.shape[-1]) + 0.5) / q.shape[-1]  # [K]
     error = target[..., None, :] - q[..., :, None]  # [..., B, K, samples]
     loss = jnp.abs(quantile[:, None] - (error < 0)) * optax.losses.huber_loss(error)

@@ -16,6 +16,7 @@ from ddpg_jax.algorithms.ddpg import DDPGConfig, ddpg
 from ddpg_jax.algorithms.dpg import DPGConfig, dpg_off_policy, dpg_on_policy
 from ddpg_jax.algorithms.sac import SACConfig, sac
 from ddpg_jax.algorithms.td3 import TD3Config, td3
+from ddpg_jax.algorithms.tqc import TQCConfig, tqc
 from ddpg_jax.core.settings import SettingError, shown
 from ddpg_jax.core.types import Algorithm
 
@@ -23,6 +24,7 @@ OWN = {
     "ddpg": Algorithm(DDPGConfig, ddpg, "Deep deterministic policy gradient (Lillicrap et al. 2016)."),
     "td3": Algorithm(TD3Config, td3, "Twin delayed DDPG (Fujimoto et al. 2018)."),
     "sac": Algorithm(SACConfig, sac, "Soft actor-critic (Haarnoja et al. 2018)."),
+    "tqc": Algorithm(TQCConfig, tqc, "SAC with truncated quantile critics (Kuznetsov et al. 2020)."),
     "d4pg": Algorithm(D4PGConfig, d4pg, "DDPG with a categorical critic (Barth-Maron et al. 2018)."),
     "dpg-on-policy": Algorithm(DPGConfig, dpg_on_policy, "On-policy DPG, Sarsa critic (Silver et al. 2014)."),
     "dpg-off-policy": Algorithm(DPGConfig, dpg_off_policy, "Off-policy DPG, Q-learning critic (Silver et al. 2014)."),
