@@ -235,3 +235,50 @@ def test_images_go_through_three_convolutions():
     np.testing.assert_allclose(out, jnp.tanh(x), rtol=1e-4, atol=1e-6)
     dark = network(Actor(1, Shape(3, (200, 200), image=True))).init(jax.random.key(1), obs)["params"]
     assert all(not dark[f"Conv_{i}"]["Dense_0"]["bias"].any() for i in range(3))
+
+
+def test_residual_layers_are_those_of_the_paper():
+    """A linear layer, x + W₂ relu(W₁ LN(x)) for each width with four times as many features inside, LN, the output."""
+    critic = network(Critic(Shape(1, (3, 3), residual=True)))
+    rng = np.random.default_rng(0)
+    obs, action = rng.normal(size=(5, 2)), rng.normal(size=(5, 1))
+    shapes = jax.eval_shape(critic.init, KEY, jnp.zeros((1, 2)), jnp.zeros((1, 1)))
+    variables = jax.tree.map(lambda leaf: rng.normal(size=leaf.shape).astype(np.float32), shapes)
+    params = jax.tree.map(lambda leaf: np.asarray(leaf, np.float64), variables["params"])
+
+    def dense(index, x):
+        layer = params[f"Dense_{index}"]["Dense_0"]
+        return x @ layer["kernel"] + layer["bias"]
+
+    def layer_norm(index, x):
+        layer = params[f"LayerNorm_{index}"]
+        centered = x - x.mean(axis=-1, keepdims=True)
+        return centered / np.sqrt(x.var(axis=-1, keepdims=True) + 1e-6) * layer["scale"] + layer["bias"]
+
+    x = dense(0, np.concatenate([obs, action], axis=-1))
+    for block in range(2):
+        x = x + dense(2 * block + 2, np.maximum(dense(2 * block + 1, layer_norm(block, x)), 0))
+    expected = dense(5, layer_norm(2, x))[:, 0]
+    np.testing.assert_allclose(critic.apply(variables, obs, action), expected, rtol=1e-4)
+    assert sorted(leaf.shape for leaf in jax.tree.leaves(shapes) if leaf.ndim == 2) == [
+        (3, 1),
+        (3, 3),
+        (3, 12),
+        (3, 12),
+        (12, 3),
+        (12, 3),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("settings", "sentence"),
+    [
+        ({"hidden": (8, 4)}, r"hidden must be one or more equal widths where residual is given, not \(8, 4\)."),
+        ({"hidden": ()}, "hidden must be one or more equal widths"),
+        ({"norm": "batch"}, "norm must be none where residual is given, not batch."),
+        ({"action_layer": 2}, "action_layer must be 1 where residual is given, not 2."),
+    ],
+)
+def test_what_residual_blocks_cannot_have_is_refused(settings, sentence):
+    with pytest.raises(SettingError, match=sentence):
+        ddpg(DDPGConfig(residual=True, **settings), spec())

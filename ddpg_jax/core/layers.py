@@ -12,6 +12,8 @@ from ddpg_jax.core.types import Array
 
 ACTIVATIONS = {"relu": nn.relu, "leaky-relu": nn.leaky_relu, "elu": nn.elu, "swish": nn.swish, "tanh": nn.tanh}
 
+EXPANSION = 4  # features inside a residual block relative to its width
+
 
 class Shape(NamedTuple):
     """The layers of a network: the fields of `NetworkConfig`, and what is known of the observations."""
@@ -23,6 +25,7 @@ class Shape(NamedTuple):
     action_layer: int = 1
     final_scale: Any = None
     image: bool = False
+    residual: bool = False
 
 
 class Dense(nn.Module):
@@ -87,6 +90,8 @@ def hidden_layers(shape: Shape, obs: Array, action: Array | None = None) -> Arra
         x = flatten(x, 3)
     else:
         x = Norm(batch)(flatten(obs, shape.obs_ndim))
+    if shape.residual:
+        return _residual_layers(shape, x if action is None else jnp.concatenate([x, action], axis=-1))
     for layer, width in enumerate((*shape.hidden, None), 1):
         if action is not None and layer == shape.action_layer:
             x = jnp.concatenate([x, action], axis=-1)
@@ -95,6 +100,19 @@ def hidden_layers(shape: Shape, obs: Array, action: Array | None = None) -> Arra
             after_action = action is not None and layer >= shape.action_layer
             x = activate(Norm("none" if after_action and shape.norm == "batch" else shape.norm)(x))
     return x
+
+
+def _residual_layers(shape: Shape, x: Array) -> Array:
+    """Applies a linear layer, then a residual block for each of the hidden widths, which are equal, then layer norm.
+
+    A block is x + W₂ f(W₁ LN(x)), with `EXPANSION` times as many features inside (Lee et al. 2024, "SimBa", section 4).
+    """
+    activate, width = ACTIVATIONS[shape.activation], shape.hidden[0]
+    x = Dense(width)(x)
+    for _ in shape.hidden:
+        inner = activate(Dense(EXPANSION * width)(nn.LayerNorm()(x)))
+        x = x + Dense(width)(inner)
+    return nn.LayerNorm()(x)
 
 
 def flatten(obs: Array, ndim: int) -> Array:

@@ -34,6 +34,11 @@ class NetworkConfig:
         help="normalization: layer norm in every hidden layer, or batch norm of the observation and of the layers "
         "before the action enters",
     )
+    residual: bool = setting(
+        default=False,
+        help="hidden layers are residual blocks of one width (Lee et al. 2024): layer norm before, four times as wide "
+        "inside; usually with normalize_obs",
+    )
     action_layer: int = setting(
         default=1, help="layer of the critic whose input includes the action, counted from 1", low=1
     )
@@ -49,15 +54,26 @@ def network_shape(config: NetworkConfig, spec: Spec) -> Shape:
     """Returns the layers of the networks that `config` asks for, for environments with this `spec`.
 
     Raises:
-      SettingError: the action would enter after the output, or images are too small for three convolutions.
+      SettingError: the action would enter after the output, images are too small for three convolutions, or residual
+        blocks are to have different widths, another norm or the action in the middle.
     """
     if spec.image and min(spec.obs_shape[:2]) < 15:
         raise SettingError(f"Images must be at least 15 x 15 for the default networks, not {spec.obs_shape[:2]}.")
     last = len(config.hidden) + 1
     if config.action_layer > last:
         raise SettingError(f"action_layer must be at most {last}, one past `hidden`, not {config.action_layer}.")
+    if config.residual:
+        _check_residual(config)
     layers = (config.hidden, config.activation, config.norm, config.action_layer, config.final_scale)
-    return Shape(len(spec.obs_shape), *layers, spec.image)
+    return Shape(len(spec.obs_shape), *layers, spec.image, config.residual)
+
+
+def _check_residual(config: NetworkConfig) -> None:
+    if len(set(config.hidden)) != 1:
+        raise SettingError(f"hidden must be one or more equal widths where residual is given, not {config.hidden}.")
+    for name, value, allowed in (("norm", config.norm, "none"), ("action_layer", config.action_layer, 1)):
+        if value != allowed:
+            raise SettingError(f"{name} must be {allowed} where residual is given, not {value}.")
 
 
 class Actor(nn.Module):

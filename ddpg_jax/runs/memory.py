@@ -5,6 +5,7 @@ from typing import Any, NamedTuple
 
 import jax
 
+from ddpg_jax.core.layers import EXPANSION
 from ddpg_jax.core.settings import SettingError
 from ddpg_jax.core.types import Env, EnvState, Spec
 from ddpg_jax.devices.backend import memory_limit, nbytes
@@ -49,7 +50,10 @@ def _total(shares: Iterable[Share]) -> int:
 
 def layer_widths(config: Any, spec: Spec) -> list[int]:
     """Returns the numbers of features of the hidden layers, those of the convolutions for images included."""
-    return [outputs for _, outputs in _convolutions(spec)] + list(getattr(config, "hidden", ()))
+    widths = list(getattr(config, "hidden", ()))
+    if getattr(config, "residual", False):
+        widths = [*widths[:1], *(features for width in widths for features in (width, EXPANSION * width))]
+    return [outputs for _, outputs in _convolutions(spec)] + widths
 
 
 def patches(spec: Spec) -> int:
