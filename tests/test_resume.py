@@ -17,11 +17,11 @@ from ddpg_jax.cli.main import main
 from ddpg_jax.core.prioritized import prioritized_replay
 from ddpg_jax.core.replay import stored_transitions
 from ddpg_jax.core.types import Algorithm
-from ddpg_jax.runs import folders
+from ddpg_jax.runs import folders, registry
 from ddpg_jax.runs.checkpoint import Checkpoints, load_state, newest_first
 from ddpg_jax.runs.experiment import run_experiment
 from ddpg_jax.runs.programs import choose_layout, make_programs, seed_keys
-from ddpg_jax.runs.registry import OWN, algorithms
+from ddpg_jax.runs.registry import OWN
 from ddpg_jax.runs.resume import resume_experiment
 
 pytestmark = pytest.mark.usefixtures("same_programs")
@@ -135,7 +135,7 @@ PRIORITIZED = Algorithm(DDPGConfig, functools.partial(ddpg, memory=prioritized_r
 @pytest.mark.parametrize("case", slow_but_for(LONGER, "a ring that the run fills"))
 def test_a_longer_run_is_one_that_was_longer_from_the_start(case, tmp_path, monkeypatch):
     """The replay grows with the steps, and nothing else changes: every array, every line of the metrics."""
-    monkeypatch.setitem(algorithms(), "prioritized", PRIORITIZED)
+    monkeypatch.setattr(registry, "_added", {"prioritized": PRIORITIZED})
     algorithm, config, loop, run, steps = LONGER[case]
     longer = dataclasses.replace(run, out=tmp_path / "longer", steps=steps, evaluations=2)
     whole = run_experiment(algorithm, config, loop, longer, log=quiet)

@@ -182,7 +182,7 @@ def _allowed(argument: Any) -> str:
 def _value(argument: Any, args: Sequence[str]) -> str:
     """The words that were given to an option where it was named last; of an argument without a name, the first word."""
     if argument.is_positional():
-        return next(arg for arg in args if not arg.startswith("--"))
+        return next((arg for arg in args if not arg.startswith("--")), args[0])
     name, count = name_of(argument.display_name()), argument.lowered.nargs
     at = max(place for place, arg in enumerate(args) if arg.startswith("--") and name_of(arg) == name)
     if "=" in args[at]:
