@@ -145,7 +145,7 @@ def test_a_run_in_a_folder_with_brackets(tmp_path, capsys):
     printed = capsys.readouterr().out
     assert f"writing {folder}\n" in printed
     assert f"{folder}: checkpoints, config.json, curve.png, evaluation.json, metrics.jsonl\n" in printed
-    assert "lqr, seeds 0 to 1 " in printed
+    assert "lqr (episodes of at most 7 steps), seeds 0 to 1 " in printed
     assert main(["plot", str(folder), "--out", str(folder / "[red].png")]) == 0
     assert f"{folder}/[red].png\n" in capsys.readouterr().out
 

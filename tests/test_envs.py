@@ -367,7 +367,8 @@ def test_a_half_finished_object_is_refused():
     class Half:
         reset_env = step_env = None
 
-    assert "Half is neither" in refusal(Half())
+    assert "Half lacks action_space; reset_env returns (obs, state), and step_env (obs, state," in refusal(Half())
+    assert "Other is neither an id nor an environment" in refusal(type("Other", (), {"step_env": None})())
 
 
 @pytest.mark.parametrize(

@@ -148,7 +148,7 @@ def test_stablehlo_needs_no_ddpg_jax(runs, tmp_path):
 
 
 def test_the_loader_needs_numpy_alone(runs, tmp_path):
-    """Its text, as it stands in README, where one observation or many are given as lists."""
+    """Its text, as it stands in docs/export.md, where one observation or many are given as lists."""
     path, obs = export(runs["copdac-q"], "npz", tmp_path / "p.npz"), expected(runs["copdac-q"])[0][:3]
     code = Path(loader.__file__).read_text() + (
         "\nimport json, sys\npolicy, obs = load(sys.argv[1]), json.loads(sys.argv[2])\n"
@@ -161,10 +161,10 @@ def test_the_loader_needs_numpy_alone(runs, tmp_path):
     np.testing.assert_allclose(got, expected(runs["copdac-q"])[1][:3], atol=1e-5)
 
 
-def test_readme_shows_the_loader_as_it_is():
-    readme = (Path(__file__).parents[1] / "README.md").read_text(encoding="utf-8")
+def test_the_docs_show_the_loader_as_it_is():
+    page = (Path(__file__).parents[1] / "docs" / "export.md").read_text(encoding="utf-8")
     text = Path(loader.__file__).read_text().split('"""', 2)[2].strip()
-    assert text in re.sub(r"(?m)^```$", "", readme)
+    assert text in re.sub(r"(?m)^```$", "", page)
 
 
 def test_npz_refuses_what_is_no_perceptron(runs, pixels, tmp_path):

@@ -189,30 +189,30 @@ def test_whatever_an_object_returns_it_works_or_is_refused_in_words(style, how):
 
 # One wrong part each, and what the sentence says.
 ONE_WRONG = [
-    ("gymnax", "arity", -1, "step", "Tank.step_env must return (obs, state, reward, terminated, info), not 4 values."),
-    ("gymnax", "arity", 1, "reset", "Tank.reset_env must return (obs, state), not 3 values."),
+    ("gymnax", "arity", -1, "step", "Tank.step_env must return (obs, state, reward, terminated, info), not 4 values"),
+    ("gymnax", "arity", 1, "reset", "Tank.reset_env must return (obs, state), not 3 values"),
     ("gymnax", "arity", "no tuple", "reset", "Tank.reset_env must return (obs, state), not an array of float32 of"),
     ("gymnax", "arity", "raises", "step", "Tank.step_env raised RuntimeError at test_objects.py, line "),
     ("gymnax", "arity", "branches", "step", "Tank.step_env raised TracerBoolConversionError at test_objects.py, line"),
     ("gymnax", "arity", "to NumPy", "step", "it hands an array to NumPy while the program is compiled"),
     ("gymnax", "arity", "float", "reset", "float(), int() and range() cannot have it"),
-    ("gymnax", "reset obs", "high", "reset", "Tank observes a str; a single array is needed."),
+    ("gymnax", "reset obs", "high", "reset", "Tank observes a str; a single array is needed"),
     ("gymnax", "reset obs", jnp.zeros((2, 0)), "reset", "Tank must observe real numbers, at least one, and obs is an"),
-    ("gymnax", "step obs", jnp.zeros(4), "step", "Tank: obs has shape (3,) after reset and (4,) after step."),
+    ("gymnax", "step obs", jnp.zeros(4), "step", "Tank: obs has shape (3,) after reset and (4,) after step"),
     ("gymnax", "reset state", {"x": "high"}, "reset", "Tank: state['x'] after reset must be a number or an array, not"),
-    ("gymnax", "step state", {"x": jnp.zeros(2)}, "step", "state['n'] exists after reset but not after step."),
-    ("gymnax", "reward", None, "step", "Tank: reward must be a number or an array, not a NoneType."),
-    ("gymnax", "reward", jnp.zeros(2), "step", "Tank must return one reward per step, not an array of shape (2,)."),
-    ("gymnax", "done", "no", "step", "Tank: terminated must be a number or an array, not a str."),
+    ("gymnax", "step state", {"x": jnp.zeros(2)}, "step", "state['n'] exists after reset but not after step"),
+    ("gymnax", "reward", None, "step", "Tank: reward must be a number or an array, not a NoneType"),
+    ("gymnax", "reward", jnp.zeros(2), "step", "Tank must return one reward per step, not an array of shape (2,)"),
+    ("gymnax", "done", "no", "step", "Tank: terminated must be a number or an array, not a str"),
     ("gymnax", "low", "no", "step", "Tank must have action bounds that are numbers of the shape (2,) of its actions"),
     ("gymnax", "low", np.zeros(3), "step", "Tank must have action bounds that are numbers of the shape (2,) of its"),
     ("gymnax", "high", -1.0, "step", "Tank has action bounds"),
-    ("gymnax", "shape", (0,), "step", "Tank must have actions of at least one number, not of the shape (0,)."),
-    ("gymnax", "space", "none", "step", "Tank.action_space must return a box with low, high and shape, not None."),
+    ("gymnax", "shape", (0,), "step", "Tank must have actions of at least one number, not of the shape (0,)"),
+    ("gymnax", "space", "none", "step", "Tank.action_space must return a box with low, high and shape, not None"),
     ("gymnax", "space", "discrete", "step", "Tank has discrete actions"),
     ("gymnax", "length", "x", "step", "Tank: max_steps_in_episode"),
-    ("brax", "shape", None, "step", "Tank: action_size must be a whole number of at least 1, not None."),
-    ("brax", "done", jnp.zeros(2), "step", "Tank must return one done per step, not an array of shape (2,)."),
+    ("brax", "shape", None, "step", "Tank: action_size must be a whole number of at least 1, not None"),
+    ("brax", "done", jnp.zeros(2), "step", "Tank must return one done per step, not an array of shape (2,)"),
     ("brax", "arity", "raises", "reset", "Tank.reset raised RuntimeError at test_objects.py, line "),
 ]
 
@@ -233,3 +233,49 @@ def test_an_environment_of_the_host_is_told_the_ways_out():
     assert all(word in str(error.value) for word in ("docs/port_an_environment.md", "as_gymnasium"))
     with pytest.raises(SettingError, match=r"Odd is a class; make_env needs an object of it, Odd\(\)."):
         make_env(Odd)
+
+
+class Forgetful:
+    """Its step is right but for one thing."""
+
+    def __init__(self, fault):
+        self.fault = fault
+
+    def action_space(self, params):
+        return Box(-1.0, 1.0, (1,))
+
+    def reset_env(self, key, params):
+        x = jax.random.normal(key, (2,))
+        return x, x
+
+    def step_env(self, key, x, action, params):
+        if self.fault == "self":
+            self.x = x
+        if self.fault == "order":
+            return x, 1.0, False, False, {}
+        return x, x, 1.0, jnp.abs(x[0]) if self.fault == "angle" else False, {}
+
+
+@pytest.mark.parametrize(
+    ("fault", "sentence"),
+    [
+        ("self", "Forgetful must not keep what it computes in self.x; what the next step needs belongs in the state;"),
+        ("order", "step_env (obs, state, reward, terminated, info)."),
+        ("angle", "Forgetful must return a truth value as terminated, not one of float32;"),
+    ],
+)
+def test_what_would_only_show_later_is_named(fault, sentence):
+    with pytest.raises(SettingError) as error:
+        make_env(Forgetful(fault))
+    assert sentence in str(error.value)
+
+
+def test_what_is_lacking_and_what_is_no_method_is_said():
+    without, attribute = type("Without", (Forgetful,), {}), type("Attribute", (Forgetful,), {})
+    attribute.action_space = Box(-1.0, 1.0, (1,))
+    lacking = type("Lacking", (), {"step_env": 1, "action_space": 1})
+    assert make_env(without("")).spec.name == "Without"
+    with pytest.raises(SettingError, match=r"Attribute.action_space must be a method that returns the box"):
+        make_env(attribute(""))
+    with pytest.raises(SettingError, match=r"Lacking lacks reset_env; reset_env returns \(obs, state\), and step_env"):
+        make_env(lacking())

@@ -217,7 +217,7 @@ def test_an_object_has_a_run_folder(tmp_path, monkeypatch):
     monkeypatch.setattr(named, "_objects", {})
     assert load_policy(result.folder)(np.zeros(2)).shape == (1,)  # needs no environment
     said = refusal(evaluated, result.folder)
-    assert "is an object of another process; pass the object or a reference" in said
+    assert "is an object of another process; give it again as env: the object to open_run, or a reference" in said
     assert evaluated(result.folder, env=Drift()) == pytest.approx(evaluated(result.folder, env=drift))
     assert np.isfinite(mean)
     assert "observes or acts otherwise" in refusal(evaluated, result.folder, env="Pendulum-v1")

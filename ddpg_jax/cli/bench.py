@@ -10,6 +10,7 @@ from typing_extensions import Doc
 from ddpg_jax.cli.console import console, print_line, table
 from ddpg_jax.cli.suggestions import unknown_algorithm
 from ddpg_jax.core.settings import SettingError
+from ddpg_jax.envs.references import is_reference
 from ddpg_jax.runs.load import is_busy
 from ddpg_jax.runs.registry import algorithms
 
@@ -68,7 +69,7 @@ def bench(
     given: dict[str, Any] = {"algorithm": algorithm, "env": env, "num_envs": num_envs, "seeds": seeds, "hidden": hidden}
     given |= {"batch_size": batch_size, "updates_per_step": updates_per_step}
     options = {name: value for name, value in given.items() if value is not None}
-    if algorithm is not None and algorithm not in algorithms():
+    if algorithm is not None and algorithm not in algorithms() and not is_reference(algorithm):
         raise SettingError(unknown_algorithm(algorithm, list(algorithms())))
     prepare(seeds=max((1, *(seeds or ()))) if options else 8, cache=not options)
     (_combinations if options else _beside_limit)(options, seconds, json)
@@ -98,7 +99,8 @@ def _watched(found: Iterable[dict[str, Any]], names: Sequence[str], quiet: bool)
         rows.append(row)
         if not quiet:
             words = ", ".join(f"{row[name]}" if name == "workload" else f"{name} {row[name]}" for name in names)
-            print_line(f"  {words} measured{busy_words(row)}")
+            rate = row.get("env_steps_per_s_of_all_seeds", row.get("env_steps_per_s"))
+            print_line(f"  {words}: {rate:,.0f} environment steps/s{busy_words(row)}")
     return rows
 
 

@@ -44,8 +44,8 @@ def env_from_functions(
     def once(key, state, action):
         inner, obs, reward, terminated, truncated = step(key, state.inner, action)
         new = _cast_like(EnvState(inner, obs, state.time + 1), state, spec.name)
-        terminated = scalar("terminated", terminated, bool, spec.name)
-        truncated = (scalar("truncated", truncated, bool, spec.name) | (new.time >= spec.episode_length)) & ~terminated
+        terminated = truth("terminated", terminated, spec.name)
+        truncated = (truth("truncated", truncated, spec.name) | (new.time >= spec.episode_length)) & ~terminated
         return new, scalar("reward", reward, jnp.float32, spec.name), terminated, truncated
 
     repeated = once if spec.action_repeat == 1 else partial(_repeat, once, spec.action_repeat)
@@ -188,6 +188,18 @@ def _can_cast(new: Any, old: Any) -> bool:
 def _name_of(path: Any) -> str:
     """Returns the name of a part of the state as the environment's author knows it."""
     return jax.tree_util.keystr(path).replace(".inner", "state", 1).removeprefix(".")
+
+
+def truth(what: str, value: Any, name: str) -> Array:
+    """Returns a value called `what` as a bool [], for the environment called `name`.
+
+    Raises:
+      SettingError: it is not one truth value; a number with a fraction is none.
+    """
+    array = _as_array(name, what, value)
+    if jnp.issubdtype(array.dtype, jnp.floating):
+        raise SettingError(f"{name} must return a truth value as {what}, not one of {array.dtype}.")
+    return scalar(what, array, bool, name)
 
 
 def scalar(what: str, value: Any, dtype: Any, name: str) -> Array:

@@ -168,5 +168,6 @@ def _check_shape(value: Any, shape: tuple[int, ...], name: str, spec: Spec) -> n
     """Returns one or a batch of observations or actions as an array, or raises ValueError."""
     array = np.asarray(value, spec.obs_dtype if name == "obs" else np.float32)
     if array.shape != shape and array.shape[1:] != shape:
-        raise ValueError(f"{name} must have shape {shape} or (batch, *{shape}) for {spec.name}, not {array.shape}.")
+        batch = f"(batch, {', '.join(map(str, shape))})"
+        raise ValueError(f"{name} must have shape {shape} or {batch} for {spec.name}, not {array.shape}.")
     return array

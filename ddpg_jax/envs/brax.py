@@ -15,6 +15,7 @@ from ddpg_jax.envs.third_party import suppress_known_noise
 DEFAULT_LENGTH = 1000
 BACKENDS = ("mjx", "spring", "positional", "generalized")
 OPTIONS = ("backend", "episode_length", "action_repeat")
+RETURNS = "reset and step return a state with obs, reward and done"
 STYLE = ("reset", "step", "action_size")  # the attributes of an object that `wrap` takes
 
 

@@ -19,6 +19,7 @@ DEFAULT_LENGTH = 1000
 OPTIONS = ("episode_length", "action_repeat")
 STEP = ("obs", "state", "reward", "terminated", "info")  # what `step_env` returns
 MOUNTAIN_CAR = "MountainCarContinuous-v0"
+RETURNS = "reset_env returns (obs, state), and step_env (obs, state, reward, terminated, info)"
 STYLE = ("reset_env", "step_env", "action_space")  # the attributes of an object that `wrap` takes
 
 
@@ -100,6 +101,8 @@ def functions_of(env: Any, params: Any = None, name: str | None = None, episode_
     """
     params = getattr(env, "default_params", None) if params is None else params
     name = name or str(getattr(env, "name", type(env).__name__))
+    if not callable(env.action_space):
+        raise SettingError(f"{name}.action_space must be a method that returns the box, as action_space(params).")
     space = called(name, env.action_space, params)
     if not all(hasattr(space, bound) for bound in ("low", "high", "shape")):
         if not hasattr(space, "n"):

@@ -50,13 +50,34 @@ def make_env(env: Any, **options: Any) -> Env:
         if all(hasattr(env, attribute) for attribute in adapter.STYLE) and not isinstance(env, type):
             _refuse_unknown(options, list(inspect.signature(adapter.wrap).parameters)[1:], type(env).__name__)
             made = adapter.wrap(env, **options)
-            _trace_step(made)
+            _trace_step(made, env, adapter.RETURNS)
             return made
     raise SettingError(why_not(env))
 
 
-def _trace_step(env: Env) -> None:
-    """Traces one step of an environment, so that its faults are named before anything is compiled."""
+def _trace_step(env: Env, original: Any, returns: str) -> None:
+    """Traces one step of an environment, so that its faults are named before anything is compiled.
+
+    Args:
+      env: the environment.
+      original: the object that it was made of.
+      returns: what its functions are to return, which an error about a shape does not say by itself.
+    """
+    try:
+        _trace(env)
+    except SettingError as error:
+        words = str(error)
+        says_all = " raised " in words or " must return (" in words
+        raise SettingError(words if says_all else f"{words.rstrip('.')}; {returns}.") from error
+    for name, value in getattr(original, "__dict__", {}).items():
+        if any(isinstance(leaf, jax.core.Tracer) for leaf in jax.tree.leaves(value)):
+            raise SettingError(
+                f"{env.spec.name} must not keep what it computes in self.{name}; what the next step needs belongs in "
+                f"the state; {returns}."
+            )
+
+
+def _trace(env: Env) -> None:
     key, action = jax.eval_shape(lambda: jax.random.key(0)), jax.ShapeDtypeStruct((env.spec.action_size,), np.float32)
     jax.eval_shape(env.step, key, jax.eval_shape(env.reset, key), action)
 

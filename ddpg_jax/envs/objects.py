@@ -56,6 +56,11 @@ def why_not(env: Any) -> str:
             f"{name} runs in Python on the host and cannot be compiled; write it with jnp in the style of gymnax or "
             f"Brax ({PORTING} ports one line by line), or train an environment of ddpg_jax elsewhere by as_gymnasium."
         )
+    has = {prefix: [hasattr(env, at) for at in suite(prefix).STYLE] for prefix in WRAPPERS}
+    for prefix, found in has.items():
+        if 2 * sum(found) > len(found):
+            lacking = ", ".join(at for at, there in zip(suite(prefix).STYLE, found, strict=True) if not there)
+            return f"{name} lacks {lacking}; {suite(prefix).RETURNS}."
     return (
         f"{name} is neither an id nor an environment in the style of gymnax ({styles[0]}) or Brax ({styles[1]}); "
         f"`ddpg-jax new env FILE.py` writes one to begin with."

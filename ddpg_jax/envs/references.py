@@ -128,7 +128,7 @@ def _attribute(module: ModuleType, name: str, place: str) -> Any:
     for part in name.split("."):
         if not hasattr(found, part):
             own = [key for key, value in vars(module).items() if not key.startswith("_") and _is_own(value, module)]
-            there = f"; it has {', '.join(own[:10])}" if own else ""
+            there = f"; it has {', '.join(own[:10])}{', ...' * (len(own) > 10)}" if own else ""
             raise SettingError(f"{place} has nothing called {shown(name)}{there}.")
         found = getattr(found, part)
     return found

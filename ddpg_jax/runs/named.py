@@ -68,8 +68,8 @@ def _named(kind: Kind, name: Any, installed: Callable[[str], Any]) -> Named:
         return Named(name, _objects[name])
     if "@" in name:
         raise SettingError(
-            f"{kind} {name} is an object of another process; pass the object or a reference such as my_file.py:NAME as "
-            f"{kind}."
+            f"{kind} {name} is an object of another process; give it again as {kind}: the object to open_run, or a "
+            f"reference to --{kind}, as my_file.py:NAME."
         )
     if not is_reference(name):
         return Named(name, installed(name))

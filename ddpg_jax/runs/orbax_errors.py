@@ -16,6 +16,18 @@ def mute_raised(record: logging.LogRecord) -> bool:
 
 
 @contextlib.contextmanager
+def quiet_warnings() -> Iterator[None]:
+    """Keeps quiet what Orbax warns of where an item is read by itself: that the folder has no metadata of its own."""
+    logger = logging.getLogger("absl")
+    level = logger.level
+    logger.setLevel(logging.ERROR)
+    try:
+        yield
+    finally:
+        logger.setLevel(level)
+
+
+@contextlib.contextmanager
 def muted_late_errors() -> Iterator[None]:
     """Keeps quiet what reads and writes in flight print after another one has failed, which is the error that counts.
 

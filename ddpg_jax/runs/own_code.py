@@ -12,6 +12,8 @@ from typing import Any
 
 from ddpg_jax.core.settings import SettingError
 from ddpg_jax.envs.references import Code, fingerprint, is_reference
+from ddpg_jax.envs.registered import registered_environments
+from ddpg_jax.envs.suites import is_own_id
 from ddpg_jax.runs import trust
 from ddpg_jax.runs.files import read_bytes
 from ddpg_jax.runs.json_values import Value
@@ -64,8 +66,15 @@ def read_named(folder: Path, kind: Kind, name: str, codes: Codes, allowed: bool)
       SettingError: it is not installed here, or its code cannot be or may not be imported.
     """
     code = codes.get(kind)
+    if code is None and kind == "algorithm":
+        return name_algorithm(name)
     if code is None:
-        return name_algorithm(name) if kind == "algorithm" else name_env(name)
+        if "@" not in name and not is_own_id(name) and name not in registered_environments():
+            raise SettingError(
+                f"{folder} was trained on {name!r}, which is no environment here; register_environment makes it one "
+                "again, or open_run(..., env=...) or --env FILE.py:NAME gives it."
+            )
+        return name_env(name)
     if not allowed and not trust.is_trusted(name, code):
         raise SettingError(
             f"{folder} needs code of its own ({name} of {code.file}), which is not imported unasked, since a run "
@@ -90,8 +99,9 @@ def _load(folder: Path, kind: Kind, name: str, code: Code) -> Named:
         raise SettingError(f"{path}, which {name} was in, cannot be read ({error.strerror}).") from None
     if hashlib.sha256(content).hexdigest() != code.sha256:
         raise SettingError(f"{path} must be as it was when the run began, and its hash differs.")
-    if now not in (None, code.sha256):
-        warnings.warn(f"{code.file} has changed since the run began; its copy {path} is used.", stacklevel=2)
+    if now != code.sha256:
+        what = "is gone" if now is None else "has changed since the run began"
+        warnings.warn(f"{code.file} {what}; its copy {path} is used.", stacklevel=2)
     return load_reference(kind, name, f"{code.file}:{attribute}", content)
 
 

@@ -200,7 +200,8 @@ class Job(NamedTuple):
         first, *others = self.run.seed_numbers()
         seeds = f"seeds {first} to {others[-1]}" if others else f"seed {first}"
         where = f"{self.layout.describe(self.run.seeds)} ({self.layout.first_device.device_kind})"
-        return f"{self.title}, {seeds}{where}: {self.plan.describe()}"
+        length = f"episodes of at most {counted(self.env.spec.episode_length, 'step')}"
+        return f"{self.title} ({length}), {seeds}{where}: {self.plan.describe()}"
 
     def say_plan(self, say: Callable[[str], None]) -> None:
         """Says what will be done, and what a person may not expect of it."""

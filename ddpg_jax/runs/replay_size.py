@@ -14,6 +14,7 @@ import jax.numpy as jnp
 from ddpg_jax.devices.backend import memory_limit, nbytes
 from ddpg_jax.devices.data_parallel import SHARDED
 from ddpg_jax.devices.layout import Layout, shard_over_devices
+from ddpg_jax.runs.orbax_errors import quiet_warnings
 
 MEMORY = "['memory']"  # begins the names of the leaves of the replay among those of a `TrainState`
 
@@ -32,7 +33,7 @@ def as_stored(path: Path, wanted: dict[str, Any]) -> dict[str, Any]:
     names = [name for name in wanted if name.startswith(MEMORY)]
     if not names:
         return wanted
-    with ocp.StandardCheckpointer() as reader:
+    with quiet_warnings(), ocp.StandardCheckpointer() as reader:
         found = reader.metadata(path).item_metadata.tree
     stored = {name: _with_rows(wanted[name], found[name].shape) for name in names if name in found}
     return wanted | stored if nbytes(stored) <= memory_limit(jax.device_count()) else wanted

@@ -75,7 +75,7 @@ def _over_seeds(state: TrainState, job: Job) -> TrainState:
         if here is None or there is None or (here.shape, here.dtype) != (there.shape, there.dtype):
             raise SettingError(
                 f"state must be what `train` makes with these settings, and {jax.tree_util.keystr(path)} is "
-                f"{_shown(here)}, not {_shown(there)}."
+                f"{_shown(here)}, not {_shown(there)}; config, loop, run.env and run.steps must be as in training."
             )
     return dataclasses.replace(state, hyperparams={})
 
