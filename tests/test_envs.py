@@ -436,7 +436,7 @@ def test_lengths_that_are_no_counts_are_refused(option, value):
 # Playground
 
 
-@pytest.mark.parametrize("name", ["CartpoleBalance", "CheetahRun"])
+@pytest.mark.parametrize("name", slow_but_for(["CartpoleBalance", "CheetahRun"], "CartpoleBalance"))
 def test_playground_tasks_step(name):
     pytest.importorskip("mujoco_playground")
     env = make_env(f"playground/{name}", episode_length=3)
