@@ -10,6 +10,7 @@ from typing import Any
 
 import jax
 
+from ddpg_jax.algorithms.tqc import TQCConfig
 from ddpg_jax.core.loop import LoopConfig
 from ddpg_jax.core.settings import shown
 from ddpg_jax.core.types import Spec, TrainState
@@ -25,6 +26,7 @@ PATCHES = 2  # arrays of all patches of its images, likewise
 # GPUs, where it is written back in place, what they become if a seed has diverged.
 COPIES = {"gpu": 1}
 SCRATCH = {"gpu": 2**21}  # parts of products, which a GPU computes apart and adds up
+PAIRS = {"cpu": 4}  # arrays of all pairs of a quantile and a sample of the target, which a CPU keeps in an update
 FAST = {"tpu": 2**22}  # bytes of an update that stay in the fast memory of a core
 
 
@@ -46,7 +48,7 @@ def run_memory(
     platform = layout.first_device.platform
     networks = (1 + _members(state)) / 2  # actor and critics relative to one of each
     kept = int(networks * (KEPT * sum(widths) + PATCHES * patches(spec)))
-    update = _update(state, spec, loop, kept, getattr(config, "atoms", 0))
+    update = _update(state, spec, loop, kept, _outputs(config, PAIRS.get(platform, 0)))
     if platform == "tpu":
         update["replay_capacity"] = _lines(state, loop)
         if sum(update.values()) * training < FAST[platform]:
@@ -76,8 +78,32 @@ def _states(state: TrainState, data_shards: int) -> dict[str, int]:
     }
 
 
-def _update(state: TrainState, spec: Spec, loop: LoopConfig, numbers: int, atoms: int) -> dict[str, int]:
-    """Returns the bytes of an update of one seed, whose networks keep so many numbers for each transition."""
+def _outputs(config: Any, copies: int) -> dict[str, int]:
+    """Returns how many numbers the critics' outputs are in an update of one transition, by the setting of their number.
+
+    The loss of quantile regression pairs each quantile with each sample of the target; `copies` is of these pairs.
+    """
+    critics, quantiles, dropped = _mixture(config)
+    all_quantiles, samples = critics * quantiles, critics * (quantiles - dropped)
+    return {
+        "atoms": KEPT * getattr(config, "atoms", 0),
+        "quantiles": KEPT * all_quantiles + copies * all_quantiles * samples,
+    }
+
+
+def _mixture(config: Any) -> tuple[int, int, int]:
+    """Returns the numbers of critics, of quantiles of each and of those dropped of each; zeros but for TQC."""
+    return (config.critics, config.quantiles, config.dropped) if isinstance(config, TQCConfig) else (0, 0, 0)
+
+
+def _update(state: TrainState, spec: Spec, loop: LoopConfig, numbers: int, outputs: dict[str, int]) -> dict[str, int]:
+    """Returns the bytes of an update of one seed, whose networks keep so many numbers for each transition.
+
+    Args:
+      state, spec, loop: as for `run_memory`.
+      numbers: of the hidden layers.
+      outputs: of the outputs of the critics, by the setting of their number.
+    """
     stored = nbytes(state.memory) // state.nonfinite_at.shape[0] // transition_bytes(spec)
     if stored < loop.replay_capacity:  # the two rows of an on-policy memory, of which an update sees one
         stored //= 2
@@ -85,7 +111,7 @@ def _update(state: TrainState, spec: Spec, loop: LoopConfig, numbers: int, atoms
     return {
         "batch_size": batch * (transition_bytes(spec) + NUMBER * numbers),
         "n_step": batch * (2 * NUMBER * loop.n_step if loop.n_step > 1 else 0),
-        "atoms": batch * KEPT * NUMBER * atoms,
+        **{name: batch * NUMBER * count for name, count in outputs.items()},
     }
 
 
@@ -131,6 +157,7 @@ def _repeat_keys(spec: Spec) -> int:
 def _names(config: Any, loop: LoopConfig, run: RunConfig) -> dict[str, tuple[str, str]]:
     """Returns the settings that take memory: name -> the name, and its value in words."""
     hidden, atoms = getattr(config, "hidden", ()), getattr(config, "atoms", 0)
+    critics, quantiles, _ = _mixture(config)
     words = {
         "hidden": f"networks of the widths {shown(hidden)}",
         "batch_size": f"minibatches of {loop.batch_size:,} transitions",
@@ -139,14 +166,15 @@ def _names(config: Any, loop: LoopConfig, run: RunConfig) -> dict[str, tuple[str
         "pool_size": f"{loop.pool_size:,} initial states",
         "n_step": f"returns over {loop.n_step:,} steps",
         "atoms": f"{atoms:,} atoms",
+        "quantiles": f"{quantiles:,} quantiles of {critics:,} critics",
         "eval_episodes": f"{run.eval_episodes:,} episodes",
         "action_repeat": f"{run.action_repeat or 1:,} steps per action",
     }
     named = {name: (name, value) for name, value in words.items()}
     if loop.num_envs > loop.replay_capacity:  # the replay has one row, which all of them fill
         named["replay_capacity"] = named["num_envs"]
-    if atoms > max(hidden, default=0):  # the largest layer of the networks
-        named["hidden"] = named["atoms"]
+    if max(atoms, quantiles) > max(hidden, default=0):  # the largest layer of the networks
+        named["hidden"] = named["atoms" if atoms else "quantiles"]
     if loop.reset_mode != "pool":
         named["pool_size"] = named["num_envs"]
     return named
