@@ -92,8 +92,8 @@ def test_the_plan_says_what_will_be_done():
     planned().say_plan(said.append)
     assert said[0].startswith(
         "ddpg on lqr (episodes of at most 50 steps), seed 0 (cpu): per seed 1,000 environment steps (1,000 vector "
-        "steps of 1 environment), 100 of them warm-up, and 900 updates (1 per environment step) with minibatches of 16, "
-        "so that a transition is drawn 14.4 times on average; memory "
+        "steps of 1 environment), 100 of them warm-up, and 900 updates (1 per environment step) with minibatches of "
+        "16, so that a transition is drawn 14.4 times on average; memory "
     )
     assert said[1].startswith("hardly any updates: 900 updates per seed, and a transition is drawn 14.4 times")
     assert said[2].startswith("7 of 8 devices are idle, since 1 seed runs on 1 of them; ")
