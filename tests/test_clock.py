@@ -1,6 +1,7 @@
 """The seconds of a run, and what is said while it compiles."""
 
 import json
+import re
 import time
 from types import SimpleNamespace
 
@@ -22,17 +23,18 @@ def test_what_is_compiled_is_said_with_its_time_and_counted(monkeypatch):
     """Of the block, only what is compiled in it."""
     monkeypatch.setattr(clocks, "EVERY", 0.05)
     said = []
-    clock = Clock(said.append, seconds=100.0, compile_seconds=7.0)
+    clock, began = Clock(said.append, seconds=100.0, compile_seconds=7.0), time.perf_counter()
     with clock.compiling("the training") as compiled:
         compiled(slow_program(0.3))
         time.sleep(0.2)
     first, *ticks, last = said
-    assert (first, last) == ("compiling the training", "compiled the training in 0.3 s")
-    assert set(ticks) == {"compiling the training: 0 s so far"}
-    assert 1 < len(ticks) < 11
+    assert first == "compiling the training"
+    assert re.fullmatch(r"compiled the training in \d+\.\d s", last)
+    assert ticks
+    assert all(re.fullmatch(r"compiling the training: \d+ s so far", tick) for tick in ticks)
     seconds, compile_seconds = clock.read()
-    assert 7.3 <= compile_seconds < 7.45
-    assert 100.5 <= seconds < 101
+    assert 7.3 <= compile_seconds <= seconds - 100 + 7 - 0.2  # the sleep after it is not counted
+    assert 100.5 <= seconds <= 100 + time.perf_counter() - began
 
 
 def test_what_is_compiled_after_arrays_is_counted_in_silence():

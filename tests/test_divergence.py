@@ -2,7 +2,6 @@
 
 import dataclasses
 import json
-import sys
 
 import jax
 import jax.numpy as jnp
@@ -10,12 +9,13 @@ import numpy as np
 import pytest
 from toys import TINY, slow, spec
 
-from ddpg_jax import DDPGConfig, LoopConfig, RunConfig, SettingError, ddpg, load_policy, make_env
+from ddpg_jax import DDPGConfig, LoopConfig, RunConfig, SettingError, ddpg, load_policy
 from ddpg_jax.cli.main import main
 from ddpg_jax.core.divergence import NEVER, diverged_seeds, initial_nonfinite_at, monitored
 from ddpg_jax.core.environment import env_from_functions
 from ddpg_jax.core.loop import trainer
 from ddpg_jax.devices.layout import Layout
+from ddpg_jax.envs import registered
 from ddpg_jax.runs import figures
 from ddpg_jax.runs.experiment import run_experiment
 from ddpg_jax.runs.programs import make_programs
@@ -124,12 +124,8 @@ def test_devices_that_share_an_agent_die_together(sharing, length):
 @pytest.fixture(scope="module")
 def half_dead(tmp_path_factory):
     """A run of four seeds of which some die at clock 49, 98 environment steps; with its folder and what was said."""
-    patch, env = pytest.MonkeyPatch(), treacherous("reward")
-
-    def make(name, **options):
-        return env if name == "toy" else make_env(name, **options)
-
-    patch.setattr(sys.modules["ddpg_jax.runs.named"], "make_env", make)
+    patch = pytest.MonkeyPatch()
+    patch.setattr(registered, "_added", {"toy": treacherous("reward")})
     run = RunConfig(env="toy", steps=120, seeds=4, evaluations=5, eval_episodes=1, checkpoint_seconds=0.0)
     folder, said = tmp_path_factory.mktemp("runs") / "run", []
     result = run_experiment(

@@ -56,6 +56,7 @@ def test_other_commands_have_their_exit_code(where, command, tiny_run, tmp_path)
     assert (tmp_path / "a.png").exists() == command.startswith("plot")
 
 
+@pytest.mark.slow
 def test_a_table_whose_reader_has_gone_ends_in_silence(tmp_path):
     """As `ddpg-jax envs | head -1`, whose reader has read enough; a run in training says so instead."""
     code, _, errors = shell(f"{COMMAND} envs | true", tmp_path)
