@@ -32,8 +32,8 @@ test: $(VENV)/.dev
 	$(PYTEST) $(ARGS)
 
 # What another version of a library may break first: the mathematics, runs, their files, environments, exports.
-NEWEST = agent algorithms d4pg data_parallel dpg environment envs experiment export loop losses networks normalization
-NEWEST += own_code platforms prioritized replay resume roles sac storage sweep td3 tqc
+NEWEST = agent algorithms d4pg dpg environment envs experiment export loop losses networks normalization platforms
+NEWEST += replay resume roles sac td3 tqc
 test-newest: $(VENV)/.dev
 	$(PYTEST) $(NEWEST:%=tests/test_%.py) $(ARGS)
 
