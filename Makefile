@@ -42,8 +42,8 @@ test-all: $(VENV)/.dev
 
 # In an environment of its own: JAX warns on every start that there is no such device.
 test-targets:
-	$(MAKE) VENV=.venv-targets .venv-targets/.dev
-	.venv-targets/bin/python -m pip install -q --disable-pip-version-check $(CONSTRAINTS) -e ".[targets]"
+	$(MAKE) VENV=.venv-targets .venv-targets/.installed
+	.venv-targets/bin/python -m pip install -q --disable-pip-version-check $(CONSTRAINTS) -e ".[targets]" pytest pytest-xdist
 	.venv-targets/bin/python -m pytest -n 2 -m "slow or not slow" tests/test_targets.py
 
 check: $(VENV)/.dev
