@@ -153,7 +153,8 @@ def test_the_compiled_chunk_never_copies_the_ring(chunk):
     compiled = jax.jit(over(run.train), donate_argnums=0).lower(state, jnp.int32(8), jnp.int32(5)).compile()
     rings = [leaf for leaf in jax.tree.leaves(state.memory) if leaf.size > 12000]
     assert len(rings) >= 2
-    assert replay_sized(compiled.as_text(), rings) - IN_PLACE <= {"call"}
+    written = {"call"} if jax.__version_info__ < (0, 11) else set()  # later versions fuse it with what is in place
+    assert replay_sized(compiled.as_text(), rings) - IN_PLACE == written
     assert compiled.memory_analysis().temp_size_in_bytes < 4 * 12000
 
 

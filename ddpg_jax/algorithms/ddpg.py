@@ -53,7 +53,7 @@ def ddpg(
     """
     check(config)
     actor, critic = actor or default_actor(config, spec), critic or default_critic(config, spec)
-    follow, policy = target_update(config), greedy_policy(actor)
+    target_rule, policy = target_update(config), greedy_policy(actor)
 
     def critic_loss(params, learner, batch, key):
         next_action, _ = actor.apply_train(target_or_online(learner, "actor"), batch.next_obs)  # [B, A]
@@ -64,8 +64,8 @@ def ddpg(
 
     actor_loss = deterministic_actor_loss(actor, critic)
     roles = {
-        "critic": critic_role(config, spec, critic, critic_loss, target=follow),
-        "actor": actor_role(config, spec, actor, actor_loss, target=follow if config.target_actor else None),
+        "critic": critic_role(config, spec, critic, critic_loss, target=target_rule),
+        "actor": actor_role(config, spec, actor, actor_loss, target=target_rule if config.target_actor else None),
     }
     exploring = explorer(config, policy, spec.action_size)
     return make_agent(config, spec, roles, policy, q_value(critic), exploring, memory)

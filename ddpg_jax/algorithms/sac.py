@@ -78,9 +78,8 @@ def sac(
     def critic_loss(params, learner, batch, key):
         distribution, _ = actor.apply_train(learner.params["actor"], batch.next_obs)
         next_action, next_log_prob = squash(key, *distribution)  # [B, A], [B]
-        next_q, _ = copies.apply_train(
-            learner.target_params["critic"], batch.next_obs, next_action
-        )  # [E, B] or [E, B, K]
+        target_params = learner.target_params["critic"]
+        next_q, _ = copies.apply_train(target_params, batch.next_obs, next_action)  # [E, B] or [E, B, K]
         next_q = critics.target(next_q)  # [B] or [B, K']
         next_value = next_q - per_output(alpha(learner) * next_log_prob, next_q)
         q, mutated = copies.apply_train(params, batch.obs, batch.action)  # [E, B] or [E, B, K]
@@ -91,10 +90,8 @@ def sac(
         distribution, mutated = actor.apply_train(params, batch.obs)
         action, log_prob = squash(key, *distribution)  # [B, A], [B]
         q, _ = copies.apply_train(learner.params["critic"], batch.obs, action)  # [E, B] or [E, B, K]
-        return (alpha(learner) * log_prob - critics.value(mean_output(q, 2))).mean(), (
-            mutated,
-            {"entropy": -log_prob.mean()},
-        )
+        q = critics.value(mean_output(q, 2))  # [B]
+        return (alpha(learner) * log_prob - q).mean(), (mutated, {"entropy": -log_prob.mean()})
 
     def temperature_loss(params, learner, batch, key):
         distribution, _ = actor.apply_train(learner.params["actor"], batch.obs)

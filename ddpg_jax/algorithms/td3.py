@@ -59,16 +59,15 @@ def td3(
     """
     check(config)
     actor, critic = actor or default_actor(config, spec), critic or default_critic(config, spec)
-    twins, follow, policy = ensemble(critic, 2), target_update(config), greedy_policy(actor)
+    twins, target_rule, policy = ensemble(critic, 2), target_update(config), greedy_policy(actor)
 
     def critic_loss(params, learner, batch, key):
         noise = config.target_noise * jax.random.normal(key, batch.action.shape)
         noise = jnp.clip(noise, -config.target_noise_clip, config.target_noise_clip)
         next_action, _ = actor.apply_train(learner.target_params["actor"], batch.next_obs)  # [B, A]
         next_action = jnp.clip(next_action + noise, -1.0, 1.0)
-        next_q, _ = twins.apply_train(
-            learner.target_params["critic"], batch.next_obs, next_action
-        )  # [2, B] or [2, B, K]
+        target_params = learner.target_params["critic"]
+        next_q, _ = twins.apply_train(target_params, batch.next_obs, next_action)  # [2, B] or [2, B, K]
         q, mutated = twins.apply_train(params, batch.obs, batch.action)  # [2, B] or [2, B, K]
         target = td_target(batch, next_q.min(axis=0), config.discount)
         return loss(q, target, batch.weight), (mutated, {"q": q.mean()})
@@ -82,8 +81,8 @@ def td3(
         return mean_output(critic.apply(_first(learner.params["critic"]), obs, action), action.ndim - 1)
 
     roles = {
-        "critic": critic_role(config, spec, twins, critic_loss, target=follow),
-        "actor": actor_role(config, spec, actor, actor_loss, every=config.policy_delay, target=follow),
+        "critic": critic_role(config, spec, twins, critic_loss, target=target_rule),
+        "actor": actor_role(config, spec, actor, actor_loss, every=config.policy_delay, target=target_rule),
     }
     return make_agent(config, spec, roles, policy, value, explorer(config, policy, spec.action_size), memory)
 

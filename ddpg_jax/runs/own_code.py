@@ -6,9 +6,9 @@ says so. What is imported is what the run began with: the file, where it is unch
 
 import hashlib
 import warnings
+from collections.abc import Mapping
 from pathlib import Path
 from types import MappingProxyType
-from typing import Any
 
 from ddpg_jax.core.settings import SettingError
 from ddpg_jax.envs.references import Code, fingerprint, is_reference
@@ -20,13 +20,13 @@ from ddpg_jax.runs.json_values import Value
 from ddpg_jax.runs.named import Kind, Named, load_reference, name_algorithm, name_env
 
 KINDS: tuple[Kind, ...] = ("algorithm", "env")
-Codes = Any  # mapping of "algorithm" and "env", where they are references, to their `Code`
+Codes = Mapping[Kind, Code]  # of "algorithm" and "env", where they are references
 NONE: Codes = MappingProxyType({})
 
 
 def codes_of(algorithm: Named, env: Named) -> Codes:
     """Returns the code of one's own that a run uses."""
-    named = {"algorithm": algorithm, "env": env}
+    named: dict[Kind, Named] = {"algorithm": algorithm, "env": env}
     return {kind: one.code for kind, one in named.items() if one.code is not None}
 
 
@@ -35,7 +35,7 @@ def copy_of(folder: Path, kind: str) -> Path:
     return folder / "code" / f"{kind}.py"
 
 
-def read_codes(value: Value | None, names: dict[str, Value]) -> Codes:
+def read_codes(value: Value | None, names: dict[Kind, Value]) -> Codes:
     """Reads the field "code" of a config.json.
 
     Args:
@@ -45,7 +45,7 @@ def read_codes(value: Value | None, names: dict[str, Value]) -> Codes:
       SettingError: a reference is without its code, or a name that is none has some.
     """
     fields = value.object(set(), set(KINDS)) if value else {}
-    found = {}
+    found: dict[Kind, Code] = {}
     for kind, name in names.items():
         if is_reference(name.string()) != (kind in fields):
             raise name.refuse(f"a reference if and only if there is a `code.{kind}`")

@@ -17,7 +17,7 @@ from ddpg_jax.envs.references import label
 from ddpg_jax.runs.config import RunConfig
 from ddpg_jax.runs.memory import check_fits
 from ddpg_jax.runs.named import Named, name_algorithm, name_env, open_env
-from ddpg_jax.runs.own_code import Codes, codes_of
+from ddpg_jax.runs.own_code import NONE, Codes, codes_of
 from ddpg_jax.runs.paths import check_run_folder
 from ddpg_jax.runs.programs import ONE_DEVICE, Programs, choose_layout, make_programs, seed_keys
 from ddpg_jax.runs.run_folder import config_dict
@@ -184,7 +184,7 @@ class Job(NamedTuple):
     layout: Layout
     programs: Programs
     plan: Plan
-    code: Codes = {}  # noqa: RUF012 (never changed)  # of one's own, by what it is
+    code: Codes = NONE  # of one's own
 
     def keys(self) -> jax.Array:
         """Returns the keys [S] of the seeds."""

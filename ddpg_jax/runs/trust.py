@@ -6,6 +6,7 @@ in Python, or has confirmed by `--trust`, is remembered in the user's state fold
 
 import contextlib
 import json
+from pathlib import Path
 
 import platformdirs
 
@@ -45,5 +46,5 @@ def _stored() -> list[str]:
     return []
 
 
-def _file():
+def _file() -> Path:
     return platformdirs.user_state_path("ddpg_jax") / "trusted-code"
