@@ -1,17 +1,19 @@
-"""Searches for one set of defaults per algorithm over the league's tasks together, one half of them at a time.
+"""Searches for one set of defaults per algorithm over half of the league's tasks together.
 
-    python benchmarks/defaults.py --minutes 60             # every candidate on the tasks of TUNING; resumes
-    python benchmarks/defaults.py --half held-out --candidates default layer-norm
-    python benchmarks/defaults.py --report                 # prints the tables from what is there
+    python benchmarks/defaults.py --minutes 60     # every candidate on the tasks of TUNING; resumes
+    python benchmarks/defaults.py --report         # prints the tables from what is there
 
-A candidate is a set of flags that is the same for every task. What counts is the return of the final policies on new
-episodes, of seeds that the league's table does not have, relative to that of uniform random actions (0) and the best
-that is known of a task (1). `results/defaults.json` has every seed; a measurement that is there is not repeated.
+A candidate is a set of settings that is the same for every task. What counts is the last evaluation of a run, of seeds
+that the league's table does not have, relative to that of uniform random actions (0) and the best that is known of a
+task (1). `results/defaults/` has every seed; a measurement that is there is not repeated. The other half of the
+tasks and other seeds say whether a choice is any good: the league's own table, before and after.
 """
 
 import argparse
+import csv
 import json
 import sys
+import tempfile
 import time
 from pathlib import Path
 from typing import Any
@@ -21,43 +23,80 @@ import jax.numpy as jnp
 import numpy as np
 from jax.random import uniform
 
-from ddpg_jax import make_env
+from ddpg_jax import LoopConfig, RunConfig, make_env, sweep
 from ddpg_jax.core.vector_env import vectorize
+from ddpg_jax.devices.backend import prepare
+from ddpg_jax.runs.registry import algorithms
 from ddpg_jax.runs.statistics import interval
 
 sys.path.insert(0, str(Path(__file__).parent))
-from learning import measure, option
-from tasks import LEAGUE, TASKS
+from tasks import LEAGUE, option
+from tune import flags_of
 
-FILE = Path(__file__).parent / "results" / "defaults.json"
-SEEDS, FIRST_SEED = 4, 100
-TUNING = ("pendulum", "lqr", "mountain-car", "reacher", "inverted-double-pendulum")
+RESULTS = Path(__file__).parent / "results" / "defaults"
+RANDOM = RESULTS / "random.json"
+LEARNING = Path(__file__).parent / "results" / "learning"
+SEEDS, FIRST_SEED = 3, 100
+TUNING = ("reacher", "inverted-double-pendulum", "lqr", "pendulum", "mountain-car")
 HELD_OUT = ("reacher-misc", "inverted-pendulum", "pusher", "swimmer", "halfcheetah")
-HALVES = {"tuning": TUNING, "held-out": HELD_OUT}
-# The flags of each candidate; those that an algorithm does not have are left out.
+# What a candidate sets; everything else is at the defaults before the search.
+BEFORE = {"actor_lr": 1e-3, "critic_lr": 1e-3, "tau": 0.005, "norm": "none"}
+NOISE = {"noise": "gaussian", "noise_scale": 0.1}
+SLOW, FAST_TARGET = {"actor_lr": 3e-4}, {"tau": 0.01}
+PINK, LAYER = {"noise": "pink"}, {"norm": "layer"}
+DETERMINISTIC = [
+    {},
+    SLOW,
+    FAST_TARGET,
+    SLOW | FAST_TARGET,
+    SLOW | LAYER,
+    FAST_TARGET | LAYER,
+    SLOW | FAST_TARGET | LAYER,
+    SLOW | PINK | {"noise_scale": 0.2},
+    SLOW | FAST_TARGET | PINK | {"noise_scale": 0.2},
+    SLOW | FAST_TARGET | LAYER | PINK | {"noise_scale": 0.2},
+    SLOW | FAST_TARGET | LAYER | PINK | {"noise_scale": 0.3},
+]
+STOCHASTIC = [
+    {},
+    {"actor_lr": 1e-3},
+    FAST_TARGET,
+    {"temperature_lr": 1e-3},
+    {"target_entropy": -0.5},
+    LAYER,
+    FAST_TARGET | LAYER,
+    PINK,
+    FAST_TARGET | PINK,
+    LAYER | PINK,
+    FAST_TARGET | LAYER | PINK,
+]
 CANDIDATES = {
-    "default": "",
-    "layer-norm": "--norm layer",
-    "small-actor-lr": "--actor-lr 3e-4",
-    "small-lr": "--actor-lr 3e-4 --critic-lr 3e-4",
-    "normalize-obs": "--normalize-obs",
-    "fast-target": "--tau 0.01",
-    "layer-norm, small-actor-lr": "--norm layer --actor-lr 3e-4",
-    "layer-norm, normalize-obs": "--norm layer --normalize-obs",
-    "layer-norm, normalize-obs, small-actor-lr": "--norm layer --normalize-obs --actor-lr 3e-4",
+    "ddpg": [BEFORE | NOISE | changes for changes in DETERMINISTIC],
+    "td3": [BEFORE | NOISE | changes for changes in DETERMINISTIC],
+    "sac": [
+        BEFORE | SLOW | {"noise": "gaussian", "temperature_lr": 3e-4, "target_entropy": -1.0} | changes
+        for changes in STOCHASTIC
+    ],
 }
 
 
-def stored() -> dict[str, Any]:
+def name_of(algorithm: str, candidate: dict[str, Any]) -> str:
+    """Returns the settings in which a candidate differs from the first, the defaults before the search."""
+    first = CANDIDATES[algorithm][0]
+    return ", ".join(f"{name} {value}" for name, value in candidate.items() if value != first[name]) or "before"
+
+
+def stored(path: Path) -> dict[str, Any]:
     """Returns what was measured so far."""
-    return json.loads(FILE.read_text(encoding="utf-8")) if FILE.exists() else {"random": {}, "runs": {}}
+    return json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
 
 
-def keep(kind: str, name: str, value: Any) -> None:
-    """Adds a measurement to the file."""
-    found = stored()
-    found[kind][name] = value
-    FILE.write_text(json.dumps(found, indent=1) + "\n", encoding="utf-8")
+def keep(path: Path, name: str, value: Any) -> dict[str, Any]:
+    """Adds a measurement to a file and returns all that it holds."""
+    RESULTS.mkdir(exist_ok=True)
+    found = stored(path) | {name: value}
+    path.write_text(json.dumps(found, indent=1) + "\n", encoding="utf-8")
+    return found
 
 
 def random_return(task: str) -> float:
@@ -79,68 +118,93 @@ def random_return(task: str) -> float:
 
 def best_return(task: str) -> float:
     """Returns the best that is known of a task: the best seed's final return in the files of the league."""
-    files = (FILE.parent / "learning").glob(f"{task}--*.json")
+    files = LEARNING.glob(f"{task}--*.json")
     seeds = [seed for file in files for seed in json.loads(file.read_text(encoding="utf-8"))["seeds"]]
     return max(seed["mean"] for seed in seeds if seed["mean"] is not None)
 
 
 def score(task: str, returns: Any, zero: float) -> np.ndarray:
     """Returns returns relative to random actions (0) and the best that is known (1), not below -1."""
-    return np.maximum((np.asarray(returns, float) - zero) / (best_return(task) - zero), -1.0)
+    relative = (np.asarray(returns, float) - zero) / (best_return(task) - zero)
+    return np.maximum(np.nan_to_num(relative, nan=-1.0), -1.0)
 
 
-def run(half: str, candidates: list[str], algorithms: list[str], until: float) -> None:
-    """Measures what is missing, candidates in turn for each task, until the time is over."""
-    for task in HALVES[half]:
-        if task not in stored()["random"]:
-            keep("random", task, random_return(task))
-        for algorithm in algorithms:
-            for candidate in candidates:
-                name = f"{algorithm} | {candidate} | {task}"
-                if name in stored()["runs"] or time.time() > until:
-                    continue
-                flags = f"{algorithm} {TASKS[task]} {CANDIDATES[candidate]} --seed {FIRST_SEED}"
-                found = measure(flags, SEEDS, f"defaults-{task}-{algorithm}")
-                if found is None:
-                    return
-                row = {"returns": [seed["mean"] for seed in found["seeds"]], "seconds": found["seconds"]}
-                keep("runs", name, row | {"device": found["device"]})
-                print(f"{name}: {np.mean([seed['mean'] or np.nan for seed in found['seeds']]):,.1f}", flush=True)
+def try_all(algorithm: str, task: str, candidates: list[dict[str, Any]]) -> dict[str, Any]:
+    """Trains two seeds of every candidate on a task; returns the last evaluation of every seed, by candidate."""
+    flags = flags_of(task)
+    loop = {name: int(flags[name]) for name in ("num_envs", "updates_per_step") if name in flags}
+    run = RunConfig(
+        env=flags["env"],
+        steps=int(flags["steps"]),
+        seeds=SEEDS,
+        seed=FIRST_SEED,
+        evaluations=4,
+        eval_episodes=16,
+        out=Path(tempfile.mkdtemp()) / "sweep",
+        backend=flags.get("backend"),
+        episode_length=int(flags["episode_length"]) if "episode_length" in flags else None,
+    )
+    config = algorithms()[algorithm].config(hidden=(64, 64))
+    began = time.perf_counter()
+    result = sweep(algorithm, candidates, config, LoopConfig(batch_size=64, replay_capacity=100_000, **loop), run)
+    with (result.folder / "sweep.csv").open(encoding="utf-8", newline="") as file:
+        rows = list(csv.DictReader(file))
+    returns: dict[str, list[float]] = {}
+    for row in rows:
+        returns.setdefault(name_of(algorithm, candidates[int(row["trial"])]), []).append(float(row["mean"] or "nan"))
+    return {"returns": returns, "seconds": round(time.perf_counter() - began, 1)}
 
 
-def table(half: str) -> list[list[str]]:
-    """Returns a row per algorithm and candidate: the interquartile mean of the scores of all tasks and seeds."""
-    found, rows = stored(), []
-    for algorithm in LEAGUE:
-        for candidate in CANDIDATES:
-            names = [f"{algorithm} | {candidate} | {task}" for task in HALVES[half]]
-            done = [name for name in names if name in found["runs"]]
-            if not done:
-                continue
-            scores = [
-                score(task, np.nan_to_num(np.array(found["runs"][name]["returns"], float), nan=-1e9), zero)
-                for task, name in zip(HALVES[half], names, strict=True)
-                if name in found["runs"] and (zero := found["random"].get(task)) is not None
-            ]
+def search(algorithm: str, until: float) -> None:
+    """Measures what is missing of an algorithm, until the time is over."""
+    path = RESULTS / f"{algorithm}.json"
+    for task in TUNING:
+        done = stored(path).get(task, {"returns": {}, "seconds": 0})
+        missing = [one for one in CANDIDATES[algorithm] if name_of(algorithm, one) not in done["returns"]]
+        if missing and time.time() < until:
+            new = try_all(algorithm, task, missing)
+            both = {"returns": done["returns"] | new["returns"], "seconds": done["seconds"] + new["seconds"]}
+            keep(path, task, both)
+
+
+def random_returns() -> dict[str, float]:
+    """Returns the return of random actions on every task of the search, measured where it is not known."""
+    found = stored(RANDOM)
+    for task in TUNING:
+        if task not in found:
+            found = keep(RANDOM, task, random_return(task))
+    return found
+
+
+def table(algorithm: str) -> list[list[str]]:
+    """Returns a row per candidate, the best first: the interquartile mean of the scores of all tasks and seeds."""
+    results, random, rows = stored(RESULTS / f"{algorithm}.json"), random_returns(), []
+    for candidate in CANDIDATES[algorithm]:
+        name = name_of(algorithm, candidate)
+        tasks = [task for task in TUNING if name in results.get(task, {"returns": {}})["returns"]]
+        if tasks:
+            scores = [score(task, results[task]["returns"][name], random[task]) for task in tasks]
             middle = interval(np.concatenate(scores))
             each = ", ".join(f"{one.mean():.2f}" for one in scores)
-            rows.append([algorithm, candidate, f"{middle.iqm:.3f}", f"{middle.low:.3f} to {middle.high:.3f}", each])
-    return rows
+            rows.append([f"{middle.iqm:.3f}", f"{middle.low:.3f} to {middle.high:.3f}", name, each])
+    return sorted(rows, reverse=True)
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--half", choices=HALVES, default="tuning")
-    parser.add_argument("--candidates", nargs="+", choices=CANDIDATES, default=list(CANDIDATES))
     parser.add_argument("--algorithms", nargs="+", choices=LEAGUE, default=list(LEAGUE))
     parser.add_argument("--minutes", type=float, default=float("inf"))
     parser.add_argument("--report", action="store_true")
     args = parser.parse_args()
     if not args.report:
-        run(args.half, args.candidates, args.algorithms, time.time() + 60 * args.minutes)
-    for half in HALVES:
-        for row in table(half):
-            print(half, *row, sep=" | ")
+        prepare(SEEDS * len(CANDIDATES["ddpg"]))
+        until = time.time() + 60 * args.minutes
+        for algorithm in args.algorithms:
+            search(algorithm, until)
+    for algorithm in LEAGUE:
+        print(algorithm, *TUNING)
+        for row in table(algorithm):
+            print(*row, sep=" | ")
 
 
 if __name__ == "__main__":

@@ -41,7 +41,7 @@ from ddpg_jax.runs.stored_run import read_run
 
 sys.path.insert(0, str(Path(__file__).parent))
 from figures import filled
-from tasks import APART, EVEN, METHODS, PAIRS, PEERS, PRESET_RUNS, SUITES, TASKS, Peer
+from tasks import APART, EVEN, METHODS, PAIRS, PEERS, PRESET_RUNS, SUITES, TASKS, Peer, option
 
 HERE = Path(__file__).parent
 RESULTS = HERE / "results" / "learning"
@@ -62,12 +62,6 @@ def summaries(rows: list[dict[str, Any]], curve: Any) -> dict[str, Any]:
     worst = float(returns.min())
     best = returns.max(axis=0)
     return {"final": summary([row["mean"] for row in rows], worst), "best": summary(best, worst)}
-
-
-def option(task: str, flag: str, default: str = "") -> str:
-    """Returns the value of one flag of a task."""
-    words = TASKS[task].split()
-    return words[words.index(flag) + 1] if flag in words else default
 
 
 def flags_of(method: str, task: str) -> str:

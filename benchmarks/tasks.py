@@ -56,6 +56,13 @@ EVEN_TASKS = {  # for comparison with other libraries: the same budget, network 
 }
 TASKS = CPU_TASKS | GPU_TASKS | SMOKE_TASKS | EVEN_TASKS
 
+
+def option(task: str, flag: str, default: str = "") -> str:
+    """Returns the value of one flag of a task."""
+    words = TASKS[task].split()
+    return words[words.index(flag) + 1] if flag in words else default
+
+
 OLDER_TASKS = ("pendulum", "reacher-misc", "mountain-car", "inverted-pendulum", "inverted-double-pendulum", "lqr")
 LEAGUE = ("ddpg", "td3", "sac")
 OLDER = ("dpg-off-policy", "dpg-on-policy", "copdac-q", "copdac-gq")

@@ -4,6 +4,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+import scipy.signal
 import scipy.stats
 
 from ddpg_jax.algorithms.ddpg import DDPGConfig
@@ -13,6 +14,8 @@ from ddpg_jax.core.exploration import (
     gaussian,
     noise_schedule,
     ornstein_uhlenbeck,
+    pink,
+    pink_noise,
     tanh_gaussian,
     uniform,
 )
@@ -110,6 +113,37 @@ def test_ornstein_uhlenbeck_begins_anew_with_each_episode():
     np.testing.assert_allclose(action[1::2], 0.4)
 
 
+def test_pink_noise_is_the_mean_of_its_processes():
+    """x <- e^(-1/T) x + √(1 - e^(-2/T)) ε for T = 1, 4, ..., 1024, from ε itself where an episode begins."""
+    times, first = 4.0 ** np.arange(6), jnp.arange(N) % 2 == 0
+    noise = pink(center(0.1), A, constant(0.2))
+    carry, x = noise.init(N), np.zeros((N, A, 6))
+    for step in range(4):
+        key, begins = jax.random.fold_in(KEY, step), first if step == 2 else jnp.full(N, step == 0)
+        action, carry = noise.act(None, carry, OBS, begins, CLOCK, key)
+        keep = np.where(np.asarray(begins)[:, None, None], 0, np.exp(-1 / times))
+        x = keep * x + np.sqrt(1 - keep**2) * np.asarray(jax.random.normal(key, (N, A, 6)), np.float64)
+        np.testing.assert_allclose(action, np.clip(0.1 + 0.2 * x.sum(axis=-1) / np.sqrt(6), -1, 1), atol=1e-6)
+    assert abs(np.corrcoef(action.T)[0, 1]) < 0.03
+
+
+def test_pink_noise_is_normal_with_a_spectrum_of_one_over_f():
+    """At every step, the first included, N(0, 1); over time as much power in every octave (Eberhard et al. 2023)."""
+    steps, envs = 4096, 128
+
+    def step(carry, at):
+        noise, carry = pink_noise(carry, jnp.full(envs, at == 0), jax.random.fold_in(KEY, at))
+        return carry, noise[:, 0]
+
+    _, noise = jax.lax.scan(step, jnp.zeros((envs, 1, 6)), jnp.arange(steps))
+    for at in (0, 7, steps - 1):
+        assert scipy.stats.kstest(noise[at], "norm").pvalue > 0.01
+    frequency, power = scipy.signal.periodogram(np.asarray(noise, np.float64), axis=0)
+    octaves = [(frequency > 2.0**-n) & (frequency <= 2.0 ** (1 - n)) for n in range(4, 11)]  # 1/1024 to 1/8 per step
+    shares = np.array([power[octave].mean(axis=1).sum() for octave in octaves])
+    np.testing.assert_allclose(shares / shares.mean(), 1, atol=0.15)
+
+
 def test_epsilon_uniform_mixes_whole_actions():
     """A share ε of the environments draws from the box, all dimensions at once; the others follow the policy."""
     action, _ = epsilon_uniform(gaussian(center(0.3), constant(0.0)), 0.25).act(None, (), OBS, FIRST, CLOCK, KEY)
@@ -148,7 +182,7 @@ def test_scales_are_spread_over_the_environments_and_fall_in_time():
     assert noise_schedule(DDPGConfig(noise_scale=0.3))(7, 5) == 0.3
 
 
-@pytest.mark.parametrize("kind", ["gaussian", "tanh-gaussian", "ou", "epsilon-uniform"])
+@pytest.mark.parametrize("kind", ["gaussian", "tanh-gaussian", "ou", "pink", "epsilon-uniform"])
 def test_every_kind_of_noise_follows_its_schedule(kind):
     """Environments are as far from the policy as their σ says, and later half as far."""
     config = DDPGConfig(
@@ -156,16 +190,17 @@ def test_every_kind_of_noise_follows_its_schedule(kind):
     )
     chosen = explorer(config, center(0.0), A)
     for clock, share in ((0, 1.0), (1, 0.5)):
-        action, _ = chosen.act(None, chosen.init(N), OBS, FIRST, jnp.int32(clock), KEY)
+        action, _ = chosen.act(None, chosen.init(N), OBS, ~FIRST, jnp.int32(clock), KEY)
         ends = np.asarray(action)[:2000].std(), np.asarray(action)[-2000:].std()
         np.testing.assert_allclose(ends, [share * 0.011, share * 0.029], rtol=0.06)
 
 
-@pytest.mark.parametrize("kind", ["gaussian", "ou", "epsilon-uniform"])
+@pytest.mark.parametrize("kind", ["gaussian", "ou", "pink", "epsilon-uniform"])
 def test_every_kind_of_noise_can_be_asked_for(kind):
-    """And is what its name says: the carry tells OU, the share of far actions epsilon-uniform."""
+    """And is what its name says: the carry tells OU and pink, the share of far actions epsilon-uniform."""
     config = DDPGConfig(noise=kind, noise_scale=0.01, noise_epsilon=0.5)
     chosen = explorer(config, center(0.0), A)
     action, carry = chosen.act(None, chosen.init(N), OBS, FIRST, CLOCK, KEY)
     assert (np.shape(carry) == (N, A)) == (kind == "ou")
+    assert (np.shape(carry) == (N, A, 6)) == (kind == "pink")
     assert (np.abs(action).max() > 0.5) == (kind == "epsilon-uniform")

@@ -90,7 +90,7 @@ def test_every_algorithm_can_normalize():
     assert not np.allclose(one, other)
 
 
-@pytest.mark.parametrize("noise", ["gaussian", "tanh-gaussian", "ou", "epsilon-uniform"])
+@pytest.mark.parametrize("noise", ["gaussian", "tanh-gaussian", "ou", "pink", "epsilon-uniform"])
 def test_the_scale_of_the_noise_is_still_known(noise):
     """As one number, for one environment or many, and for each environment where it differs."""
     config = CONFIG.replace(noise=noise, noise_scale=0.2, noise_final=0.5, noise_steps=40)

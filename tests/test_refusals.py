@@ -62,7 +62,7 @@ WORDS = {
     "--env Pendulum-v1 --backend mjx": "has no option 'backend'",
     "--backend mjy": "--backend must be one of mjx, spring, positional, generalized, not 'mjy'.",
     "--reset-mode sometimes": "--reset-mode must be one of pool, every-step, cached, not 'sometimes'.",
-    "--noise pink": "--noise must be one of gaussian, tanh-gaussian, ou, epsilon-uniform, not 'pink'.",
+    "--noise blue": "--noise must be one of gaussian, tanh-gaussian, ou, pink, epsilon-uniform, not 'blue'.",
     "--norm btach": "--norm must be one of none, layer, batch, not 'btach'.",
     "--optimizer adamw": "--optimizer must be one of adam, sgd, not 'adamw'.",
     "--activation relux": "--activation must be one of relu, leaky-relu, elu, swish, tanh, not 'relux'.",

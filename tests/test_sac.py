@@ -38,14 +38,19 @@ def dense(network, i):
     return np.asarray(layer["kernel"], np.float64), np.asarray(layer["bias"], np.float64)
 
 
-def draw(actor, obs, key):
-    """Action and log-probability from the textbook: log N(u) - Σ log(1 - tanh² u)."""
+def distribution(actor, obs):
+    """Mean and standard deviation [B, A] before the tanh."""
     x = reference.flat(obs)
     for i in range(2):
         kernel, bias = dense(actor, i)
         x = np.maximum(x @ kernel + bias, 0)
     mean, log_std = (x @ kernel + bias for kernel, bias in (dense(actor, 2), dense(actor, 3)))
-    std = np.exp(-1.5 + 3.5 * np.tanh(log_std))
+    return mean, np.exp(-1.5 + 3.5 * np.tanh(log_std))
+
+
+def draw(actor, obs, key):
+    """Action and log-probability from the textbook: log N(u) - Σ log(1 - tanh² u)."""
+    mean, std = distribution(actor, obs)
     u = mean + std * np.asarray(jax.random.normal(key, mean.shape), np.float64)
     return np.tanh(u), (scipy.stats.norm.logpdf(u, mean, std) - np.log1p(-(np.tanh(u) ** 2))).sum(1)
 
@@ -123,3 +128,17 @@ def test_evaluation_is_deterministic_and_exploration_is_not(learner):
     middle = draw(learner.params["actor"], obs, KEY)[0]
     assert agent.act(learner, obs).shape == middle.shape
     assert "actor" not in learner.target_params
+
+
+def test_pink_exploration_is_the_same_policy_correlated_in_time(learner):
+    """a = tanh(mean + std ε), where only the ε of pink noise remember the steps before."""
+    agent, obs = sac(CONFIG.replace(noise="pink"), TOY), jnp.repeat(random_batch(0).obs[:1], 4096, axis=0)
+    mean, std = distribution(learner.params["actor"], obs)
+    carry, noises = agent.explorer.init(len(obs)), []
+    for step in range(3):
+        first = jnp.full(len(obs), step == 0)
+        action, carry = agent.explorer.act(learner, carry, obs, first, step, jax.random.fold_in(KEY, step))
+        noise = (np.arctanh(np.asarray(action, np.float64)) - mean) / std
+        noises.append(noise[:, 0])
+        assert scipy.stats.kstest(noises[-1], "norm").pvalue > 0.01
+    assert np.corrcoef(noises[1], noises[2])[0, 1] == pytest.approx(np.exp(-(0.25 ** np.arange(6))).mean(), abs=0.03)

@@ -1,12 +1,12 @@
 """Soft actor-critic (Haarnoja et al. 2018, "Soft actor-critic algorithms and applications")."""
 
 from collections.abc import Callable
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
 import jax.numpy as jnp
 
 from ddpg_jax.core.agent import actor_role, critic_role, make_agent
-from ddpg_jax.core.exploration import MakeExplorer, stochastic
+from ddpg_jax.core.exploration import MakeExplorer, pink_sampling, stochastic
 from ddpg_jax.core.learning import LearningConfig, TargetConfig, optimizer, target_update
 from ddpg_jax.core.losses import CriticLoss, mean_output, per_output, squash, td_loss, td_target
 from ddpg_jax.core.networks import GaussianActor, NetworkConfig, default_critic, ensemble, network, network_shape
@@ -24,6 +24,11 @@ class SACConfig(NetworkConfig, TargetConfig, LearningConfig):
     temperature_lr: float = setting(default=3e-4, help="learning rate of the temperature α; 0: α stays fixed", low=0)
     temperature: float = setting(default=1.0, help="initial temperature α, the weight of the entropy", above=0)
     target_entropy: float = setting(default=-1.0, help="target entropy of the policy per action dimension, in nats")
+    noise: Literal["gaussian", "pink"] = setting(
+        default="gaussian",
+        help="how the policy is sampled while exploring: independently at each step, or with pink noise, which is "
+        "correlated in time at all scales",
+    )
 
 
 class Critics(NamedTuple):
@@ -59,7 +64,7 @@ def sac(
       critics: how many, and what they are together; by default two. With K outputs, the target then is the minimum of
         the two in each, and the actor's is the minimum of their means.
       loss, memory: as for `ddpg`.
-      explorer: as for `ddpg`; by default the actions are samples of the policy.
+      explorer: as for `ddpg`; by default the actions are samples of the policy, as `config.noise` says.
 
     Raises:
       SettingError: a setting has a value that cannot be used.
@@ -71,6 +76,10 @@ def sac(
 
     def sample(learner, obs, key):
         return squash(key, *actor.apply(learner.params["actor"], obs))  # [..., A], log π [...]
+
+    def pink_sample(learner, obs, noise):
+        mean, log_std = actor.apply(learner.params["actor"], obs)  # [N, A] each
+        return jnp.tanh(mean + jnp.exp(log_std) * noise)
 
     def alpha(learner):
         return jnp.exp(learner.params["temperature"]["params"])
@@ -114,5 +123,6 @@ def sac(
             optimizer=optimizer(config, config.temperature_lr),
         ),
     }
-    exploring = explorer(config, policy, spec.action_size) if explorer else stochastic(sample)
+    sampling = pink_sampling(pink_sample, spec.action_size) if config.noise == "pink" else stochastic(sample)
+    exploring = explorer(config, policy, spec.action_size) if explorer else sampling
     return make_agent(config, spec, roles, policy, value, exploring, memory)

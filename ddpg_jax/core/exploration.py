@@ -8,6 +8,7 @@ from typing import Any, Literal
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 import optax
 
 from ddpg_jax.core.collectives import num_shards, shard_index
@@ -18,15 +19,17 @@ Policy = Callable[[Learner, Array], Array]  # (learner, obs [N, *O]) -> action [
 Scale = Callable[[Array, int], Any]  # (vector_step, N) -> σ, [] or [N, 1]
 MakeExplorer = Callable[[Any, Policy, int], Explorer]  # (config, greedy policy, A) -> explorer
 
+PINK_TIMES = 4.0 ** np.arange(6)  # time constants in steps, whose processes together are pink noise: 1, 4, ..., 1024
+
 
 @configclass
 class NoiseConfig:
     """How a deterministic policy explores."""
 
-    noise: Literal["gaussian", "tanh-gaussian", "ou", "epsilon-uniform"] = setting(
+    noise: Literal["gaussian", "tanh-gaussian", "ou", "pink", "epsilon-uniform"] = setting(
         default="gaussian",
-        help="exploration noise: Gaussian, Gaussian before the tanh, Ornstein-Uhlenbeck, or Gaussian mixed with "
-        "uniform actions",
+        help="exploration noise: Gaussian, Gaussian before the tanh, Ornstein-Uhlenbeck, pink (Gaussian, correlated in "
+        "time at all scales), or Gaussian mixed with uniform actions",
     )
     noise_scale: float = setting(
         default=0.1,
@@ -76,6 +79,8 @@ def explorer(config: NoiseConfig, policy: Policy, action_size: int) -> Explorer:
             chosen = tanh_gaussian(policy, scale)
         case "ou":
             chosen = ornstein_uhlenbeck(policy, action_size, scale, config.noise_theta)
+        case "pink":
+            chosen = pink(policy, action_size, scale)
         case "epsilon-uniform":
             chosen = epsilon_uniform(gaussian(policy, scale), config.noise_epsilon)
 
@@ -173,6 +178,60 @@ def ornstein_uhlenbeck(policy: Policy, action_size: int, scale: Scale, theta: Ar
         return jnp.clip(policy(learner, obs) + carry, -1.0, 1.0), carry
 
     return Explorer(init, act)
+
+
+def pink(policy: Policy, action_size: int, scale: Scale) -> Explorer:
+    """Returns the explorer a = clip(μ(s) + σ ε) with pink noise ε (Eberhard et al. 2023, "Pink noise is all you need").
+
+    Args:
+      policy: as for `gaussian`.
+      action_size: A.
+      scale: σ, relative to the action range [-1, 1].
+    """
+
+    def act(learner, carry, obs, first, vector_step, key):
+        noise, carry = pink_noise(carry, first, key)
+        return jnp.clip(policy(learner, obs) + scale(vector_step, len(noise)) * noise, -1.0, 1.0), carry
+
+    return Explorer(lambda num_envs: _pink_carry(num_envs, action_size), act)
+
+
+def pink_sampling(sample: Callable[[Learner, Array, Array], Array], action_size: int) -> Explorer:
+    """Returns the explorer of a stochastic policy whose samples are correlated in time by pink noise.
+
+    Args:
+      sample: (learner, obs [N, *O], noise [N, A]) -> action [N, A] in [-1, 1], where the noise is N(0, 1).
+      action_size: A.
+    """
+
+    def act(learner, carry, obs, first, vector_step, key):
+        noise, carry = pink_noise(carry, first, key)
+        return sample(learner, obs, noise), carry
+
+    return Explorer(lambda num_envs: _pink_carry(num_envs, action_size), act)
+
+
+def pink_noise(carry: Array, first: Array, key: Key) -> tuple[Array, Array]:
+    """Returns the next step of pink noise: N(0, 1) at every step, with a spectrum near 1/f down to 1/6400 per step.
+
+    It is the sum of first-order autoregressive processes x <- e^(-1/T) x + √(1 - e^(-2/T)) ε of equal variance, whose
+    time constants T grow by a factor of 4; so it costs the same for episodes of any length.
+
+    Args:
+      carry: [N, A, 6], the processes.
+      first: [N], where an episode begins, and with it new noise.
+      key: for this step.
+
+    Returns:
+      [N, A] the noise, and the next carry.
+    """
+    keep = jnp.where(first[:, None, None], 0.0, jnp.exp(-1 / PINK_TIMES))  # [N, 1, 6]
+    carry = keep * carry + jnp.sqrt(1 - jnp.square(keep)) * jax.random.normal(key, carry.shape)
+    return carry.sum(axis=-1) / np.sqrt(len(PINK_TIMES)), carry
+
+
+def _pink_carry(num_envs: int, action_size: int) -> Array:
+    return jnp.zeros((num_envs, action_size, len(PINK_TIMES)))
 
 
 def epsilon_uniform(explorer: Explorer, epsilon: Array | float) -> Explorer:
