@@ -32,8 +32,7 @@ test: $(VENV)/.dev
 	$(PYTEST) $(ARGS)
 
 # What another version of a library may break first: the mathematics, runs, their files, environments, exports.
-NEWEST = agent algorithms d4pg dpg environment envs experiment export loop losses networks normalization platforms
-NEWEST += replay resume roles sac td3 tqc
+NEWEST = agent algorithms environment envs export loop networks platforms replay resume roles
 test-newest: $(VENV)/.dev
 	$(PYTEST) $(NEWEST:%=tests/test_%.py) $(ARGS)
 

@@ -30,15 +30,13 @@ from ddpg_jax.runs.registry import algorithms
 from ddpg_jax.runs.statistics import interval
 
 sys.path.insert(0, str(Path(__file__).parent))
-from tasks import LEAGUE, option
+from tasks import LEAGUE, TUNING, option
 from tune import flags_of
 
 RESULTS = Path(__file__).parent / "results" / "defaults"
 RANDOM = RESULTS / "random.json"
 LEARNING = Path(__file__).parent / "results" / "learning"
 SEEDS, FIRST_SEED = 3, 100
-TUNING = ("reacher", "inverted-double-pendulum", "lqr", "pendulum", "mountain-car")
-HELD_OUT = ("reacher-misc", "inverted-pendulum", "pusher", "swimmer", "halfcheetah")
 # What a candidate sets; everything else is at the defaults before the search.
 BEFORE = {"actor_lr": 1e-3, "critic_lr": 1e-3, "tau": 0.005, "norm": "none"}
 NOISE = {"noise": "gaussian", "noise_scale": 0.1}
@@ -72,7 +70,7 @@ STOCHASTIC = [
 ]
 CANDIDATES = {
     "ddpg": [BEFORE | NOISE | changes for changes in DETERMINISTIC],
-    "td3": [BEFORE | NOISE | changes for changes in DETERMINISTIC],
+    "td3": [BEFORE | NOISE | changes for changes in DETERMINISTIC if "noise" not in changes],
     "sac": [
         BEFORE | SLOW | {"noise": "gaussian", "temperature_lr": 3e-4, "target_entropy": -1.0} | changes
         for changes in STOCHASTIC

@@ -4,6 +4,10 @@
     python benchmarks/learning.py --suite cpu                  # ddpg, td3, sac with default and tuned settings; hours
     python benchmarks/learning.py --suite older                # the older algorithms
     python benchmarks/learning.py --suite even                 # equal settings for us and other libraries
+    python benchmarks/learning.py --suite defaults             # candidates for defaults, on tasks not searched
+    python benchmarks/learning.py --suite playground           # tasks of MuJoCo Playground
+    python benchmarks/learning.py --suite crossing             # policies of Brax's mjx, played in MuJoCo by Gymnasium
+    python benchmarks/learning.py --suite locomotion --minutes 60   # 300,000 steps, networks of 256-256; many hours
     python benchmarks/learning.py --suite gpu --minutes 9.5    # stops then; the same command resumes
     python benchmarks/learning.py --suite cpu --tasks pendulum lqr --methods td3
     python benchmarks/learning.py --presets lecture pixels     # presets instead of a suite
@@ -32,7 +36,7 @@ from typing import Any
 import numpy as np
 
 from ddpg_jax.cli.main import main as ddpg_jax
-from ddpg_jax.deploy.evaluate import evaluate_run
+from ddpg_jax.deploy.evaluate import evaluate_gymnasium, evaluate_run
 from ddpg_jax.runs import metrics
 from ddpg_jax.runs.checkpoint import saved_steps
 from ddpg_jax.runs.presets import tuned
@@ -41,12 +45,13 @@ from ddpg_jax.runs.stored_run import read_run
 
 sys.path.insert(0, str(Path(__file__).parent))
 from figures import filled
-from tasks import APART, EVEN, METHODS, PAIRS, PEERS, PRESET_RUNS, SUITES, TASKS, Peer, option
+from tasks import APART, EVEN, GYMNASIUM, METHODS, PAIRS, PEERS, PRESET_RUNS, SUITES, TASKS, Peer, option
 
 HERE = Path(__file__).parent
 RESULTS = HERE / "results" / "learning"
 UNFINISHED = HERE / "results" / "unfinished"  # run folders that a later call resumes
 EPISODES, STARTS = 128, 12345
+CROSSED = 32  # episodes in Gymnasium, which are played one after another
 STOPPED = 75  # the exit code of a run that was stopped on request
 
 
@@ -70,8 +75,13 @@ def flags_of(method: str, task: str) -> str:
     return " ".join(filter(None, [algorithm, TASKS[task], METHODS[method], PAIRS.get((method, task), "")]))
 
 
-def measure(flags: str, seeds: int, name: str) -> dict[str, Any] | None:
-    """Trains through the command line and evaluates on new episodes; returns None if it was stopped on request."""
+def measure(flags: str, seeds: int, name: str, gymnasium: str | None = None) -> dict[str, Any] | None:
+    """Trains through the command line and evaluates on new episodes; returns None if it was stopped on request.
+
+    Args:
+      flags, seeds, name: what to train, how often, and the name of the result.
+      gymnasium: id of a Gymnasium environment on which the policies are evaluated, too.
+    """
     folder = UNFINISHED / f"{name}-{zlib.crc32(f'{flags} {seeds}'.encode()):08x}"  # other flags get another folder
     begun = bool(saved_steps(folder))
     if not (begun and finished(folder)):  # a finished run was interrupted during its evaluation
@@ -84,6 +94,7 @@ def measure(flags: str, seeds: int, name: str) -> dict[str, Any] | None:
     rows = evaluate_run(folder, EPISODES, STARTS)["seeds"]
     stored = read_run(folder)
     curve = metrics.read_rows(folder / "metrics.jsonl", seeds)
+    elsewhere = {gymnasium: evaluate_gymnasium(folder, gymnasium, CROSSED, STARTS)["seeds"]} if gymnasium else {}
     shutil.rmtree(folder)
     return {
         "command": f"ddpg-jax train {flags} --seeds {seeds}",
@@ -92,6 +103,7 @@ def measure(flags: str, seeds: int, name: str) -> dict[str, Any] | None:
         **summaries(rows, [row["eval_return"] for row in curve]),
         "seeds": rows,
         "curve": {key: [row[key] for row in curve] for key in ("steps", "updates", "seconds", "eval_return")},
+        **({"gymnasium": elsewhere} if elsewhere else {}),
         "device": stored.device,
         "versions": stored.versions,
     }
@@ -214,7 +226,9 @@ def work_of(chosen: argparse.Namespace) -> Iterator[tuple[str, Any]]:
     seeds = chosen.seeds or SUITES[chosen.suite].seeds
     for task, method in pairs_of(chosen.suite, chosen.tasks, chosen.methods):
         flags = flags_of(method, task)
-        yield f"{task}--{method.replace(':', '-')}", lambda name, flags=flags: measure(flags, seeds, name)
+        other = GYMNASIUM.get(task)
+        make = lambda name, flags=flags, other=other: measure(flags, seeds, name, other)  # noqa: E731
+        yield f"{task}--{method.replace(':', '-')}", make
         algorithm = method.split(":")[0]
         for peer in peers_of(task, algorithm):
             make = lambda _, peer=peer, algorithm=algorithm, task=task: measure_peer(peer, algorithm, task, seeds)  # noqa: E731

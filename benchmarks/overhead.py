@@ -76,7 +76,7 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=5, help="repetitions of each")
     parser.add_argument("--steps", type=int, default=100_000, help="environment steps of a run")
     options = parser.parse_args()
-    config, loop = DDPGConfig(hidden=(64, 64)), LoopConfig(batch_size=64, replay_capacity=100_000)
+    config, loop = DDPGConfig(hidden=(64, 64), norm="none"), LoopConfig(batch_size=64, replay_capacity=100_000)
     run = RunConfig(steps=options.steps, checkpoint_seconds=None, devices=1)
     job = plan_run("ddpg", config, loop, run)
     ways = {"bare": bare, "monitored": monitored}

@@ -29,7 +29,7 @@ def measure(target: str, env: str, seeds: int, capacity: int) -> dict[str, Any]:
     from ddpg_jax.runs.compilation import compile_run
 
     loop, run = LoopConfig(replay_capacity=capacity), RunConfig(env=env, seeds=seeds, steps=capacity, devices=1)
-    found = compile_run("ddpg", DDPGConfig(), loop, run, target, ("chunk",))
+    found = compile_run("ddpg", DDPGConfig(norm="none"), loop, run, target, ("chunk",))
     row = {"target": target, "env": env, "seeds": seeds, "capacity": capacity, "mapping": found.layout.mapping}
     row |= {"planned_bytes": found.planned_bytes, "fits": found.fits}
     if "chunk" in found.programs:

@@ -52,7 +52,7 @@ def group_of(kernel: str) -> str:
 
 def profile(loop: LoopConfig, steps: int) -> dict[str, Any]:
     """Returns the microseconds per step and the fraction of each group of kernels."""
-    config = DDPGConfig()
+    config = DDPGConfig(norm="none")
     phases = make_programs(make_env("Pendulum-v1"), "ddpg", loop, 1, Layout("sequential"))
     state = phases.start(seed_keys(RunConfig()), config)
     warmup = -(-loop.warmup_steps // loop.num_envs)

@@ -9,7 +9,6 @@ import argparse
 import dataclasses
 import importlib
 import json
-import math
 import re
 import sys
 from pathlib import Path
@@ -24,10 +23,10 @@ from ddpg_jax.core.networks import NetworkConfig
 from ddpg_jax.runs.config import RunConfig
 from ddpg_jax.runs.presets import PRESETS, tuned_settings
 from ddpg_jax.runs.registry import OWN
-from ddpg_jax.runs.statistics import stratified, superiority
 
 sys.path.insert(0, str(Path(__file__).parent))
 import figures
+from learning_tables import carried_over, chance, crossing, diagnosis, ends, held_out, learned, searched_defaults
 from markdown import table
 from target_tables import pod_assumptions, pod_programs, pod_updates, rows_of, targets
 from targets import per_step
@@ -106,8 +105,7 @@ def comparison() -> str:
                 theirs = learned(task, f"{peer.name}-{algorithm}")
                 if ours and theirs:
                     a, b = (ends(result) for result in (ours, theirs))
-                    low, high = stratified([a, b], superiority)
-                    better = f"{superiority(a, b):.0%} ({low:.0%} to {high:.0%})"
+                    better = chance([(a, b)])
                     name = f"{NAMES[peer.name]}, `{peer.env}`"
                     rows.append([*place(task), f"`{algorithm}`", cell(ours), name, cell(theirs), better])
     head = [
@@ -126,12 +124,6 @@ MODIFIED_PRESETS = {"pixels": "`lillicrap2016-pixels`, modified"}  # runs whose 
 NAMES = {"rejax": "rejax", "sbx": "SBX", "brax": "Brax"}
 
 
-def ends(result: dict[str, Any]) -> list[float]:
-    """Returns the return of every seed's final policy; a seed that diverged counts as minus infinity."""
-    means = (row["mean"] for row in result["seeds"])
-    return [-math.inf if mean is None or not math.isfinite(mean) else mean for mean in means]
-
-
 def tuned() -> str:
     """Returns a table of the tuned settings."""
     rows = []
@@ -140,12 +132,6 @@ def tuned() -> str:
             flags = " ".join(flag(name.replace("_", "-"), value) for name, value in changes.items())
             rows.append([f"`{algorithm}`", f"`{env}`", f"`{flags}`"])
     return table(["algorithm", "environment", "`--preset best` sets"], rows)
-
-
-def learned(task: str, method: str) -> dict[str, Any] | None:
-    """Returns the result of a method on a task, or None if it was not run."""
-    path = RESULTS / "learning" / f"{task}--{method}.json"
-    return json.loads(path.read_text(encoding="utf-8")) if path.exists() else None
 
 
 def place(task: str) -> list[str]:
@@ -274,7 +260,7 @@ def ratio(name: str, member: dict[str, Any], rate: float) -> str:
 
 
 def headline() -> str:
-    """Returns three sentences: speed beside other libraries, launches on an accelerator, and learning."""
+    """Returns sentences: speed beside other libraries, launches on an accelerator, learning, and MuJoCo itself."""
     parts = []
     for name, words in (("classic", "networks of 256-256"), ("small", "networks of 64-64")):
         result = json.loads((RESULTS / "throughput" / f"{name}--1.json").read_text(encoding="utf-8"))
@@ -296,12 +282,13 @@ def headline() -> str:
     )
     return "\n".join(
         (
-            f"- **Speed**, updates per second of DDPG on one CPU core in the same run: {'; '.join(parts)} "
-            "(`python benchmarks/throughput.py`).",
-            "- **On an H100**, as compiled without one, a training step of DDPG launches "
+            f"- **Speed**, updates per second of DDPG without layer norm on one CPU core in the same run: "
+            f"{'; '.join(parts)} (`python benchmarks/throughput.py`).",
+            "- **On an H100**, as compiled without one, a training step of DDPG without layer norm launches "
             f"{launches['ddpg_jax']['launches']:.0f} kernels, beside {others} (`python benchmarks/targets.py`).",
             "- **Learning**, the interquartile mean of six seeds after 30,000 steps of Pendulum-v1, with its 95% "
             f"interval: {reached} (`python benchmarks/learning.py`).",
+            carried_over(),
         )
     )
 
@@ -510,7 +497,18 @@ DOCUMENTS: dict[str, tuple[Any, ...]] = {
     "docs/settings.md": (settings,),
     "docs/presets.md": (presets,),
     "docs/algorithms.md": (sizes,),
-    "docs/results.md": (results, tuned, older, comparison, preset_results, bandit),
+    "docs/results.md": (
+        results,
+        searched_defaults,
+        held_out,
+        tuned,
+        crossing,
+        older,
+        comparison,
+        preset_results,
+        bandit,
+    ),
+    "docs/how_to_learn.md": (diagnosis,),
     "docs/performance.md": (throughput,),
     "docs/logging.md": (overhead,),
     "docs/sweeps.md": (sweep,),

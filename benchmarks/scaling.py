@@ -72,7 +72,7 @@ def precision(options: argparse.Namespace) -> Iterator[dict[str, Any]]:
     from ddpg_jax import DDPGConfig, LoopConfig, ddpg, evaluate, make_env, train
 
     env = make_env("Pendulum-v1")
-    agent = ddpg(DDPGConfig(), env.spec)
+    agent = ddpg(DDPGConfig(norm="none"), env.spec)
     steps, count = (300, 1) if options.toy else (20_000, 8)
     for name in ("float32", "tensorfloat32", "bfloat16")[: 0 if options.platform == "cpu" else 3]:
         loop = LoopConfig(matmul_precision=name, replay_capacity=20_000, warmup_steps=200 if options.toy else 1000)

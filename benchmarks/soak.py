@@ -80,7 +80,7 @@ def main() -> None:
         )
 
     folder = Path(tempfile.mkdtemp())
-    config, loop = DDPGConfig(hidden=(64, 64)), LoopConfig(batch_size=64, replay_capacity=100_000)
+    config, loop = DDPGConfig(hidden=(64, 64), norm="none"), LoopConfig(batch_size=64, replay_capacity=100_000)
     chunk, endless = 5_000, 2_000_000_000
     run = RunConfig(seeds=4, steps=endless, evaluations=endless // chunk, eval_episodes=8, checkpoint_seconds=60.0)
     late = lambda: time.monotonic() - began > 60 * minutes  # noqa: E731

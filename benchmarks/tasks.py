@@ -20,6 +20,9 @@ CPU_TASKS = {  # the same flags for every method
     "halfcheetah": f"--env brax/halfcheetah --backend spring --steps 100000 {BRAX} {SMALL} {EIGHT}",
     "lqr": f"--env lqr --episode-length 20 --steps 20000 {SMALL}",
 }
+# The halves of the search for defaults: on the one it chooses, on the other the choice is tried
+TUNING = ("reacher", "inverted-double-pendulum", "lqr", "pendulum", "mountain-car")
+HELD_OUT = ("reacher-misc", "inverted-pendulum", "pusher", "swimmer", "halfcheetah")
 GPU_BRAX = {  # 10^6 to 10^7 steps, as the tasks need
     "ant": 5,
     "halfcheetah": 5,
@@ -54,7 +57,20 @@ EVEN_TASKS = {  # for comparison with other libraries: the same budget, network 
     "even-reacher-mjx": f"--env brax/reacher --backend mjx --episode-length 50 --steps 30000 {SMALL} {EIGHT} "
     "--replay-capacity 100000",
 }
-TASKS = CPU_TASKS | GPU_TASKS | SMOKE_TASKS | EVEN_TASKS
+# Published budgets, with the default networks of 256-256 and minibatches of 256
+LOCOMOTION = f"--steps 300000 --evaluations 15 --eval-episodes 16 {EIGHT}"
+LOCOMOTION_TASKS = {
+    "locomotion-halfcheetah": f"--env brax/halfcheetah --backend mjx {LOCOMOTION}",
+    "locomotion-hopper": f"--env brax/hopper --backend mjx {LOCOMOTION}",
+    "locomotion-walker2d": f"--env brax/walker2d --backend mjx {LOCOMOTION}",
+}
+CROSSING_TASKS = {"crossing-halfcheetah": f"--env brax/halfcheetah --backend mjx --steps 300000 {BRAX} {SMALL} {EIGHT}"}
+GYMNASIUM = dict.fromkeys(("crossing-halfcheetah", "locomotion-halfcheetah"), "HalfCheetah-v5")  # the same in MuJoCo
+PLAYGROUND_TASKS = {
+    "playground-cartpole": f"--env playground/CartpoleSwingup --steps 50000 {FEW} {SMALL} {EIGHT}",
+    "playground-reacher": f"--env playground/ReacherEasy --steps 50000 {FEW} {SMALL} {EIGHT}",
+}
+TASKS = CPU_TASKS | GPU_TASKS | SMOKE_TASKS | EVEN_TASKS | LOCOMOTION_TASKS | CROSSING_TASKS | PLAYGROUND_TASKS
 
 
 def option(task: str, flag: str, default: str = "") -> str:
@@ -70,7 +86,9 @@ METHODS = {  # flags of a method on every task; after the colon, a variant of it
     **dict.fromkeys((*LEAGUE, "dpg-off-policy", "dpg-on-policy"), ""),
     **dict.fromkeys(("copdac-q", "copdac-gq"), "--reward-scale 0.1"),
     **{f"{method}:best": "--preset best" for method in LEAGUE},
-    "ddpg:even": "",
+    "ddpg:before": "--actor-lr 1e-3 --norm none",
+    "td3:layer": "--actor-lr 3e-4 --norm layer",
+    "ddpg:even": "--actor-lr 1e-3 --norm none",
     "td3:even": "",
     "sac:even": "--actor-lr 1e-3",
 }
@@ -131,6 +149,10 @@ class Suite(NamedTuple):
 SUITES = {
     "smoke": Suite(tuple(SMOKE_TASKS), ("ddpg",), 2),
     "cpu": Suite(tuple(CPU_TASKS), (*LEAGUE, *(f"{method}:best" for method in LEAGUE))),
+    "defaults": Suite(HELD_OUT, ("ddpg:before", "td3:layer")),
+    "locomotion": Suite(tuple(LOCOMOTION_TASKS), ("td3", "sac", "ddpg"), 4),
+    "crossing": Suite(tuple(CROSSING_TASKS), ("td3", "sac"), 4),
+    "playground": Suite(tuple(PLAYGROUND_TASKS), LEAGUE, 4),
     "older": Suite(OLDER_TASKS, OLDER),
     "even": Suite(tuple(EVEN_TASKS), tuple(f"{method}:even" for method in LEAGUE)),
     "gpu": Suite(tuple(GPU_TASKS), LEAGUE, 10),

@@ -40,7 +40,8 @@ OF = {
     "sac": {"temperature_lr": Range("log", 1e-4, 3e-3), "target_entropy": Range("uniform", -3.0, 0.0)},
 }
 NORMS = ("none", "layer")  # alternating
-FIXED = {"mountain-car": {"noise": "ou"}}  # uncorrelated noise does not climb the hill
+FIXED = {"mountain-car": {"noise": "pink"}}  # uncorrelated noise does not climb the hill
+WIDER = {"mountain-car": {"noise_scale": Range("log", 0.2, 0.8)}}  # nor does a little of any noise
 
 
 def flags_of(task: str) -> dict[str, str]:
@@ -59,11 +60,11 @@ def brief(value: Any) -> Any:
 def search(task: str, method: str, draws: int) -> dict[str, Any]:
     """Sweeps one algorithm on one task and returns all trials, the best first."""
     flags, kind = flags_of(task), algorithms()[method].config
-    fixed = FIXED.get(task, {}) if method != "sac" else {}
+    fixed = FIXED.get(task, {})
     config = kind(hidden=(64, 64), **fixed)
     envs = {name: int(flags[name]) for name in ("num_envs", "updates_per_step") if name in flags}
     loop = LoopConfig(batch_size=64, replay_capacity=100_000, **envs)
-    space = SPACE | OF[method]
+    space = SPACE | OF[method] | {name: ends for name, ends in WIDER.get(task, {}).items() if name in OF[method]}
     trials = [{name: getattr(config, name) for name in space}, *sampled(draws - 1, space, seed=0)]
     trials = [trial | {"norm": NORMS[at % 2]} for at, trial in enumerate(trials)]
     run = RunConfig(

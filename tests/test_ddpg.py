@@ -15,7 +15,7 @@ from ddpg_jax.core.types import Transition
 
 B = 16
 TOY = spec(obs_shape=(2, 2), action_size=2)
-CONFIG = DDPGConfig(actor_lr=0.01, critic_lr=0.02, discount=0.9, tau=0.1, hidden=(7, 5))
+CONFIG = DDPGConfig(actor_lr=0.01, critic_lr=0.02, discount=0.9, tau=0.1, hidden=(7, 5), norm="none")
 KEY = jax.random.key(0)
 
 

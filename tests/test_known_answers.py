@@ -21,7 +21,7 @@ from ddpg_jax.envs import lqr
 LENGTH, DISCOUNT = 20, 0.95
 LOOP = LoopConfig(num_envs=8, batch_size=64, replay_capacity=8_000, warmup_steps=800)
 # Noise as wide as the box: Q is asked for at the action 0, wherever the actor goes, so the data have to cover it.
-CONFIG = DDPGConfig(discount=DISCOUNT, tau=0.05, noise_scale=1.0, hidden=(32, 32))
+CONFIG = DDPGConfig(discount=DISCOUNT, tau=0.05, noise_scale=1.0, hidden=(32, 32), norm="none")
 CRITIC_LRS = (3e-3, 3e-3, 1e-3)  # the learning rate falls, so that the last minibatches leave no noise in Q
 UPDATES = 1000  # with each of them
 TIME = np.arange(LENGTH + 1)
@@ -135,7 +135,7 @@ PROBLEM = lqr.Problem(bound=4.0)
 LQR = make_env("lqr", problem=PROBLEM, episode_length=5)
 LQR_DISCOUNT = 0.9
 LQR_LOOP = LoopConfig(num_envs=16, batch_size=128, replay_capacity=50_000, warmup_steps=2_000, pool_size=256)
-LQR_CONFIG = DDPGConfig(discount=LQR_DISCOUNT, tau=0.05, noise_scale=0.3, hidden=(32, 32))
+LQR_CONFIG = DDPGConfig(discount=LQR_DISCOUNT, tau=0.05, noise_scale=0.3, hidden=(32, 32), norm="none")
 SCHEDULE = [(1e-3, 1e-2)] * 4 + [(1e-3, 3e-3)] * 2 + [(3e-4, 1e-3)] * 2  # learning rates of actor and critic
 CHUNK = 500
 

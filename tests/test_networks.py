@@ -275,7 +275,7 @@ def test_residual_layers_are_those_of_the_paper():
     [
         ({"hidden": (8, 4)}, r"hidden must be one or more equal widths where residual is given, not \(8, 4\)."),
         ({"hidden": ()}, "hidden must be one or more equal widths"),
-        ({"norm": "batch"}, "norm must be none where residual is given, not batch."),
+        ({"norm": "batch"}, "norm must be none or layer where residual is given, not batch."),
         ({"action_layer": 2}, "action_layer must be 1 where residual is given, not 2."),
     ],
 )

@@ -43,7 +43,7 @@ from ddpg_jax.runs.files import atomic_write
 
 FLAGS = "--hidden 4 --batch-size 4 --replay-capacity 100 --warmup-steps 40 --eval-episodes 2 --steps 60 --evaluations 1"
 FLAGS += " --episode-length 9"
-CONFIG = DDPGConfig(hidden=(4,))
+CONFIG = DDPGConfig(hidden=(4,), norm="none", actor_lr=1e-3)
 LOOP = LoopConfig(batch_size=4, replay_capacity=100, warmup_steps=40)
 RUN = RunConfig(steps=60, evaluations=1, eval_episodes=2, episode_length=9, tensorboard=False)
 ALGORITHM = Algorithm(DDPGConfig, partial(ddpg), "DDPG by another name.")

@@ -284,7 +284,7 @@ def test_changed_settings_are_refused_with_their_names_unless_accepted(finished,
     words = ["train", "--resume", str(folder), "--steps", "200"]
     assert main(words) == 2
     said = capsys.readouterr().err
-    for change in ("tau is 0.5 and was 0.005", "actor_lr is 0.0001 and was 0.001", "eval_episodes is 3 and was 2"):
+    for change in ("tau is 0.5 and was 0.005", "actor_lr is 0.0001 and was 0.0003", "eval_episodes is 3 and was 2"):
         assert change in said
     assert "keep_checkpoints" not in said
     assert "--accept-changes resumes" in said

@@ -158,7 +158,7 @@ def test_agents_and_trainers_check_their_settings():
 
 def test_floats_are_leaves_and_the_rest_is_static():
     """So that a float may change or be batched without compiling anew."""
-    assert jax.tree.leaves(DDPGConfig()) == [1e-3, 1e-3, 0.99, 1.0, 0.005, 0.1, 0.15, 0.1]
+    assert jax.tree.leaves(DDPGConfig()) == [3e-4, 1e-3, 0.99, 1.0, 0.005, 0.1, 0.15, 0.1]
     assert jax.tree.leaves(LoopConfig()) == []
     assert jax.tree.structure(DDPGConfig(tau=0.5)) == jax.tree.structure(DDPGConfig())
     assert jax.tree.structure(DDPGConfig(hidden=(8,))) != jax.tree.structure(DDPGConfig())

@@ -11,7 +11,7 @@ from ddpg_jax.runs.experiment import Result
 from ddpg_jax.runs.plan import Plan
 
 ENV = make_env("Pendulum-v1")
-AGENT = ddpg(DDPGConfig(hidden=(4,)), ENV.spec)
+AGENT = ddpg(DDPGConfig(hidden=(4,), norm="none"), ENV.spec)
 
 
 def test_the_repr_of_an_environment_is_what_an_agent_meets():

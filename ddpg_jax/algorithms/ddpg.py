@@ -14,15 +14,21 @@ from ddpg_jax.core.agent import (
 from ddpg_jax.core.exploration import MakeExplorer, NoiseConfig, explorer
 from ddpg_jax.core.learning import LearningConfig, TargetConfig, target_update
 from ddpg_jax.core.losses import CriticLoss, td_loss, td_target
-from ddpg_jax.core.networks import NetworkConfig, default_actor, default_critic
+from ddpg_jax.core.networks import NetworkConfig, Norm, default_actor, default_critic
 from ddpg_jax.core.replay import uniform_replay
-from ddpg_jax.core.settings import check, configclass, setting
+from ddpg_jax.core.settings import check, configclass, other_default, setting
 from ddpg_jax.core.types import Agent, Memory, Network, Spec
 
 
 @configclass
 class DDPGConfig(NoiseConfig, NetworkConfig, TargetConfig, LearningConfig):
-    """Settings of DDPG. Floats are pytree leaves, which may be traced; all other settings are static."""
+    """Settings of DDPG. Floats are pytree leaves, which may be traced; all other settings are static.
+
+    The defaults that differ from those of the other algorithms were found by a search (benchmarks/defaults.py).
+    """
+
+    actor_lr: float = other_default(LearningConfig, "actor_lr", default=3e-4)
+    norm: Norm = other_default(NetworkConfig, "norm", default="layer")
 
     target_actor: bool = setting(default=True, help="bootstrap through a target actor; false: through the online actor")
 

@@ -18,6 +18,8 @@ from ddpg_jax.core.platforms import on_gpu
 from ddpg_jax.core.settings import SettingError, configclass, setting
 from ddpg_jax.core.types import Array, Network, Spec
 
+Norm = Literal["none", "layer", "batch"]
+
 
 @configclass
 class NetworkConfig:
@@ -29,7 +31,7 @@ class NetworkConfig:
     activation: Literal["relu", "leaky-relu", "elu", "swish", "tanh"] = setting(
         default="relu", help="activation function of the hidden layers"
     )
-    norm: Literal["none", "layer", "batch"] = setting(
+    norm: Norm = setting(
         default="none",
         help="normalization: layer norm in every hidden layer, or batch norm of the observation and of the layers "
         "before the action enters",
@@ -55,7 +57,7 @@ def network_shape(config: NetworkConfig, spec: Spec) -> Shape:
 
     Raises:
       SettingError: the action would enter after the output, images are too small for three convolutions, or residual
-        blocks are to have different widths, another norm or the action in the middle.
+        blocks are to have different widths, batch norm or the action in the middle.
     """
     if spec.image and min(spec.obs_shape[:2]) < 15:
         raise SettingError(f"Images must be at least 15 x 15 for the default networks, not {spec.obs_shape[:2]}.")
@@ -71,9 +73,10 @@ def network_shape(config: NetworkConfig, spec: Spec) -> Shape:
 def _check_residual(config: NetworkConfig) -> None:
     if len(set(config.hidden)) != 1:
         raise SettingError(f"hidden must be one or more equal widths where residual is given, not {config.hidden}.")
-    for name, value, allowed in (("norm", config.norm, "none"), ("action_layer", config.action_layer, 1)):
-        if value != allowed:
-            raise SettingError(f"{name} must be {allowed} where residual is given, not {value}.")
+    if config.norm == "batch":
+        raise SettingError("norm must be none or layer where residual is given, not batch.")
+    if config.action_layer != 1:
+        raise SettingError(f"action_layer must be 1 where residual is given, not {config.action_layer}.")
 
 
 class Actor(nn.Module):

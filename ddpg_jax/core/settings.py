@@ -53,7 +53,12 @@ def setting(
     return struct.field(default=default, metadata={"help": help, **limits})
 
 
-@dataclass_transform(field_specifiers=(setting,))
+def other_default(owner: Any, name: str, *, default: Any) -> Any:
+    """Declares a setting again that `owner` has declared, with another default."""
+    return struct.field(default=default, metadata=owner.__dataclass_fields__[name].metadata)
+
+
+@dataclass_transform(field_specifiers=(setting, other_default))
 def configclass(cls: type[T]) -> type[T]:
     """Makes a class of settings a frozen `flax.struct` dataclass, with the help texts in its type hints for tyro.
 
