@@ -32,7 +32,7 @@ test: $(VENV)/.dev
 	$(PYTEST) $(ARGS)
 
 # What another version of a library may break first: the mathematics, runs, their files, environments, exports.
-NEWEST = agent algorithms environment envs export loop networks platforms replay resume roles
+NEWEST = algorithms environment export loop networks resume
 test-newest: $(VENV)/.dev
 	$(PYTEST) $(NEWEST:%=tests/test_%.py) $(ARGS)
 
