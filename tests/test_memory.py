@@ -136,6 +136,8 @@ COMPILED = [
     ("copdac-q", {"hidden": (64, 64), "batch_size": 20_000}),
     ("ddpg", {"batch_size": 256, "n_step": 10_000}),
     ("ddpg", {"num_envs": 100_000, "hidden": (64, 64)}),
+    ("ddpg", {"num_envs": 100_000, "hidden": (64, 64), "norm": "none"}),
+    ("ddpg", {"num_envs": 100_000, "hidden": (32, 64, 128)}),
     ("ddpg", {"eval_episodes": 100_000, "hidden": (64, 64)}),
     ("ddpg", {"pool_size": 1_000_000}),
     ("ddpg", {"num_envs": 10_000, "action_repeat": 40}),

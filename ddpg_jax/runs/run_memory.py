@@ -53,7 +53,7 @@ def run_memory(
         update["replay_capacity"] = _lines(state, loop)
         if sum(update.values()) * training < FAST[platform]:
             update = {}
-    step, evaluation = _step(spec, loop, widths), _evaluation(state, spec, loop, run, widths)
+    step, evaluation = _step(config, spec, loop, widths), _evaluation(state, spec, loop, run, widths)
 
     def shares(sizes: dict[str, int], seeds: int) -> list[Share]:
         return [Share(*named[name], size * seeds) for name, size in sizes.items()]
@@ -127,9 +127,11 @@ def _lines(state: TrainState, loop: LoopConfig) -> int:
     return 2 * loop.batch_size * sum(widths)
 
 
-def _step(spec: Spec, loop: LoopConfig, widths: list[int]) -> dict[str, int]:
+def _step(config: Any, spec: Spec, loop: LoopConfig, widths: list[int]) -> dict[str, int]:
     """Returns the bytes of a step of the environments of one seed."""
-    return {"num_envs": loop.num_envs * _activations(widths), "action_repeat": loop.num_envs * _repeat_keys(spec)}
+    normalized = getattr(config, "norm", "none") == "layer"  # XLA then writes a layer where the one before it was
+    activations = NUMBER * max(widths, default=0) if normalized else _activations(widths)
+    return {"num_envs": loop.num_envs * activations, "action_repeat": loop.num_envs * _repeat_keys(spec)}
 
 
 def _refresh(states: dict[str, int]) -> dict[str, int]:
