@@ -13,7 +13,6 @@ import argparse
 import csv
 import json
 import sys
-import tempfile
 import time
 from pathlib import Path
 from typing import Any
@@ -23,7 +22,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax.random import uniform
 
-from ddpg_jax import LoopConfig, RunConfig, make_env, sweep
+from ddpg_jax import make_env, sweep
 from ddpg_jax.core.vector_env import vectorize
 from ddpg_jax.devices.backend import prepare
 from ddpg_jax.runs.registry import algorithms
@@ -31,12 +30,12 @@ from ddpg_jax.runs.statistics import interval
 
 sys.path.insert(0, str(Path(__file__).parent))
 from tasks import LEAGUE, TUNING, option
-from tune import flags_of
+from tune import SEEDS, groups_of
 
 RESULTS = Path(__file__).parent / "results" / "defaults"
 RANDOM = RESULTS / "random.json"
 LEARNING = Path(__file__).parent / "results" / "learning"
-SEEDS, FIRST_SEED = 3, 100
+FIRST_SEED = 100
 # What a candidate sets; everything else is at the defaults before the search.
 BEFORE = {"actor_lr": 1e-3, "critic_lr": 1e-3, "tau": 0.005, "norm": "none"}
 NOISE = {"noise": "gaussian", "noise_scale": 0.1}
@@ -128,23 +127,11 @@ def score(task: str, returns: Any, zero: float) -> np.ndarray:
 
 
 def try_all(algorithm: str, task: str, candidates: list[dict[str, Any]]) -> dict[str, Any]:
-    """Trains two seeds of every candidate on a task; returns the last evaluation of every seed, by candidate."""
-    flags = flags_of(task)
-    loop = {name: int(flags[name]) for name in ("num_envs", "updates_per_step") if name in flags}
-    run = RunConfig(
-        env=flags["env"],
-        steps=int(flags["steps"]),
-        seeds=SEEDS,
-        seed=FIRST_SEED,
-        evaluations=4,
-        eval_episodes=16,
-        out=Path(tempfile.mkdtemp()) / "sweep",
-        backend=flags.get("backend"),
-        episode_length=int(flags["episode_length"]) if "episode_length" in flags else None,
-    )
+    """Trains some seeds of every candidate on a task; returns the last evaluation of every seed, by candidate."""
+    loop, run = groups_of(task, seed=FIRST_SEED, evaluations=4)
     config = algorithms()[algorithm].config(hidden=(64, 64))
     began = time.perf_counter()
-    result = sweep(algorithm, candidates, config, LoopConfig(batch_size=64, replay_capacity=100_000, **loop), run)
+    result = sweep(algorithm, candidates, config, loop, run)
     with (result.folder / "sweep.csv").open(encoding="utf-8", newline="") as file:
         rows = list(csv.DictReader(file))
     returns: dict[str, list[float]] = {}

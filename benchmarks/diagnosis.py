@@ -31,23 +31,22 @@ CAR = f"ddpg --env MountainCarContinuous-v0 --steps 50000 {SMALL}"
 
 
 class Case(NamedTuple):
-    """A run: what is the matter with it, the command without the seeds, and the case that repairs it."""
+    """A run: what is the matter with it, and the command without the seeds."""
 
     what: str
     command: str
-    repaired: str | None = None
 
 
 CASES = {
     "sound": Case("nothing", PENDULUM),
-    "fast-actor": Case("the actor learns too fast", f"{PENDULUM} --actor-lr 0.03", "sound"),
-    "large-rewards": Case("rewards are too large", f"{PENDULUM} --reward-scale 1000", "sound"),
-    "fast-critic": Case("the critic learns too fast", f"{PENDULUM} --critic-lr 0.1", "sound"),
-    "no-targets": Case("targets follow at once", f"{PENDULUM} --tau 1.0 --critic-lr 0.01", "sound"),
-    "short-horizon": Case("the discount is too small", f"{PENDULUM} --discount 0.5", "sound"),
-    "few-updates": Case("too few updates", f"{PENDULUM} --num-envs 64", "updates"),
+    "fast-actor": Case("the actor learns too fast", f"{PENDULUM} --actor-lr 0.03"),
+    "large-rewards": Case("rewards are too large", f"{PENDULUM} --reward-scale 1000"),
+    "fast-critic": Case("the critic learns too fast", f"{PENDULUM} --critic-lr 0.1"),
+    "no-targets": Case("targets follow at once", f"{PENDULUM} --tau 1.0 --critic-lr 0.01"),
+    "short-horizon": Case("the discount is too small", f"{PENDULUM} --discount 0.5"),
+    "few-updates": Case("too few updates", f"{PENDULUM} --num-envs 64"),
     "updates": Case("the same with an update per transition", f"{PENDULUM} --num-envs 64 --updates-per-step 64"),
-    "no-success": Case("success is never seen", f"{CAR} --noise gaussian --noise-scale 0.1", "success"),
+    "no-success": Case("success is never seen", f"{CAR} --noise gaussian --noise-scale 0.1"),
     "success": Case("the same with pink noise", f"{CAR} --noise pink --noise-scale 0.4"),
 }
 

@@ -52,6 +52,23 @@ def flags_of(task: str) -> dict[str, str]:
     }
 
 
+def groups_of(task: str, **settings: Any) -> tuple[LoopConfig, RunConfig]:
+    """Returns the settings of the loop and of the run of a sweep on a task; `settings` are further ones of the run."""
+    flags = flags_of(task)
+    envs = {name: int(flags[name]) for name in ("num_envs", "updates_per_step") if name in flags}
+    run = RunConfig(
+        env=flags["env"],
+        steps=int(flags["steps"]),
+        seeds=SEEDS,
+        eval_episodes=16,
+        out=Path(tempfile.mkdtemp()) / "sweep",
+        backend=flags.get("backend"),
+        episode_length=int(flags["episode_length"]) if "episode_length" in flags else None,
+        **settings,
+    )
+    return LoopConfig(batch_size=64, replay_capacity=100_000, **envs), run
+
+
 def brief(value: Any) -> Any:
     """Rounds a number to the digits that a search among a dozen settings can resolve."""
     return float(f"{value:.3g}") if isinstance(value, float) else value
@@ -59,25 +76,13 @@ def brief(value: Any) -> Any:
 
 def search(task: str, method: str, draws: int) -> dict[str, Any]:
     """Sweeps one algorithm on one task and returns all trials, the best first."""
-    flags, kind = flags_of(task), algorithms()[method].config
+    kind = algorithms()[method].config
     fixed = FIXED.get(task, {})
     config = kind(hidden=(64, 64), **fixed)
-    envs = {name: int(flags[name]) for name in ("num_envs", "updates_per_step") if name in flags}
-    loop = LoopConfig(batch_size=64, replay_capacity=100_000, **envs)
     space = SPACE | OF[method] | {name: ends for name, ends in WIDER.get(task, {}).items() if name in OF[method]}
     trials = [{name: getattr(config, name) for name in space}, *sampled(draws - 1, space, seed=0)]
     trials = [trial | {"norm": NORMS[at % 2]} for at, trial in enumerate(trials)]
-    run = RunConfig(
-        env=flags["env"],
-        steps=int(flags["steps"]),
-        seeds=SEEDS,
-        seed=FIRST_SEED,
-        evaluations=10,
-        eval_episodes=16,
-        out=Path(tempfile.mkdtemp()) / "sweep",
-        backend=flags.get("backend"),
-        episode_length=int(flags["episode_length"]) if "episode_length" in flags else None,
-    )
+    loop, run = groups_of(task, seed=FIRST_SEED, evaluations=10)
     began = time.perf_counter()
     result = sweep(method, trials, config, loop, run, halving=1)
     return {

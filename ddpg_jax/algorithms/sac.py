@@ -8,7 +8,7 @@ import jax.numpy as jnp
 from ddpg_jax.core.agent import actor_role, critic_role, make_agent
 from ddpg_jax.core.exploration import MakeExplorer, pink_sampling, stochastic
 from ddpg_jax.core.learning import LearningConfig, TargetConfig, optimizer, target_update
-from ddpg_jax.core.losses import CriticLoss, mean_output, per_output, squash, td_loss, td_target
+from ddpg_jax.core.losses import CriticLoss, mean_output, per_output, squash, squashed, td_loss, td_target
 from ddpg_jax.core.networks import GaussianActor, NetworkConfig, default_critic, ensemble, network, network_shape
 from ddpg_jax.core.replay import uniform_replay
 from ddpg_jax.core.roles import Role
@@ -78,8 +78,7 @@ def sac(
         return squash(key, *actor.apply(learner.params["actor"], obs))  # [..., A], log π [...]
 
     def pink_sample(learner, obs, noise):
-        mean, log_std = actor.apply(learner.params["actor"], obs)  # [N, A] each
-        return jnp.tanh(mean + jnp.exp(log_std) * noise)
+        return squashed(noise, *actor.apply(learner.params["actor"], obs))[0]  # [N, A]
 
     def alpha(learner):
         return jnp.exp(learner.params["temperature"]["params"])

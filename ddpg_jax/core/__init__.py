@@ -45,6 +45,7 @@ from ddpg_jax.core.losses import (
     per_output,
     quantile_huber_loss,
     squash,
+    squashed,
     td_loss,
     td_target,
 )
@@ -168,6 +169,7 @@ __all__ = [
     "rollout",
     "setting",
     "squash",
+    "squashed",
     "stochastic",
     "tanh_gaussian",
     "target_or_online",

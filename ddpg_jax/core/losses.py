@@ -174,20 +174,24 @@ def cross_entropy(logits: Array, probability: Array, weight: Array | None = None
 
 
 def squash(key: Key, mean: Array, log_std: Array) -> tuple[Array, Array]:
-    """Samples a = tanh(u), u ~ N(mean, std²), with its log-probability (Haarnoja et al. 2018, appendix C).
+    """Samples a = tanh(u), u ~ N(mean, std²), with its log-probability; `squashed` with the noise of a key."""
+    chex.assert_equal_shape([mean, log_std])
+    return squashed(jax.random.normal(key, mean.shape, mean.dtype), mean, log_std)
+
+
+def squashed(noise: Array, mean: Array, log_std: Array) -> tuple[Array, Array]:
+    """Returns a = tanh(u), u = mean + std ε, with its log-probability (Haarnoja et al. 2018, appendix C).
 
     log π(a) = log N(u) - Σ log(1 - tanh² u), where the second term is computed as 2 (log 2 - u - softplus(-2u)), which
     does not lose precision for large u.
 
     Args:
-      key: for the sample.
+      noise: [..., A], ε.
       mean, log_std: [..., A] of the Gaussian before the tanh.
 
     Returns:
       [..., A] the action in [-1, 1] and [...] its log-probability, both differentiable in mean and log_std.
     """
-    chex.assert_equal_shape([mean, log_std])
-    noise = jax.random.normal(key, mean.shape, mean.dtype)
     u = mean + jnp.exp(log_std) * noise
     gaussian = -0.5 * jnp.square(noise) - log_std - 0.5 * jnp.log(2 * jnp.pi)
     correction = 2 * (jnp.log(2.0) - u - jax.nn.softplus(-2 * u))
