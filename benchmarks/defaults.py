@@ -29,7 +29,7 @@ from ddpg_jax.runs.registry import algorithms
 from ddpg_jax.runs.statistics import interval
 
 sys.path.insert(0, str(Path(__file__).parent))
-from tasks import LEAGUE, TUNING, option
+from tasks import CPU_TASKS, LEAGUE, OWN_TASKS, TUNING, option
 from tune import SEEDS, groups_of
 
 RESULTS = Path(__file__).parent / "results" / "defaults"
@@ -153,9 +153,9 @@ def search(algorithm: str, until: float) -> None:
 
 
 def random_returns() -> dict[str, float]:
-    """Returns the return of random actions on every task of the search, measured where it is not known."""
+    """Returns the return of random actions on every task of the league and beside others, measured if not known."""
     found = stored(RANDOM)
-    for task in TUNING:
+    for task in (*CPU_TASKS, *OWN_TASKS):
         if task not in found:
             found = keep(RANDOM, task, random_return(task))
     return found
@@ -163,7 +163,7 @@ def random_returns() -> dict[str, float]:
 
 def table(algorithm: str) -> list[list[str]]:
     """Returns a row per candidate, the best first: the interquartile mean of the scores of all tasks and seeds."""
-    results, random, rows = stored(RESULTS / f"{algorithm}.json"), random_returns(), []
+    results, random, rows = stored(RESULTS / f"{algorithm}.json"), stored(RANDOM), []
     for candidate in CANDIDATES[algorithm]:
         name = name_of(algorithm, candidate)
         tasks = [task for task in TUNING if name in results.get(task, {"returns": {}})["returns"]]
@@ -186,6 +186,7 @@ def main() -> None:
         until = time.time() + 60 * args.minutes
         for algorithm in args.algorithms:
             search(algorithm, until)
+    random_returns()
     for algorithm in LEAGUE:
         print(algorithm, *TUNING)
         for row in table(algorithm):

@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 
-from ddpg_jax.runs.statistics import iqm, iqm_bounds
+from ddpg_jax.runs.statistics import iqm, iqm_bounds, stratified
 
 
 def bandit(rows: list[dict[str, Any]], path: Path) -> None:
@@ -65,6 +65,40 @@ def league(tasks: dict[str, dict[str, dict[str, Any]]], path: Path) -> None:
     for axes in panels[len(tasks) :]:
         axes.set_axis_off()
     figure.legend(seen.values(), seen, loc="outside lower center", ncols=len(seen), frameon=False)
+    figure.savefig(path)
+
+
+def share(*above: Any, axis: int = -1) -> Any:
+    """Returns the share of runs that are above a level, the mean over tasks: [.., S] of every task -> [..]."""
+    return np.mean([runs.mean(axis=axis) for runs in above], axis=0)
+
+
+def profiles(panels: dict[str, dict[str, list[np.ndarray]]], path: Path) -> None:
+    """Plots performance profiles: the share of runs above a score, the mean over tasks, with 95% bootstrap intervals.
+
+    Agarwal et al. 2021, section 4.2.
+
+    Args:
+      panels: title -> name of a curve -> of every task the scores of all seeds, [S] each.
+    """
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(3.3 * len(panels), 3.0), dpi=130, layout="constrained")
+    FigureCanvasAgg(figure)
+    levels = np.linspace(0.0, 1.0, 101)
+    for axes, (title, curves) in zip(figure.subplots(1, len(panels), squeeze=False)[0], panels.items(), strict=True):
+        for name, scores in curves.items():
+            above = [sample > levels[:, None] for sample in scores]  # [101, S] of every task
+            (line,) = axes.plot(levels, share(*above), label=name, linewidth=1.3)
+            axes.fill_between(levels, *stratified(above, share), color=line.get_color(), alpha=0.15, linewidth=0)
+        axes.set_title(title, fontsize=9)
+        axes.set_xlabel("score: random actions 0, the best known 1", fontsize=8)
+        axes.tick_params(labelsize=7)
+        axes.grid(alpha=0.3)
+        axes.spines[["top", "right"]].set_visible(False)
+        axes.legend(frameon=False, fontsize=8, loc="lower left")
+    figure.supylabel("share of runs above it", fontsize=8)
     figure.savefig(path)
 
 

@@ -4,8 +4,9 @@
     python benchmarks/learning.py --suite cpu                  # ddpg, td3, sac with default and tuned settings; hours
     python benchmarks/learning.py --suite older                # the older algorithms
     python benchmarks/learning.py --suite even                 # equal settings for us and other libraries
+    python benchmarks/learning.py --suite own                  # everything at its own defaults, ours and others'
     python benchmarks/learning.py --suite defaults             # candidates for defaults, on tasks not searched
-    python benchmarks/learning.py --suite playground           # tasks of MuJoCo Playground
+    python benchmarks/learning.py --suite networks             # quantile critics, residual blocks
     python benchmarks/learning.py --suite crossing             # policies of Brax's mjx, played in MuJoCo by Gymnasium
     python benchmarks/learning.py --suite locomotion --minutes 60   # 300,000 steps, networks of 256-256; many hours
     python benchmarks/learning.py --suite gpu --minutes 9.5    # stops then; the same command resumes
@@ -45,7 +46,7 @@ from ddpg_jax.runs.stored_run import read_run
 
 sys.path.insert(0, str(Path(__file__).parent))
 from figures import filled
-from tasks import APART, EVEN, GYMNASIUM, METHODS, PAIRS, PEERS, PRESET_RUNS, SUITES, TASKS, Peer, option
+from tasks import APART, EVEN, GYMNASIUM, METHODS, OWN_TASKS, PAIRS, PEERS, PRESET_RUNS, SUITES, TASKS, Peer, option
 
 HERE = Path(__file__).parent
 RESULTS = HERE / "results" / "learning"
@@ -140,8 +141,11 @@ def joined(runs: list[dict[str, Any]], command: str) -> dict[str, Any]:
 
 
 def measure_peer(peer: Peer, algorithm: str, task: str, seeds: int) -> dict[str, Any]:
-    """Trains another library with the same budget, one seed per core at a time where it cannot train several."""
-    config = EVEN | {
+    """Trains another library with the same budget, one seed per core at a time where it cannot train several.
+
+    In the tasks of `OWN_TASKS` it has its own settings, in all others those of `EVEN`.
+    """
+    config = ({"own_defaults": True} if task in OWN_TASKS else EVEN) | {
         "algorithm": algorithm,
         "env": peer.env,
         "num_envs": int(option(task, "--num-envs", "1")),
@@ -200,13 +204,15 @@ def stop_after(minutes: float | None) -> None:
 def pairs_of(suite: str, tasks: list[str] | None, methods: list[str] | None) -> Iterator[tuple[str, str]]:
     """Yields the (task, method) pairs of a suite that are requested.
 
-    Tuned methods are included where a tuned preset exists, "even" ones where another library has the algorithm, too.
+    Tuned methods are included where a tuned preset exists, "even" and "own" ones where another library has the
+    algorithm, too.
     """
     for task in SUITES[suite].tasks:
         for method in SUITES[suite].methods:
             requested = (tasks is None or task in tasks) and (methods is None or method in methods)
             algorithm, _, variant = method.partition(":")
-            exists = {"best": bool(tuned(algorithm, option(task, "--env"))), "even": bool(peers_of(task, algorithm))}
+            tuning, others = bool(tuned(algorithm, option(task, "--env"))), bool(peers_of(task, algorithm))
+            exists = {"best": tuning, "even": others, "own": others}
             if requested and exists.get(variant, True):
                 yield task, method
 

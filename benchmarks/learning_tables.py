@@ -2,7 +2,7 @@
 
 import json
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -10,11 +10,12 @@ import defaults
 import diagnosis as wrong
 import numpy as np
 from markdown import table
-from tasks import GYMNASIUM, HELD_OUT, LEAGUE, TUNING
+from tasks import CPU_TASKS, GYMNASIUM, HELD_OUT, LEAGUE, OWN_TASKS, TRIED, TUNING
 
 from ddpg_jax.runs.statistics import interval, stratified, superiority
 
 RESULTS = Path(__file__).parent / "results"
+NAMES = {"rejax": "rejax", "sbx": "SBX", "brax": "Brax"}
 
 
 def searched_defaults() -> str:
@@ -63,25 +64,46 @@ def chance(pairs: Sequence[tuple[Any, Any]]) -> str:
 
 
 def held_out() -> str:
-    """Returns the defaults beside those before the search, on the tasks that it did not see."""
+    """Returns the one candidate per algorithm beside the defaults before it, on tasks that the search did not see."""
     rows = []
-    for algorithm in LEAGUE:
+    for algorithm, (candidate, before, flags) in TRIED.items():
         pairs = {}
         for task in HELD_OUT:
-            both = learned(task, algorithm), learned(task, f"{algorithm}-before")
+            both = learned(task, candidate), learned(task, before)
             if all(both):
                 pairs[task] = tuple(map(ends, both))
                 rows.append([f"`{algorithm}`", task, *map(shown, pairs[task]), chance([pairs[task]])])
         if pairs:
-            rows.append([f"`{algorithm}`", "all", "", "", f"**{chance(list(pairs.values()))}**"])
-    head = ["algorithm", "task", "defaults", "those before: `--actor-lr 1e-3 --norm none`", "P(defaults higher)"]
-    return table(head, rows)
+            rows.append([f"`{algorithm}`", "all", f"`{flags}`", "", f"**{chance(list(pairs.values()))}**"])
+    return table(["algorithm", "task", "candidate", "defaults before it", "P(candidate higher)"], rows)
 
 
 def shown(returns: list[float]) -> str:
     """Returns the interquartile mean of returns with its interval."""
     middle = interval(returns)
     return f"{middle.iqm:,.1f} ({middle.low:,.1f} to {middle.high:,.1f})"
+
+
+def scores_of(tasks: Iterable[str], method: str, random: dict[str, float]) -> list[np.ndarray]:
+    """Returns of every task that has a result the scores of a method's final policies, [S] each."""
+    results = {task: learned(task, method) for task in tasks if task in random}
+    return [defaults.score(task, ends(result), random[task]) for task, result in results.items() if result]
+
+
+def profiles() -> dict[str, dict[str, list[np.ndarray]]]:
+    """Returns the scores in the league, and those of each other library and ours in the same tasks, with defaults."""
+    random = defaults.stored(defaults.RANDOM)
+    panels = {"the league": {name: scores_of(CPU_TASKS, name, random) for name in LEAGUE}}
+    for other, title in NAMES.items():
+        ours, theirs = [], []
+        for task in OWN_TASKS:
+            for algorithm in LEAGUE:
+                pair = [scores_of([task], name, random) for name in (f"{algorithm}-own", f"{other}-{algorithm}")]
+                if all(pair):
+                    ours, theirs = ours + pair[0], theirs + pair[1]
+        if ours:
+            panels[f"beside {title}"] = {"ddpg_jax": ours, title: theirs}
+    return {title: curves for title, curves in panels.items() if all(curves.values())}
 
 
 def crossing() -> str:

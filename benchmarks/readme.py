@@ -26,11 +26,33 @@ from ddpg_jax.runs.registry import OWN
 
 sys.path.insert(0, str(Path(__file__).parent))
 import figures
-from learning_tables import carried_over, chance, crossing, diagnosis, ends, held_out, learned, searched_defaults
+from learning_tables import (
+    NAMES,
+    carried_over,
+    chance,
+    crossing,
+    diagnosis,
+    ends,
+    held_out,
+    learned,
+    profiles,
+    searched_defaults,
+)
 from markdown import table
 from target_tables import pod_assumptions, pod_programs, pod_updates, rows_of, targets
 from targets import per_step
-from tasks import CPU_TASKS, EVEN_TASKS, LEAGUE, OLDER, OLDER_TASKS, PEERS, PRESET_RUNS, TASKS
+from tasks import (
+    CPU_TASKS,
+    EVEN_TASKS,
+    LEAGUE,
+    LOCOMOTION_TASKS,
+    OLDER,
+    OLDER_TASKS,
+    OWN_TASKS,
+    PEERS,
+    PRESET_RUNS,
+    TASKS,
+)
 from throughput import CASES
 
 ROOT = Path(__file__).parent.parent
@@ -76,9 +98,19 @@ def shown(value: Any) -> str:
 
 
 def results() -> str:
-    """Returns the table of results: a row per task, a column per algorithm, with default and with tuned settings."""
+    """Returns the table of the league."""
+    return with_defaults_and_tuned(CPU_TASKS)
+
+
+def locomotion() -> str:
+    """Returns the table of the tasks with published budgets and networks."""
+    return with_defaults_and_tuned(LOCOMOTION_TASKS)
+
+
+def with_defaults_and_tuned(tasks: dict[str, str]) -> str:
+    """Returns a row per task, a column per algorithm, with default and with tuned settings."""
     rows, missing = [], []
-    for task in CPU_TASKS:
+    for task in tasks:
         both = [(learned(task, method), learned(task, f"{method}-best")) for method in LEAGUE]
         cells = [cell(default) + (f"<br>tuned: {cell(tuned)}" if tuned else "") for default, tuned in both]
         if any(default for default, _ in both):
@@ -96,11 +128,21 @@ def older() -> str:
 
 
 def comparison() -> str:
+    """Returns the table of the runs whose settings were made equal to those of another library."""
+    return beside_others(EVEN_TASKS, "even")
+
+
+def own_comparison() -> str:
+    """Returns the table of the runs in which each library has its own defaults."""
+    return beside_others(OWN_TASKS, "own")
+
+
+def beside_others(tasks: dict[str, str], variant: str) -> str:
     """Returns a row per task, algorithm and other library: both results, and the probability that ours ends higher."""
     rows = []
-    for task in EVEN_TASKS:
+    for task in tasks:
         for algorithm in LEAGUE:
-            ours = learned(task, f"{algorithm}-even")
+            ours = learned(task, f"{algorithm}-{variant}")
             for peer in PEERS.get(task, ()):
                 theirs = learned(task, f"{peer.name}-{algorithm}")
                 if ours and theirs:
@@ -121,7 +163,6 @@ def comparison() -> str:
 
 
 MODIFIED_PRESETS = {"pixels": "`lillicrap2016-pixels`, modified"}  # runs whose command changes much of their preset
-NAMES = {"rejax": "rejax", "sbx": "SBX", "brax": "Brax"}
 
 
 def tuned() -> str:
@@ -488,6 +529,7 @@ def pictures() -> None:
         for task in CPU_TASKS
     }
     figures.league({title: found for title, found in curves.items() if found}, RESULTS / "league.png")
+    figures.profiles(profiles(), RESULTS / "profiles.png")
     bars = [(case, algorithm, library, per_step(row)) for case, algorithm, library, row in rows_of("h100")]
     figures.launches(bars, RESULTS / "targets" / "launches.png")
 
@@ -505,6 +547,7 @@ DOCUMENTS: dict[str, tuple[Any, ...]] = {
         crossing,
         older,
         comparison,
+        own_comparison,
         preset_results,
         bandit,
     ),

@@ -49,7 +49,7 @@ class Contender(NamedTuple):
 
 
 CONTENDERS = (
-    Contender("ddpg_jax ddpg", *PENDULUM, f"train ddpg {SWING}"),
+    Contender("ddpg_jax ddpg", *PENDULUM, f"train ddpg {SWING} --actor-lr 1e-3 --norm none"),
     Contender(
         "ddpg_jax d4pg, 1,024 environments",
         *PENDULUM,
@@ -59,7 +59,7 @@ CONTENDERS = (
     Contender("rejax td3", *PENDULUM, peer="rejax", config=THERE | {"algorithm": "td3"}),
     Contender("SBX ddpg", *PENDULUM, peer="sbx", config=THERE | {"algorithm": "ddpg"}),
     Contender("ddpg_jax td3", *CART, f"train td3 {BALANCE}"),
-    Contender("ddpg_jax sac", *CART, f"train sac {BALANCE}"),
+    Contender("ddpg_jax sac", *CART, f"train sac {BALANCE} --norm none --noise gaussian"),
     Contender(
         "Brax sac",
         *CART,

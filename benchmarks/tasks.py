@@ -19,6 +19,8 @@ CPU_TASKS = {  # the same flags for every method
     "swimmer": f"--env brax/swimmer --steps 50000 {BRAX} {SMALL} {EIGHT}",
     "halfcheetah": f"--env brax/halfcheetah --backend spring --steps 100000 {BRAX} {SMALL} {EIGHT}",
     "lqr": f"--env lqr --episode-length 20 --steps 20000 {SMALL}",
+    "cartpole-swingup": f"--env playground/CartpoleSwingup --steps 50000 {FEW} {SMALL} {EIGHT}",
+    "reacher-easy": f"--env playground/ReacherEasy --steps 50000 {FEW} {SMALL} {EIGHT}",
 }
 # The halves of the search for defaults: on the one it chooses, on the other the choice is tried
 TUNING = ("reacher", "inverted-double-pendulum", "lqr", "pendulum", "mountain-car")
@@ -57,6 +59,12 @@ EVEN_TASKS = {  # for comparison with other libraries: the same budget, network 
     "even-reacher-mjx": f"--env brax/reacher --backend mjx --episode-length 50 --steps 30000 {SMALL} {EIGHT} "
     "--replay-capacity 100000",
 }
+# For comparison with other libraries as they come: both have their own networks, minibatches, rates and noise
+OWN_TASKS = {
+    "own-pendulum": "--env Pendulum-v1 --steps 10000",
+    "own-reacher-misc": "--env Reacher-misc --steps 20000",
+    "own-reacher": f"--env brax/reacher --backend spring --steps 20000 {BRAX} {EIGHT}",
+}
 # Published budgets, with the default networks of 256-256 and minibatches of 256
 LOCOMOTION = f"--steps 300000 --evaluations 15 --eval-episodes 16 {EIGHT}"
 LOCOMOTION_TASKS = {
@@ -66,11 +74,7 @@ LOCOMOTION_TASKS = {
 }
 CROSSING_TASKS = {"crossing-halfcheetah": f"--env brax/halfcheetah --backend mjx --steps 300000 {BRAX} {SMALL} {EIGHT}"}
 GYMNASIUM = dict.fromkeys(("crossing-halfcheetah", "locomotion-halfcheetah"), "HalfCheetah-v5")  # the same in MuJoCo
-PLAYGROUND_TASKS = {
-    "playground-cartpole": f"--env playground/CartpoleSwingup --steps 50000 {FEW} {SMALL} {EIGHT}",
-    "playground-reacher": f"--env playground/ReacherEasy --steps 50000 {FEW} {SMALL} {EIGHT}",
-}
-TASKS = CPU_TASKS | GPU_TASKS | SMOKE_TASKS | EVEN_TASKS | LOCOMOTION_TASKS | CROSSING_TASKS | PLAYGROUND_TASKS
+TASKS = CPU_TASKS | GPU_TASKS | SMOKE_TASKS | EVEN_TASKS | OWN_TASKS | LOCOMOTION_TASKS | CROSSING_TASKS
 
 
 def option(task: str, flag: str, default: str = "") -> str:
@@ -88,9 +92,19 @@ METHODS = {  # flags of a method on every task; after the colon, a variant of it
     **{f"{method}:best": "--preset best" for method in LEAGUE},
     "ddpg:before": "--actor-lr 1e-3 --norm none",
     "td3:layer": "--actor-lr 3e-4 --norm layer",
+    "sac:before": "--norm none --noise gaussian",
+    "tqc": "",
+    "sac:residual": "--hidden 32 32 --residual --normalize-obs",
+    **{f"{method}:own": "" for method in LEAGUE},
     "ddpg:even": "--actor-lr 1e-3 --norm none",
     "td3:even": "",
-    "sac:even": "--actor-lr 1e-3",
+    "sac:even": "--actor-lr 1e-3 --norm none --noise gaussian",
+}
+# Algorithm -> the names of the results of the candidate for its defaults and of the defaults before, and its flags
+TRIED = {
+    "ddpg": ("ddpg", "ddpg-before", "--actor-lr 3e-4 --norm layer"),
+    "td3": ("td3-layer", "td3", "--actor-lr 3e-4 --norm layer"),
+    "sac": ("sac", "sac-before", "--norm layer --noise pink"),
 }
 PAIRS: dict[tuple[str, str], str] = {  # additional flags of a method on a task
     (method, "mountain-car"): "--noise ou --noise-scale 0.3" for method in OLDER
@@ -133,6 +147,12 @@ PEERS = {
     "even-double-pendulum": (Peer("brax", "inverted_double_pendulum", ("sac",), "spring"),),
     "even-reacher": (Peer("brax", "reacher", ("sac",), "spring"),),
     "even-reacher-mjx": (Peer("sbx", "BraxReacher-v5", ("ddpg", "td3")),),
+    "own-pendulum": (
+        Peer("rejax", "Pendulum-v1", ("td3", "sac"), together=True),
+        Peer("sbx", "Pendulum-v1", LEAGUE),
+    ),
+    "own-reacher-misc": (Peer("rejax", "Reacher-misc", ("td3", "sac"), together=True),),
+    "own-reacher": (Peer("brax", "reacher", ("sac",), "spring"),),
 }
 EVEN = {"hidden": [64, 64], "batch_size": 64, "replay_capacity": 100_000, "warmup_steps": 1000}
 EVEN |= {"actor_lr": 1e-3, "critic_lr": 1e-3, "tau": 0.005, "discount": 0.99, "noise": 0.1}
@@ -149,11 +169,12 @@ class Suite(NamedTuple):
 SUITES = {
     "smoke": Suite(tuple(SMOKE_TASKS), ("ddpg",), 2),
     "cpu": Suite(tuple(CPU_TASKS), (*LEAGUE, *(f"{method}:best" for method in LEAGUE))),
-    "defaults": Suite(HELD_OUT, ("ddpg:before", "td3:layer")),
+    "defaults": Suite(HELD_OUT, ("ddpg:before", "td3:layer", "sac:before")),
+    "networks": Suite(("reacher-misc", "inverted-double-pendulum", "reacher", "halfcheetah"), ("sac:residual", "tqc")),
     "locomotion": Suite(tuple(LOCOMOTION_TASKS), ("td3", "sac", "ddpg"), 4),
     "crossing": Suite(tuple(CROSSING_TASKS), ("td3", "sac"), 4),
-    "playground": Suite(tuple(PLAYGROUND_TASKS), LEAGUE, 4),
     "older": Suite(OLDER_TASKS, OLDER),
     "even": Suite(tuple(EVEN_TASKS), tuple(f"{method}:even" for method in LEAGUE)),
+    "own": Suite(tuple(OWN_TASKS), tuple(f"{method}:own" for method in LEAGUE)),
     "gpu": Suite(tuple(GPU_TASKS), LEAGUE, 10),
 }

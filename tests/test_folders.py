@@ -18,7 +18,7 @@ from ddpg_jax.runs import folders
 from ddpg_jax.runs.contents import LOCK, foreign_entry, refuse_links_out
 from ddpg_jax.runs.files import atomic_write, new_output, real_path, temporary_name
 from ddpg_jax.runs.folders import new_run_folder, recover
-from ddpg_jax.runs.signals import undone_at_once
+from ddpg_jax.runs.signals import Stop, undone_at_once
 
 
 @pytest.fixture
@@ -336,6 +336,23 @@ def test_a_signal_ends_a_process_at_once_until_there_is_something_to_save(tmp_pa
         assert os.listdir(tmp_path) == ["out.png"]
 
 
+def test_a_signal_says_when_the_chunk_will_end(monkeypatch):
+    """If it takes as long as the one before; the first one does not say."""
+    said = []
+    for ends in ((100.0,), (100.0, 140.0), (60.0, 100.0, 140.0), (100.0, 105.0)):
+        stop = Stop(said.append)
+        stop.at_once(None)
+        for end in ends:
+            stop.chunk_ended(end)
+        monkeypatch.setattr("ddpg_jax.runs.signals.time.monotonic", lambda: 150.0)
+        stop._handle(signal.SIGTERM)
+        assert stop()
+    times = ("chunk,", "chunk in about 30 s,", "chunk in about 30 s,", "chunk in about 1 s,")
+    assert all(
+        sentence.startswith(f"stopping at the end of this {time}") for sentence, time in zip(said, times, strict=True)
+    )
+
+
 def test_undoing_is_for_the_block_alone():
     undone = []
     with undone_at_once(lambda: undone.append(1)):
@@ -423,7 +440,7 @@ def test_no_layout_of_links_leads_out_of_the_folder(tiny, layout, words):
 
 
 @pytest.mark.slow
-@settings(max_examples=600, **ANYWHERE)
+@settings(max_examples=200, **ANYWHERE)
 @given(layout=LAYOUTS, words=st.sampled_from(WORDS))
 def test_no_layout_of_links_leads_out_of_the_folder_many_times(tiny, layout, words):
     try_layout(tiny, layout, words)

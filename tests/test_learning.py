@@ -6,7 +6,9 @@ import sys
 from pathlib import Path
 from types import SimpleNamespace
 
+import figures
 import learning
+import numpy as np
 import pytest
 import readme
 import solve
@@ -155,6 +157,22 @@ def test_another_library_is_given_the_same_and_joined_over_seeds(out, tmp_path, 
     assert found["final"]["iqm"] == 100.0
     with pytest.raises(SystemExit, match="no such thing"):
         learning.measure_peer(toy, "sac", "smoke-pendulum", 3)
+
+
+def test_another_library_as_it_comes_is_given_no_settings(tmp_path, monkeypatch):
+    peer(tmp_path, monkeypatch, learning)
+    monkeypatch.setitem(tasks.OWN_TASKS, "smoke-pendulum", TOY)
+    given = learning.measure_peer(tasks.Peer("toy", "Toy-v1", ("ddpg",)), "ddpg", "smoke-pendulum", 2)["settings"]
+    assert given["own_defaults"] is True
+    assert not set(tasks.EVEN) & set(given)
+
+
+def test_a_profile_is_the_share_of_runs_above_a_score_in_the_mean_over_tasks(tmp_path):
+    above = [np.array([[True, True], [False, True]]), np.array([[True, False, True, True], [False] * 4])]
+    np.testing.assert_allclose(figures.share(*above), [0.875, 0.25])
+    scores = [np.array([0.2, 0.8]), np.array([0.4, 0.5, -1.0])]
+    figures.profiles({"ours": {"ddpg": scores}, "beside": {"a": scores, "b": scores[:1]}}, tmp_path / "p.png")
+    assert (tmp_path / "p.png").stat().st_size
 
 
 def test_seeds_that_diverged_count_with_the_worst():

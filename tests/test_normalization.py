@@ -82,7 +82,7 @@ def test_acting_valuing_and_updating_see_normalized_observations(finished):
 
 def test_every_algorithm_can_normalize():
     """SAC explores without a noise setting, and still through the statistics."""
-    agent = sac(SACConfig(hidden=(8,), normalize_obs=True), spec((2,), 2))
+    agent = sac(SACConfig(hidden=(8,), normalize_obs=True, noise="gaussian"), spec((2,), 2))
     learner = agent.init(KEY)
     shifted = learner.replace(normalizer=Statistics(jnp.float32(9), jnp.full(2, 50.0), jnp.ones(2)))
     obs = jnp.ones((3, 2))

@@ -37,7 +37,7 @@ class Sure(nn.Module):
 ALGORITHMS = {
     "ddpg": (ddpg, DDPGConfig(**COMMON), None),
     "td3": (td3, TD3Config(**COMMON, target_noise=0.0), None),
-    "sac": (sac, SACConfig(**COMMON, temperature=1e-30), network(Sure())),
+    "sac": (sac, SACConfig(**COMMON, norm="none", temperature=1e-30), network(Sure())),
     "dpg-off-policy": (dpg_off_policy, DPGConfig(**COMMON), None),
     "dpg-on-policy": (dpg_on_policy, DPGConfig(**COMMON), None),
     "d4pg": (d4pg, D4PGConfig(**COMMON, atoms=K), None),

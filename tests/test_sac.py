@@ -13,7 +13,8 @@ from test_ddpg import TOY, random_batch
 from ddpg_jax.algorithms.sac import SACConfig, sac
 from ddpg_jax.core.losses import squash
 
-CONFIG = SACConfig(discount=0.9, hidden=(7, 5), temperature=0.3, target_entropy=-0.5)
+PLAIN = {"norm": "none", "noise": "gaussian"}  # as in the paper
+CONFIG = SACConfig(discount=0.9, hidden=(7, 5), temperature=0.3, target_entropy=-0.5, **PLAIN)
 KEY = jax.random.key(5)
 NAMES = ("critic", "actor", "temperature")
 

@@ -14,7 +14,7 @@ from ddpg_jax import SettingError
 from ddpg_jax.algorithms.tqc import TQCConfig, tqc, truncated
 
 E, K, DROPPED = 3, 4, 1
-CONFIG = TQCConfig(discount=0.9, hidden=(7, 5), temperature=0.3, critics=E, quantiles=K, dropped=DROPPED)
+CONFIG = TQCConfig(discount=0.9, hidden=(7, 5), norm="none", temperature=0.3, critics=E, quantiles=K, dropped=DROPPED)
 KEY = jax.random.key(5)
 NAMES = ("critic", "actor")
 

@@ -19,7 +19,7 @@ from contextlib import contextmanager
 from typing import Any
 
 MEASURING = {"algorithm": "ddpg", "env": "Pendulum-v1", "num_envs": 1, "updates_per_step": 1, "seeds": 1}
-LEARNING = {"num_envs": 1, "updates_per_step": None, "noise": 0.1}
+LEARNING = {"num_envs": 1, "updates_per_step": None, "noise": 0.1, "own_defaults": False}
 
 
 def started_at() -> float:

@@ -9,23 +9,28 @@ from ddpg_jax.core.agent import actor_role, critic_role, make_agent
 from ddpg_jax.core.exploration import MakeExplorer, pink_sampling, stochastic
 from ddpg_jax.core.learning import LearningConfig, TargetConfig, optimizer, target_update
 from ddpg_jax.core.losses import CriticLoss, mean_output, per_output, squash, squashed, td_loss, td_target
-from ddpg_jax.core.networks import GaussianActor, NetworkConfig, default_critic, ensemble, network, network_shape
+from ddpg_jax.core.networks import GaussianActor, NetworkConfig, Norm, default_critic, ensemble, network, network_shape
 from ddpg_jax.core.replay import uniform_replay
 from ddpg_jax.core.roles import Role
-from ddpg_jax.core.settings import check, configclass, setting
+from ddpg_jax.core.settings import check, configclass, other_default, setting
 from ddpg_jax.core.types import Agent, Array, Memory, Network, Spec
 
 
 @configclass
 class SACConfig(NetworkConfig, TargetConfig, LearningConfig):
-    """Settings of SAC. Floats are pytree leaves, which may be traced; all other settings are static."""
+    """Settings of SAC. Floats are pytree leaves, which may be traced; all other settings are static.
+
+    Layer norm and pink noise are not in the paper and were found by a search (benchmarks/defaults.py).
+    """
+
+    norm: Norm = other_default(NetworkConfig, "norm", default="layer")
 
     actor_lr: float = setting(default=3e-4, help="learning rate of the actor", low=0)
     temperature_lr: float = setting(default=3e-4, help="learning rate of the temperature α; 0: α stays fixed", low=0)
     temperature: float = setting(default=1.0, help="initial temperature α, the weight of the entropy", above=0)
     target_entropy: float = setting(default=-1.0, help="target entropy of the policy per action dimension, in nats")
     noise: Literal["gaussian", "pink"] = setting(
-        default="gaussian",
+        default="pink",
         help="how the policy is sampled while exploring: independently at each step, or with pink noise, which is "
         "correlated in time at all scales",
     )

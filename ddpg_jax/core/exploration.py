@@ -227,7 +227,8 @@ def pink_noise(carry: Array, first: Array, key: Key) -> tuple[Array, Array]:
     """
     keep = jnp.where(first[:, None, None], 0.0, jnp.exp(-1 / PINK_TIMES))  # [N, 1, 6]
     carry = keep * carry + jnp.sqrt(1 - jnp.square(keep)) * jax.random.normal(key, carry.shape)
-    return carry.sum(axis=-1) / np.sqrt(len(PINK_TIMES)), carry
+    total = sum(carry[..., i] for i in range(len(PINK_TIMES)))  # `carry.sum` is a kernel of its own on a GPU
+    return total / np.sqrt(len(PINK_TIMES)), carry
 
 
 def _pink_carry(num_envs: int, action_size: int) -> Array:

@@ -18,8 +18,8 @@ from ddpg_jax.runs.registry import algorithms
 
 
 class Workload(NamedTuple):
-    """One configuration of the whole loop: networks are ReLU without normalization, as those of other libraries, the
-    optimizer is Adam, targets follow by Polyak.
+    """One configuration of the whole loop: networks are ReLU without normalization and noise is independent at each
+    step, as in other libraries, the optimizer is Adam, targets follow by Polyak.
     """
 
     algorithm: str = "ddpg"
@@ -38,7 +38,7 @@ class Workload(NamedTuple):
     def parts(self) -> tuple[Env, Any, LoopConfig, RunConfig]:
         """Returns the environment and the settings."""
         options = {"backend": self.backend} if self.backend else {}
-        config = algorithms()[self.algorithm].config(hidden=self.hidden, norm="none")
+        config = algorithms()[self.algorithm].config(hidden=self.hidden, norm="none", noise="gaussian")
         shared = {name: getattr(self, name) for name in LoopConfig.__dataclass_fields__ if name in self._fields}
         run = RunConfig(env=self.env, seeds=self.seeds, seed_mapping=self.seed_mapping, devices=self.devices)
         return make_env(self.env, **options), config, LoopConfig(**shared), run

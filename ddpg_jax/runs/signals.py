@@ -8,6 +8,7 @@ import contextlib
 import os
 import signal
 import threading
+import time
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -29,9 +30,13 @@ def undone_at_once(undo: Callable[[], None]) -> Iterator[None]:
 
 
 def end_at_chunk() -> None:
-    """Lets a signal from now on end the run at the end of its chunk, since there is something to save."""
+    """Lets a signal from now on end the run at the end of its chunk, since there is something to save.
+
+    Called at the end of every chunk, it also tells how long one takes.
+    """
     for stop in _active[-1:]:
         stop.at_once(None)
+        stop.chunk_ended(time.monotonic())
 
 
 def end_at_once(sentence: str, exit_code: int | None = None) -> None:
@@ -61,6 +66,7 @@ class Stop:
         self._at_once: tuple[str, int | None] | None = (sentence, None)
         self._received = threading.Event()
         self._ending = threading.Lock()  # held for good by a thread that ends the process
+        self._ended: list[float] = []  # when the last two chunks ended
 
     def __call__(self) -> bool:
         """Whether a signal has come."""
@@ -70,6 +76,14 @@ class Stop:
         """Sets how a signal ends the process at once, as sentence and exit code; None: at the end of a chunk."""
         with self._ending:
             self._at_once = ending
+
+    def chunk_ended(self, now: float) -> None:
+        """Notes that a chunk has ended, in seconds of `time.monotonic`."""
+        self._ended = [*self._ended[-1:], now]
+
+    def _seconds_left(self, now: float) -> float | None:
+        """Returns when this chunk will end, if it takes as long as the one before; None before there were two."""
+        return 2 * self._ended[1] - self._ended[0] - now if len(self._ended) == 2 else None
 
     def __enter__(self) -> "Stop":
         _active.append(self)
@@ -94,7 +108,11 @@ class Stop:
             os._exit(128 + number)
         if self._at_once is None:
             self._received.set()
-            self._say("stopping at the end of this chunk, with a checkpoint; a second signal ends the process at once")
+            left = self._seconds_left(time.monotonic())
+            about = "" if left is None else f" in about {max(left, 1):,.0f} s"
+            self._say(
+                f"stopping at the end of this chunk{about}, with a checkpoint; a second signal ends the process at once"
+            )
             return
         sentence, exit_code = self._at_once
         for undo in reversed(_undo):

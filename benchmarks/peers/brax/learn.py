@@ -6,11 +6,13 @@ What may matter for learning: an environment that is done is reset to its first 
 initial states (and, in reacher, as many targets) while the evaluation draws new ones. The warm-up uses the untrained
 policy, the learning rate of the temperature is always 3e-4, the target entropy is half of the usual, and transitions at
 the time limit are left out of the critic's loss. `sac.train` counts the warm-up separately, so the equal chunks are of
-what comes after it, and the last step is rounded up.
+what comes after it, and the last step is rounded up. With `own_defaults`, everything that a task does not set is at
+the defaults of `sac.train`.
 """
 
 import sys
 from functools import partial
+from inspect import signature
 from pathlib import Path
 from typing import Any
 
@@ -24,7 +26,8 @@ def main(line: Line) -> None:
     config = line.config
     require(config["algorithm"] == "sac", "Brax has SAC and no DDPG or TD3")
     require(len(config["seeds"]) == 1, "one process trains one seed")
-    require(config["actor_lr"] == config["critic_lr"], "sac.train has one learning rate for actor and critics")
+    own = config["own_defaults"]
+    require(own or config["actor_lr"] == config["critic_lr"], "sac.train has one learning rate for actor and critics")
     import jax
     from brax import envs as brax_envs
     from brax.training import acting
@@ -32,13 +35,26 @@ def main(line: Line) -> None:
 
     (seed,) = config["seeds"]
     envs, backend = config["num_envs"], config.get("backend", "spring")
-    normalize_obs = config.get("normalize_obs", False)
     env = brax_envs.get_environment(config["env"], backend=backend)
 
     def after_epoch(steps: int, metrics: dict[str, Any]) -> None:
         if steps > 0:  # it is called once before any training
             line.evaluated(int(steps), [float(metrics["eval/episode_reward"])])
 
+    given: dict[str, Any] = {}
+    if not own:
+        factory = partial(networks.make_sac_networks, hidden_layer_sizes=tuple(config["hidden"]))
+        given = {
+            "learning_rate": config["actor_lr"],
+            "discounting": config["discount"],
+            "tau": config["tau"],
+            "batch_size": config["batch_size"],
+            "min_replay_size": config["warmup_steps"],
+            "max_replay_size": config["replay_capacity"],
+            "normalize_observations": config.get("normalize_obs", False),
+            "reward_scaling": 1.0,
+            "network_factory": factory,
+        }
     make_policy, params, _ = train.train(
         env,
         num_timesteps=config["steps"],
@@ -48,18 +64,10 @@ def main(line: Line) -> None:
         num_envs=envs,
         num_eval_envs=config["episodes"],
         deterministic_eval=True,
-        learning_rate=config["actor_lr"],
-        discounting=config["discount"],
-        tau=config["tau"],
-        batch_size=config["batch_size"],
-        min_replay_size=config["warmup_steps"],
-        max_replay_size=config["replay_capacity"],
         grad_updates_per_step=line.updates_per_step,
-        normalize_observations=normalize_obs,
-        reward_scaling=1.0,
-        network_factory=partial(networks.make_sac_networks, hidden_layer_sizes=tuple(config["hidden"])),
         progress_fn=after_epoch,
         seed=seed,
+        **given,
     )
     arena = acting.Evaluator(
         brax_envs.training.wrap(env, episode_length=TIME_LIMIT, action_repeat=1),
@@ -70,6 +78,7 @@ def main(line: Line) -> None:
         key=jax.random.PRNGKey(1_000_000 + seed),
     )
     final = float(arena.run_evaluation(params, training_metrics={})["eval/episode_reward"])
+    used = {name: value.default for name, value in signature(train.train).parameters.items()} | given
     settings = {
         "algorithm": "sac",
         "seeds": config["seeds"],
@@ -77,17 +86,17 @@ def main(line: Line) -> None:
         "backend": backend,
         "updates_per_step": line.updates_per_step,
         "critics": 2,
-        "learning_rate": config["actor_lr"],
+        "learning_rate": used["learning_rate"],
         "temperature": "learned from 1.0 at 3e-4",
         "target_entropy": -0.5 * env.action_size,
-        "tau": config["tau"],
-        "discount": config["discount"],
-        "hidden": config["hidden"],
-        "batch_size": config["batch_size"],
-        "warmup_steps": -(-config["warmup_steps"] // envs) * envs,
-        "replay_rows": config["replay_capacity"],
-        "normalize_obs": normalize_obs,
-        "reward_scaling": 1.0,
+        "tau": used["tau"],
+        "discount": used["discounting"],
+        "hidden": config.get("hidden", [256, 256]),  # the default of `make_sac_networks`
+        "batch_size": used["batch_size"],
+        "warmup_steps": -(-used["min_replay_size"] // envs) * envs,
+        "replay_rows": used["max_replay_size"] or config["steps"],
+        "normalize_obs": used["normalize_observations"],
+        "reward_scaling": used["reward_scaling"],
         "time_limit": TIME_LIMIT,
         "differs": [
             f"training resets to the same {envs} initial state(s); the evaluation draws new ones",

@@ -19,7 +19,8 @@ def main(line: Line) -> None:
     prepare_targets()
     wanted: dict[str, Any] = line.config
     brax = wanted["env"] != "Pendulum-v1"
-    config = OWN[wanted["algorithm"]].config(hidden=tuple(wanted["hidden"]), norm="none")  # as the others have none
+    plain = {"norm": "none", "noise": "gaussian"}  # as the others have it
+    config = OWN[wanted["algorithm"]].config(hidden=tuple(wanted["hidden"]), **plain)
     names = ("num_envs", "batch_size", "replay_capacity", "warmup_steps")
     loop = LoopConfig(**{name: wanted[name] for name in names})
     where = {"env": f"brax/{wanted['env']}", "backend": wanted["backend"]} if brax else {"env": wanted["env"]}

@@ -5,7 +5,8 @@ as in its vmapped `train`. Its noise is in the units of the action, so it is sca
 actions. What may matter for learning: a time limit is treated as termination (the target is the reward alone), the
 targets are averaged once per train iteration, and SAC warms up with its untrained policy. SAC's `make_act` samples its
 action, so the evaluation uses the mean instead. Replay rows that a run cannot fill are left out, because rejax samples
-over the whole capacity; that only changes the time.
+over the whole capacity; that only changes the time. With `own_defaults`, everything that a task does not set is at
+rejax's own defaults.
 """
 
 import sys
@@ -17,6 +18,7 @@ from protocol import LEARNING, Line, require, serve
 
 TASKS = ("Pendulum-v1", "MountainCarContinuous-v0", "Reacher-misc", "Swimmer-misc")
 TARGET_NOISE, TARGET_CLIP = 0.2, 0.5  # the TD3 paper's, for actions in [-1, 1]
+CAPACITY = 131_072  # of the replay, its default
 
 
 def main(line: Line) -> None:
@@ -24,7 +26,8 @@ def main(line: Line) -> None:
     algorithm, seeds, envs = config["algorithm"], config["seeds"], config["num_envs"]
     require(algorithm in ("ddpg", "td3", "sac"), "rejax learns with ddpg, td3 and sac here")
     require(config["env"] in TASKS, f"this worker drives gymnax's {', '.join(TASKS)}")
-    require(config["actor_lr"] == config["critic_lr"], "rejax has one learning rate for all its networks")
+    own = config["own_defaults"]
+    require(own or config["actor_lr"] == config["critic_lr"], "rejax has one learning rate for all its networks")
     import jax
     import jax.numpy as jnp
     import numpy as np
@@ -37,30 +40,31 @@ def main(line: Line) -> None:
     env, env_params = create(config["env"])
     space = env.action_space(env_params)
     half_ranges = np.unique((np.asarray(space.high) - np.asarray(space.low)) / 2)
-    require(half_ranges.size == 1, "rejax takes one scale of the noise for all components of the action")
+    require(own or half_ranges.size == 1, "rejax takes one scale of the noise for all components of the action")
     half_range = float(half_ranges[0])
     delay = 2 if algorithm == "td3" else 1
     iterations = -(-config["steps"] // (config["evaluations"] * envs * delay))
     chunk_steps = iterations * delay * envs
-    rows = min(config["replay_capacity"], chunk_steps * config["evaluations"])
-    shared_by_all = {
-        "env": env,
-        "env_params": env_params,
-        "num_envs": envs,
-        "batch_size": config["batch_size"],
-        "buffer_size": rows,
-        "fill_buffer": config["warmup_steps"],
-        "num_epochs": line.updates_per_step,
-        "polyak": 1.0 - config["tau"],
-        "gamma": config["discount"],
-        "learning_rate": config["actor_lr"],
-    }
-    hidden = tuple(config["hidden"])
-    if algorithm == "sac":
-        agent = SAC.create(**shared_by_all, agent_kwargs={"activation": "relu"}, hidden_layer_sizes=hidden)
+    rows = min(config.get("replay_capacity", CAPACITY), chunk_steps * config["evaluations"])
+    given = {"env": env, "env_params": env_params, "num_envs": envs, "num_epochs": line.updates_per_step}
+    given["buffer_size"] = rows
+    hidden = tuple(config.get("hidden", (64, 64)))
+    if own:
+        require(algorithm != "ddpg", "rejax has no DDPG and so no defaults of it")
+        agent = {"td3": TD3, "sac": SAC}[algorithm].create(**given)
     else:
+        given |= {
+            "batch_size": config["batch_size"],
+            "fill_buffer": config["warmup_steps"],
+            "polyak": 1.0 - config["tau"],
+            "gamma": config["discount"],
+            "learning_rate": config["actor_lr"],
+        }
+    if not own and algorithm == "sac":
+        agent = SAC.create(**given, agent_kwargs={"activation": "relu"}, hidden_layer_sizes=hidden)
+    elif not own:
         agent = {"ddpg": DDPG, "td3": TD3}[algorithm].create(
-            **shared_by_all,
+            **given,
             num_critics=delay,
             policy_delay=delay,
             exploration_noise=config["noise"] * half_range,
@@ -126,12 +130,12 @@ def main(line: Line) -> None:
         "updates_per_step": line.updates_per_step,
         "critics": agent.num_critics,
         "policy_delay": delay,
-        "learning_rate": config["actor_lr"],
-        "polyak": 1.0 - config["tau"],
-        "discount": config["discount"],
+        "learning_rate": float(agent.learning_rate),
+        "polyak": float(agent.polyak),
+        "discount": float(agent.gamma),
         "hidden": hidden,
-        "batch_size": config["batch_size"],
-        "warmup_steps": config["warmup_steps"],
+        "batch_size": agent.batch_size,
+        "warmup_steps": agent.fill_buffer,
         "replay_rows": rows,
         "time_limit": int(env_params.max_steps_in_episode),
         "differs": differs,
@@ -139,9 +143,12 @@ def main(line: Line) -> None:
     if algorithm == "sac":
         settings |= {"temperature": "learned from 1.0 at the same rate", "target_entropy": -int(np.prod(space.shape))}
     else:
-        settings |= {"exploration_noise": config["noise"] * half_range, "noise_scaled_by": half_range}
+        settings |= {"exploration_noise": float(agent.exploration_noise)}
     if algorithm == "td3":
-        settings |= {"target_noise": TARGET_NOISE * half_range, "target_noise_clip": TARGET_CLIP * half_range}
+        settings |= {
+            "target_noise": float(agent.target_noise),
+            "target_noise_clip": float(agent.target_noise_clip),
+        }
     final = evaluated(0, config["final_episodes"])
     line.learned(final, settings, ("rejax", "jax", "flax", "optax", "gymnax"))
 

@@ -4,7 +4,8 @@ One process trains one seed. Between the calls of `learn`, SB3's `evaluate_polic
 environments, which are kept through the run so that every evaluation starts from new states. Noise and actions are in
 [-1, 1]. What may matter for learning: a time limit bootstraps, the exploration noise is also added to the uniform
 actions of the warm-up, TD3 averages its targets at every critic update and not with the delayed actor, and the actor
-ascends the smaller of the two critics.
+ascends the smaller of the two critics. With `own_defaults`, everything that a task does not set is at SBX's own
+defaults, but for the noise of DDPG and TD3, which is that of the examples in its documentation: by default it has none.
 """
 
 import sys
@@ -40,27 +41,23 @@ def main(line: Line) -> None:
     num_eval_envs = min(32, config["episodes"])  # only so that one call of the policy serves many episodes
     arena = make_vec_env(config["env"], n_envs=num_eval_envs, seed=1_000_000 * (seed + 1))  # Monitor-wrapped too
     shape = env.action_space.shape
-    own: dict[str, Any] = {}
+    given: dict[str, Any] = {"train_freq": 1, "gradient_steps": line.updates_per_step}
     if algorithm != "sac":
-        own["action_noise"] = NormalActionNoise(np.zeros(shape), config["noise"] * np.ones(shape))
-    if algorithm == "td3":
-        own |= {"policy_delay": 2, "target_policy_noise": 0.2, "target_noise_clip": 0.5}
-    model = {"ddpg": DDPG, "td3": TD3, "sac": SAC}[algorithm](
-        "MlpPolicy",
-        env,
-        learning_rate=config["actor_lr"],
-        qf_learning_rate=config["critic_lr"],
-        buffer_size=config["replay_capacity"],
-        learning_starts=config["warmup_steps"],
-        batch_size=config["batch_size"],
-        tau=config["tau"],
-        gamma=config["discount"],
-        train_freq=1,
-        gradient_steps=line.updates_per_step,
-        policy_kwargs={"net_arch": list(config["hidden"])},  # ReLU is the default of all three
-        seed=seed,
-        **own,
-    )
+        given["action_noise"] = NormalActionNoise(np.zeros(shape), config["noise"] * np.ones(shape))
+    if not config["own_defaults"]:
+        given |= {
+            "learning_rate": config["actor_lr"],
+            "qf_learning_rate": config["critic_lr"],
+            "buffer_size": config["replay_capacity"],
+            "learning_starts": config["warmup_steps"],
+            "batch_size": config["batch_size"],
+            "tau": config["tau"],
+            "gamma": config["discount"],
+            "policy_kwargs": {"net_arch": list(config["hidden"])},  # ReLU is the default of all three
+        }
+        if algorithm == "td3":
+            given |= {"policy_delay": 2, "target_policy_noise": 0.2, "target_noise_clip": 0.5}
+    model = {"ddpg": DDPG, "td3": TD3, "sac": SAC}[algorithm]("MlpPolicy", env, seed=seed, **given)
 
     def evaluated(episodes: int) -> list[float]:
         return [float(evaluate_policy(model, arena, n_eval_episodes=episodes, deterministic=True)[0])]
@@ -84,14 +81,14 @@ def main(line: Line) -> None:
         "updates_per_step": line.updates_per_step,
         "updates": model._n_updates,
         "critics": model.policy.n_critics,
-        "actor_lr": config["actor_lr"],
-        "critic_lr": config["critic_lr"],
-        "tau": config["tau"],
-        "discount": config["discount"],
-        "hidden": config["hidden"],
-        "batch_size": config["batch_size"],
-        "warmup_steps": config["warmup_steps"],
-        "replay_rows": config["replay_capacity"] // envs * envs,
+        "actor_lr": float(model.lr_schedule(1.0)),
+        "critic_lr": float(model.qf_learning_rate),
+        "tau": model.tau,
+        "discount": model.gamma,
+        "hidden": list(model.policy.net_arch_qf),
+        "batch_size": model.batch_size,
+        "warmup_steps": model.learning_starts,
+        "replay_rows": model.buffer_size // envs * envs,
         "time_limit": env.envs[0].spec.max_episode_steps,
         "differs": differs,
     }
