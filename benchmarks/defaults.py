@@ -54,6 +54,7 @@ DETERMINISTIC = [
     SLOW | FAST_TARGET | LAYER | PINK | {"noise_scale": 0.2},
     SLOW | FAST_TARGET | LAYER | PINK | {"noise_scale": 0.3},
 ]
+ALL_SLOW = SLOW | {"critic_lr": 3e-4}
 STOCHASTIC = [
     {},
     {"actor_lr": 1e-3},
@@ -69,7 +70,10 @@ STOCHASTIC = [
 ]
 CANDIDATES = {
     "ddpg": [BEFORE | NOISE | changes for changes in DETERMINISTIC],
-    "td3": [BEFORE | NOISE | changes for changes in DETERMINISTIC if "noise" not in changes],
+    "td3": [
+        BEFORE | NOISE | changes
+        for changes in [*(one for one in DETERMINISTIC if "noise" not in one), ALL_SLOW, ALL_SLOW | LAYER]
+    ],
     "sac": [
         BEFORE | SLOW | {"noise": "gaussian", "temperature_lr": 3e-4, "target_entropy": -1.0} | changes
         for changes in STOCHASTIC

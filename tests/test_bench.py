@@ -24,7 +24,7 @@ from ddpg_jax.core.types import Env, EnvState, Transition
 from ddpg_jax.core.vector_env import vectorize
 from ddpg_jax.devices.backend import cores
 from ddpg_jax.devices.layout import Layout
-from ddpg_jax.runs import bench, env_speed, load, matmul_limit, measure
+from ddpg_jax.runs import bench, env_speed, load, matmul_limit, measure, signals
 from ddpg_jax.runs.programs import make_programs, seed_keys
 
 TINY = bench.Workload(hidden=(8, 8), batch_size=4, replay_capacity=64, warmup_steps=8)
@@ -139,6 +139,18 @@ def test_a_row_for_each_combination_of_seeds_and_environments(monkeypatch):
         state = 2_000 * 4 * (2 + 2 + 1 + 1 + 1) * 2 // row["devices"]  # the replay of both seeds, in float32
         assert state < row["compiled_bytes_per_device"] < 3 * state
         assert row["peak_bytes_in_use"] is None or row["peak_bytes_in_use"] > state
+
+
+def test_a_bench_that_is_ended_shows_the_rows_that_it_has(capsys, monkeypatch):
+    def found(seconds):
+        yield {"workload": "first", "env_steps_per_s": 7.0, "updates_per_s": 7.0, "other_cores": 0.0}
+        signals._undo[-1]()  # as on ctrl-C
+        assert "first" in capsys.readouterr().out
+        yield {"workload": "second", "env_steps_per_s": 8.0, "updates_per_s": 8.0, "other_cores": 0.0}
+
+    monkeypatch.setattr(bench, "table", found)
+    assert main(["bench", "--seconds", "0.1", "--json"]) == 0
+    assert [row["workload"] for row in json.loads(capsys.readouterr().out)["rows"]] == ["first", "second"]
 
 
 def test_the_command_prints_what_is_measured(capsys, monkeypatch):

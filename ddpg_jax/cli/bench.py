@@ -11,9 +11,12 @@ from ddpg_jax.cli.console import console, print_line, table
 from ddpg_jax.cli.suggestions import unknown_algorithm
 from ddpg_jax.core.settings import SettingError
 from ddpg_jax.envs.references import is_reference
+from ddpg_jax.runs.config import Backend
 from ddpg_jax.runs.load import is_busy
 from ddpg_jax.runs.registry import algorithms
+from ddpg_jax.runs.signals import undone_at_once
 
+Row = dict[str, Any]
 Column = tuple[str, str, Callable[[Any], str]]  # name in the JSON, head of the table, how a value is written
 
 
@@ -58,6 +61,7 @@ def bench(
     hidden: Annotated[tuple[int, ...] | None, Several, Doc("widths of the hidden layers; by default 256 256")] = None,
     batch_size: Annotated[int | None, Doc("transitions in a minibatch; by default 256")] = None,
     updates_per_step: Annotated[int | None, Doc("updates per step of all environments; by default 1")] = None,
+    backend: Annotated[Backend | None, Doc("Brax's physics backend; by default that of the environment")] = None,
     seconds: Annotated[float, Doc("about how long to measure each row")] = 3.0,
     json: Annotated[bool, Doc("print one JSON object instead of a table")] = False,
 ) -> None:
@@ -67,7 +71,7 @@ def bench(
 
     check_seconds(seconds)
     given: dict[str, Any] = {"algorithm": algorithm, "env": env, "num_envs": num_envs, "seeds": seeds, "hidden": hidden}
-    given |= {"batch_size": batch_size, "updates_per_step": updates_per_step}
+    given |= {"batch_size": batch_size, "updates_per_step": updates_per_step, "backend": backend}
     options = {name: value for name, value in given.items() if value is not None}
     if algorithm is not None and algorithm not in algorithms() and not is_reference(algorithm):
         raise SettingError(unknown_algorithm(algorithm, list(algorithms())))
@@ -78,30 +82,35 @@ def bench(
 def _beside_limit(options: dict[str, Any], seconds: float, json: bool) -> None:
     from ddpg_jax.runs import bench
 
-    rows = _watched(bench.table(seconds), ("workload",), json)
-    _print("DDPG on Pendulum-v1", BESIDE_LIMIT, rows, LIMIT, json)
+    def shown(rows):
+        _print("DDPG on Pendulum-v1", BESIDE_LIMIT, rows, LIMIT, json)
+
+    _watch(bench.table(seconds), ("workload",), shown, json)
 
 
 def _combinations(options: dict[str, Any], seconds: float, json: bool) -> None:
     from ddpg_jax.runs.measure import measurements
 
-    rows = _watched(measurements(**options, seconds=seconds), ("seeds", "num_envs"), json)
-    first = rows[0]
-    shared = f"hidden {' '.join(map(str, first['hidden'])) or 'none'}, batch_size {first['batch_size']}"
-    title = f"{first['algorithm']} on {first['env']}, {shared}, updates_per_step {first['updates_per_step']}"
-    _print(title, COMBINATIONS, rows, MEMORY, json)
+    def shown(rows):
+        first = rows[0]
+        shared = f"hidden {' '.join(map(str, first['hidden'])) or 'none'}, batch_size {first['batch_size']}"
+        title = f"{first['algorithm']} on {first['env']}, {shared}, updates_per_step {first['updates_per_step']}"
+        _print(title, COMBINATIONS, rows, MEMORY, json)
+
+    _watch(measurements(**options, seconds=seconds), ("seeds", "num_envs"), shown, json)
 
 
-def _watched(found: Iterable[dict[str, Any]], names: Sequence[str], quiet: bool) -> list[dict[str, Any]]:
-    """The rows, each said to be measured when it is."""
-    rows = []
-    for row in found:
-        rows.append(row)
-        if not quiet:
-            words = ", ".join(f"{row[name]}" if name == "workload" else f"{name} {row[name]}" for name in names)
-            rate = row.get("env_steps_per_s_of_all_seeds", row.get("env_steps_per_s"))
-            print_line(f"  {words}: {rate:,.0f} environment steps/s{busy_words(row)}")
-    return rows
+def _watch(found: Iterable[Row], names: Sequence[str], shown: Callable[[list[Row]], None], quiet: bool) -> None:
+    """Says of each row that it is measured when it is, and shows all of them: at the end, or where a signal ends it."""
+    rows: list[Row] = []
+    with undone_at_once(lambda: shown(rows) if rows else None):
+        for row in found:
+            rows.append(row)
+            if not quiet:
+                words = ", ".join(f"{row[name]}" if name == "workload" else f"{name} {row[name]}" for name in names)
+                rate = row.get("env_steps_per_s_of_all_seeds", row.get("env_steps_per_s"))
+                print_line(f"  {words}: {rate:,.0f} environment steps/s{busy_words(row)}")
+    shown(rows)
 
 
 def busy_words(row: dict[str, Any]) -> str:

@@ -6,6 +6,8 @@ from typing import Any, Literal
 from ddpg_jax.core.environment import MAX_ACTION_REPEAT, MAX_EPISODE_LENGTH
 from ddpg_jax.core.settings import configclass, setting
 
+Backend = Literal["mjx", "spring", "positional", "generalized"]  # of the physics of Brax
+
 
 @configclass
 class RunConfig:
@@ -74,9 +76,7 @@ class RunConfig:
         low=1,
         high=MAX_ACTION_REPEAT,
     )
-    backend: Literal["mjx", "spring", "positional", "generalized"] | None = setting(
-        default=None, help="Brax's physics backend; by default that of the environment"
-    )
+    backend: Backend | None = setting(default=None, help="Brax's physics backend; by default that of the environment")
     impl: Literal["jax", "warp"] | None = setting(
         default=None, help="MJX implementation for MuJoCo Playground; by default jax"
     )

@@ -13,7 +13,7 @@ from ddpg_jax.core.settings import SettingError, check, shown
 from ddpg_jax.devices.backend import refuse_exhaustion
 from ddpg_jax.runs.bench import ROUNDS, check_seconds, paced, training
 from ddpg_jax.runs.clock import Clock
-from ddpg_jax.runs.config import RunConfig
+from ddpg_jax.runs.config import Backend, RunConfig
 from ddpg_jax.runs.load import Load
 from ddpg_jax.runs.named import name_algorithm, name_env, open_env
 from ddpg_jax.runs.plan import Job, make_plan
@@ -37,6 +37,7 @@ def measurements(
     updates_per_step: int = 1,
     replay_capacity: int = 100_000,
     seconds: float = 3.0,
+    backend: Backend | None = None,
 ) -> Iterator[dict[str, Any]]:
     """Measures training, without evaluation and files, in every combination of seeds and environments.
 
@@ -47,6 +48,7 @@ def measurements(
       hidden, batch_size, updates_per_step, replay_capacity: settings, the same in every row; `hidden` None: the
         algorithm's own.
       seconds: about how long each row is trained, beside compiling; rates are medians of five rounds.
+      backend: as for `RunConfig`.
 
     Yields:
       a row: the settings; `devices` and `seed_mapping`, how seeds are laid out; `compile_seconds` of the programs that
@@ -63,7 +65,7 @@ def measurements(
     widths = hidden if hidden is None else tuple(hidden)
     loop = {"batch_size": batch_size, "updates_per_step": updates_per_step, "replay_capacity": replay_capacity}
     pairs = list(itertools.product(_numbers("seeds", seeds), _numbers("num_envs", num_envs)))
-    jobs = [_job(algorithm, env, widths, loop | {"num_envs": envs}, agents) for agents, envs in pairs]
+    jobs = [_job(algorithm, env, backend, widths, loop | {"num_envs": envs}, agents) for agents, envs in pairs]
     for job in jobs:
         shared = {
             "algorithm": job.algorithm.name,
@@ -85,14 +87,16 @@ def _numbers(name: str, given: Numbers) -> tuple[int, ...]:
     return numbers
 
 
-def _job(algorithm: Any, env: Any, hidden: Sequence[int] | None, loop: dict[str, Any], seeds: int) -> Job:
+def _job(
+    algorithm: Any, env: Any, backend: Backend | None, hidden: Sequence[int] | None, loop: dict[str, Any], seeds: int
+) -> Job:
     """Plans a run that is only trained."""
     named, task = name_algorithm(algorithm), name_env(env)
     kind = named.value.config
     if hidden is not None and "hidden" not in {field.name for field in fields(kind)}:
         raise SettingError(f"hidden must be None for {named.name}, which has no hidden layers, not {shown(hidden)}.")
     config, gathering = kind() if hidden is None else kind(hidden=hidden), LoopConfig(**loop)
-    run = RunConfig(env=task.name, seeds=seeds, evaluations=1, eval_episodes=1)
+    run = RunConfig(env=task.name, backend=backend, seeds=seeds, evaluations=1, eval_episodes=1)
     for group in (config, gathering, run):
         check(group)
     warmup = max(gathering.warmup_steps, gathering.batch_size)
