@@ -204,15 +204,14 @@ def stop_after(minutes: float | None) -> None:
 def pairs_of(suite: str, tasks: list[str] | None, methods: list[str] | None) -> Iterator[tuple[str, str]]:
     """Yields the (task, method) pairs of a suite that are requested.
 
-    Tuned methods are included where a tuned preset exists, "even" and "own" ones where another library has the
-    algorithm, too.
+    Tuned methods are included where a tuned preset exists, "even" ones where another library has the algorithm, too.
     """
     for task in SUITES[suite].tasks:
         for method in SUITES[suite].methods:
             requested = (tasks is None or task in tasks) and (methods is None or method in methods)
             algorithm, _, variant = method.partition(":")
             tuning, others = bool(tuned(algorithm, option(task, "--env"))), bool(peers_of(task, algorithm))
-            exists = {"best": tuning, "even": others, "own": others}
+            exists = {"best": tuning, "even": others}
             if requested and exists.get(variant, True):
                 yield task, method
 

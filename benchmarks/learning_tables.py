@@ -78,6 +78,18 @@ def held_out() -> str:
     return table(["algorithm", "task", "candidate", "defaults before it", "P(candidate higher)"], rows)
 
 
+def wide() -> str:
+    """Returns the defaults of 256-256 beside the same without layer norm, where both were run."""
+    rows = []
+    for task in OWN_TASKS:
+        for algorithm in ("ddpg", "sac"):
+            both = learned(task, f"{algorithm}-own"), learned(task, f"{algorithm}-unnormalized")
+            if all(both):
+                pair = tuple(map(ends, both))
+                rows.append([task.removeprefix("own-"), f"`{algorithm}`", *map(shown, pair), chance([pair])])
+    return table(["task", "algorithm", "defaults", "with `--norm none`", "P(defaults higher)"], rows)
+
+
 def shown(returns: list[float]) -> str:
     """Returns the interquartile mean of returns with its interval."""
     middle = interval(returns)

@@ -30,14 +30,14 @@ from ddpg_jax.runs.clock import Clock
 from ddpg_jax.runs.experiment import Callbacks, train_job
 from ddpg_jax.runs.plan import Job, plan_run
 from ddpg_jax.runs.programs import evaluation_keys
-from ddpg_jax.runs.registry import algorithms
+from ddpg_jax.runs.run_folder import write_config
 
 RESULTS = Path(__file__).parent / "results"
 
 
 def bare(job: Job) -> float:
     """Returns the seconds of a run without logging."""
-    agent = algorithms()[job.algorithm].make(job.config, job.env.spec)
+    agent = job.algorithm.value.make(job.config, job.env.spec)
 
     def play(key, learner):
         return evaluate(key, job.env, lambda obs: agent.act(learner, obs), job.run.eval_episodes).returns
@@ -58,6 +58,7 @@ def monitored(job: Job) -> float:
     """Returns the seconds of a run with everything that is shown in a terminal and written to a run folder."""
     run = dataclasses.replace(job.run, out=Path(tempfile.mkdtemp()) / "run")
     run.folder.mkdir()
+    write_config(run.folder, job.config_dict(), job.code)
     console, times = Console(file=io.StringIO(), force_terminal=True, width=120), []
     with Display(console) as display:
 

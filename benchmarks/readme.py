@@ -37,6 +37,7 @@ from learning_tables import (
     learned,
     profiles,
     searched_defaults,
+    wide,
 )
 from markdown import table
 from target_tables import pod_assumptions, pod_programs, pod_updates, rows_of, targets
@@ -543,6 +544,7 @@ DOCUMENTS: dict[str, tuple[Any, ...]] = {
         results,
         searched_defaults,
         held_out,
+        wide,
         tuned,
         crossing,
         older,

@@ -96,6 +96,8 @@ METHODS = {  # flags of a method on every task; after the colon, a variant of it
     "tqc": "",
     "sac:residual": "--hidden 32 32 --residual --normalize-obs",
     **{f"{method}:own": "" for method in LEAGUE},
+    "ddpg:unnormalized": "--norm none",
+    "sac:unnormalized": "--norm none",
     "ddpg:even": "--actor-lr 1e-3 --norm none",
     "td3:even": "",
     "sac:even": "--actor-lr 1e-3 --norm none --noise gaussian",
@@ -175,6 +177,6 @@ SUITES = {
     "crossing": Suite(tuple(CROSSING_TASKS), ("td3", "sac"), 4),
     "older": Suite(OLDER_TASKS, OLDER),
     "even": Suite(tuple(EVEN_TASKS), tuple(f"{method}:even" for method in LEAGUE)),
-    "own": Suite(tuple(OWN_TASKS), tuple(f"{method}:own" for method in LEAGUE)),
+    "own": Suite(tuple(OWN_TASKS), (*(f"{method}:own" for method in LEAGUE), "ddpg:unnormalized", "sac:unnormalized")),
     "gpu": Suite(tuple(GPU_TASKS), LEAGUE, 10),
 }

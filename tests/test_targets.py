@@ -186,7 +186,6 @@ BOUNDS = {
     f"ddpg {CLASSIC}": (115, 2, 25),
     f"td3 {CLASSIC}": (86, 8, 28),
     f"sac --norm none --noise gaussian {CLASSIC}": (86, 4, 29),
-    f"sac --norm none {CLASSIC}": (87, 4, 30),
     f"sac {CLASSIC}": (137, 4, 30),
     f"d4pg {CLASSIC}": (81, 2, 28),
     f"ddpg --norm none {CLASSIC} --n-step 3 --normalize-obs --noise ou": (71, 2, 26),
