@@ -143,6 +143,6 @@ def test_any_command_line_is_answered(args):
 
 @pytest.mark.slow
 @given(lines())
-@settings(max_examples=600, deadline=LIMIT, database=None)
+@settings(max_examples=300, deadline=LIMIT, database=None)
 def test_any_of_many_command_lines_is_answered(args):
     is_answered(args)

@@ -156,7 +156,7 @@ def test_a_damaged_file_is_refused_in_one_sentence_or_harmless(folders, file, da
 
 @pytest.mark.slow
 @pytest.mark.parametrize("file", FILES)
-@settings(max_examples=600, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=300, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(data=st.data())
 def test_a_damaged_file_is_refused_in_one_sentence_or_harmless_many_times(folders, file, data):
     try_damage(folders, file, data)

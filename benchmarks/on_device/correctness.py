@@ -33,7 +33,7 @@ def run(rows: Rows, options: Any) -> None:
         case = make_case(name, options.toy)
         return one_update(case) | one_chunk(case)
 
-    cases: list[Any] = [(name, compare, name) for name in ALGORITHMS]
+    cases: list[Any] = [(name, compare, name) for name in (("ddpg", "sac") if options.toy else ALGORITHMS)]
     cases += [("seeds", seeds_alone, options.toy), ("checkpoint", resumed, options.toy)]
     cases += [("replay", replay, options.toy)]
     rows.attempt_all(cases, options.threads)
