@@ -49,10 +49,7 @@ def main(line: Line) -> None:
     given = {"env": env, "env_params": env_params, "num_envs": envs, "num_epochs": line.updates_per_step}
     given["buffer_size"] = rows
     hidden = tuple(config.get("hidden", (64, 64)))
-    if own:
-        require(algorithm != "ddpg", "rejax has no DDPG and so no defaults of it")
-        agent = {"td3": TD3, "sac": SAC}[algorithm].create(**given)
-    else:
+    if not own:
         given |= {
             "batch_size": config["batch_size"],
             "fill_buffer": config["warmup_steps"],
@@ -60,9 +57,12 @@ def main(line: Line) -> None:
             "gamma": config["discount"],
             "learning_rate": config["actor_lr"],
         }
-    if not own and algorithm == "sac":
+    if own:
+        require(algorithm != "ddpg", "rejax has no DDPG and so no defaults of it")
+        agent = {"td3": TD3, "sac": SAC}[algorithm].create(**given)
+    elif algorithm == "sac":
         agent = SAC.create(**given, agent_kwargs={"activation": "relu"}, hidden_layer_sizes=hidden)
-    elif not own:
+    else:
         agent = {"ddpg": DDPG, "td3": TD3}[algorithm].create(
             **given,
             num_critics=delay,
