@@ -72,7 +72,7 @@ def held_out() -> str:
             both = learned(task, candidate), learned(task, before)
             if all(both):
                 pairs[task] = tuple(map(ends, both))
-                rows.append([f"`{algorithm}`", task, *map(shown, pairs[task]), chance([pairs[task]])])
+                rows.append([f"`{algorithm}`", task, *map(interval_of, pairs[task]), chance([pairs[task]])])
         if pairs:
             rows.append([f"`{algorithm}`", "all", f"`{flags}`", "", f"**{chance(list(pairs.values()))}**"])
     return table(["algorithm", "task", "candidate", "defaults before it", "P(candidate higher)"], rows)
@@ -86,11 +86,11 @@ def wide() -> str:
             both = learned(task, f"{algorithm}-own"), learned(task, f"{algorithm}-unnormalized")
             if all(both):
                 pair = tuple(map(ends, both))
-                rows.append([task.removeprefix("own-"), f"`{algorithm}`", *map(shown, pair), chance([pair])])
+                rows.append([task.removeprefix("own-"), f"`{algorithm}`", *map(interval_of, pair), chance([pair])])
     return table(["task", "algorithm", "defaults", "with `--norm none`", "P(defaults higher)"], rows)
 
 
-def shown(returns: list[float]) -> str:
+def interval_of(returns: list[float]) -> str:
     """Returns the interquartile mean of returns with its interval."""
     middle = interval(returns)
     return f"{middle.iqm:,.1f} ({middle.low:,.1f} to {middle.high:,.1f})"
@@ -128,7 +128,7 @@ def crossing() -> str:
                 here, there = ends(result), [row["mean"] for row in result["gymnasium"][other]]
                 kept = " ".join(f"{after / before:.0%}" for before, after in zip(here, there, strict=True))
                 steps = f"{result['curve']['steps'][-1]:,}"
-                rows.append([f"`{result['command']}`", steps, shown(here), shown(there), kept])
+                rows.append([f"`{result['command']}`", steps, interval_of(here), interval_of(there), kept])
     head = ["command", "steps per seed", "return in Brax (mjx)", "in Gymnasium's MuJoCo", "kept, seed by seed"]
     return table(head, rows)
 

@@ -34,6 +34,7 @@ from learning_tables import (
     diagnosis,
     ends,
     held_out,
+    interval_of,
     learned,
     profiles,
     searched_defaults,
@@ -46,7 +47,6 @@ from tasks import (
     CPU_TASKS,
     EVEN_TASKS,
     LEAGUE,
-    LOCOMOTION_TASKS,
     OLDER,
     OLDER_TASKS,
     OWN_TASKS,
@@ -99,19 +99,9 @@ def shown(value: Any) -> str:
 
 
 def results() -> str:
-    """Returns the table of the league."""
-    return with_defaults_and_tuned(CPU_TASKS)
-
-
-def locomotion() -> str:
-    """Returns the table of the tasks with published budgets and networks."""
-    return with_defaults_and_tuned(LOCOMOTION_TASKS)
-
-
-def with_defaults_and_tuned(tasks: dict[str, str]) -> str:
-    """Returns a row per task, a column per algorithm, with default and with tuned settings."""
+    """Returns the table of results: a row per task, a column per algorithm, with default and with tuned settings."""
     rows, missing = [], []
-    for task in tasks:
+    for task in CPU_TASKS:
         both = [(learned(task, method), learned(task, f"{method}-best")) for method in LEAGUE]
         cells = [cell(default) + (f"<br>tuned: {cell(tuned)}" if tuned else "") for default, tuned in both]
         if any(default for default, _ in both):
@@ -317,16 +307,13 @@ def headline() -> str:
     others = " and ".join(
         f"{found['launches']:.0f} of {name}" for name, found in launches.items() if name != "ddpg_jax"
     )
-    ends = [learned("pendulum", method)["final"] for method in LEAGUE]
+    final = [learned("pendulum", method)["final"] for method in LEAGUE]
     reached = ", ".join(
         f"{method} {end['iqm']:.0f} ({end['low']:.0f} to {end['high']:.0f})"
-        for method, end in zip(LEAGUE, ends, strict=True)
+        for method, end in zip(LEAGUE, final, strict=True)
     )
 
-    def of(task, digits):
-        end = learned(task, "sac")["final"]
-        return f"{end['iqm']:,.{digits}f} ({end['low']:,.{digits}f} to {end['high']:,.{digits}f})"
-
+    solved = {task: interval_of(ends(learned(task, "sac"))) for task in ("mountain-car", "inverted-double-pendulum")}
     return "\n".join(
         (
             f"- **Speed**, updates per second of DDPG without layer norm on one CPU core in the same run: "
@@ -335,9 +322,9 @@ def headline() -> str:
             f"{launches['ddpg_jax']['launches']:.0f} kernels, beside {others} (`python benchmarks/targets.py`).",
             "- **Learning**, the interquartile mean of six seeds after 30,000 steps of Pendulum-v1, with its 95% "
             f"interval: {reached} (`python benchmarks/learning.py`).",
-            f"- **With default settings** but networks of 64-64, SAC ends at {of('mountain-car', 1)} in "
-            f"MountainCarContinuous-v0 after 100,000 steps, and at {of('inverted-double-pendulum', 0)} in Brax's "
-            "double pendulum after 50,000.",
+            "- **With default settings** but networks of 64-64 and minibatches of 64, SAC ends at "
+            f"{solved['mountain-car']} in MountainCarContinuous-v0 after 100,000 steps, and at "
+            f"{solved['inverted-double-pendulum']} in Brax's double pendulum after 50,000.",
             carried_over(),
         )
     )

@@ -97,8 +97,7 @@ def run_line(line, fewer=FEWER):
     """Runs a command as the shell would; a training with fewer steps."""
     words = shlex.split(line, comments=True)
     assert words[0] == "ddpg-jax", line
-    resumes = "resume" in words or "--resume" in words
-    shorter = fewer.split() if words[1] in ("train", "sweep") and not resumes else []
+    shorter = fewer.split() if words[1] in ("train", "sweep") and "--resume" not in words else []
     if fewer:  # nor as many as a resumed run or an evaluation is to have
         for flag, number in (("--steps", "1600"), ("--more", "200"), ("--episodes", "4")):
             words = [number if before == flag else word for before, word in zip(["", *words], words, strict=False)]

@@ -7,7 +7,7 @@ import pytest
 from toys import slow
 
 # (kills, chunks of the run)
-FEW, MANY = (2, 40), pytest.param((8, 48), marks=pytest.mark.slow)
+FEW, MANY = (2, 40), pytest.param((10, 60), marks=pytest.mark.slow)
 
 
 @pytest.fixture(scope="module")

@@ -440,7 +440,7 @@ def test_no_layout_of_links_leads_out_of_the_folder(tiny, layout, words):
 
 
 @pytest.mark.slow
-@settings(max_examples=100, **ANYWHERE)
+@settings(max_examples=300, **ANYWHERE)
 @given(layout=LAYOUTS, words=st.sampled_from(WORDS))
 def test_no_layout_of_links_leads_out_of_the_folder_many_times(tiny, layout, words):
     try_layout(tiny, layout, words)

@@ -1,5 +1,6 @@
 """`ddpg-jax bench`: how fast this machine trains, and what that takes."""
 
+import contextlib
 from collections.abc import Callable, Iterable, Sequence
 from json import dumps
 from typing import Annotated, Any
@@ -82,35 +83,41 @@ def bench(
 def _beside_limit(options: dict[str, Any], seconds: float, json: bool) -> None:
     from ddpg_jax.runs import bench
 
-    def shown(rows):
+    def show(rows):
         _print("DDPG on Pendulum-v1", BESIDE_LIMIT, rows, LIMIT, json)
 
-    _watch(bench.table(seconds), ("workload",), shown, json)
+    _watch(bench.table(seconds), ("workload",), show, json)
 
 
 def _combinations(options: dict[str, Any], seconds: float, json: bool) -> None:
     from ddpg_jax.runs.measure import measurements
 
-    def shown(rows):
+    def show(rows):
         first = rows[0]
         shared = f"hidden {' '.join(map(str, first['hidden'])) or 'none'}, batch_size {first['batch_size']}"
         title = f"{first['algorithm']} on {first['env']}, {shared}, updates_per_step {first['updates_per_step']}"
         _print(title, COMBINATIONS, rows, MEMORY, json)
 
-    _watch(measurements(**options, seconds=seconds), ("seeds", "num_envs"), shown, json)
+    _watch(measurements(**options, seconds=seconds), ("seeds", "num_envs"), show, json)
 
 
-def _watch(found: Iterable[Row], names: Sequence[str], shown: Callable[[list[Row]], None], quiet: bool) -> None:
+def _watch(found: Iterable[Row], names: Sequence[str], show: Callable[[list[Row]], None], quiet: bool) -> None:
     """Says of each row that it is measured when it is, and shows all of them: at the end, or where a signal ends it."""
     rows: list[Row] = []
-    with undone_at_once(lambda: shown(rows) if rows else None):
+
+    def show_what_there_is():
+        with contextlib.suppress(Exception):  # standard output may be gone
+            if rows:
+                show(rows)
+
+    with undone_at_once(show_what_there_is):
         for row in found:
             rows.append(row)
             if not quiet:
                 words = ", ".join(f"{row[name]}" if name == "workload" else f"{name} {row[name]}" for name in names)
                 rate = row.get("env_steps_per_s_of_all_seeds", row.get("env_steps_per_s"))
                 print_line(f"  {words}: {rate:,.0f} environment steps/s{busy_words(row)}")
-    shown(rows)
+    show(rows)
 
 
 def busy_words(row: dict[str, Any]) -> str:
