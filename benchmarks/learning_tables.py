@@ -64,9 +64,9 @@ def chance(pairs: Sequence[tuple[Any, Any]]) -> str:
 
 
 def held_out() -> str:
-    """Returns the one candidate per algorithm beside the defaults before it, on tasks that the search did not see."""
+    """Returns the candidates beside the defaults before them, on tasks that the search did not see."""
     rows = []
-    for algorithm, (candidate, before, flags) in TRIED.items():
+    for algorithm, flags, candidate, before in TRIED:
         pairs = {}
         for task in HELD_OUT:
             both = learned(task, candidate), learned(task, before)

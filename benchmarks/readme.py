@@ -47,6 +47,7 @@ from tasks import (
     CPU_TASKS,
     EVEN_TASKS,
     LEAGUE,
+    LOCOMOTION_TASKS,
     OLDER,
     OLDER_TASKS,
     OWN_TASKS,
@@ -110,6 +111,13 @@ def results() -> str:
             missing.append(place(task)[0])
     shown = table(["environment", "steps per seed", *(f"`{method}`" for method in LEAGUE)], rows)
     return shown + (f"\n\nNot run yet: {', '.join(missing)}." if missing else "")
+
+
+def locomotion() -> str:
+    """Returns the table of results with published budgets and networks: a row per task and algorithm that was run."""
+    found = [(task, method, learned(task, method)) for task in LOCOMOTION_TASKS for method in LEAGUE]
+    rows = [[*place(task), f"`{name}`", str(row["final"]["seeds"]), cell(row)] for task, name, row in found if row]
+    return table(["environment", "steps per seed", "algorithm", "seeds", "return"], rows)
 
 
 def older() -> str:
@@ -542,6 +550,7 @@ DOCUMENTS: dict[str, tuple[Any, ...]] = {
         wide,
         tuned,
         crossing,
+        locomotion,
         older,
         comparison,
         own_comparison,

@@ -92,6 +92,7 @@ METHODS = {  # flags of a method on every task; after the colon, a variant of it
     **{f"{method}:best": "--preset best" for method in LEAGUE},
     "ddpg:before": "--actor-lr 1e-3 --norm none",
     "td3:layer": "--actor-lr 3e-4 --norm layer",
+    "td3:searched": "--actor-lr 3e-4 --norm layer --tau 0.01",
     "sac:before": "--norm none --noise gaussian",
     "tqc": "",
     "sac:residual": "--hidden 32 32 --residual --normalize-obs",
@@ -102,12 +103,13 @@ METHODS = {  # flags of a method on every task; after the colon, a variant of it
     "td3:even": "",
     "sac:even": "--actor-lr 1e-3 --norm none --noise gaussian",
 }
-# Algorithm -> the names of the results of the candidate for its defaults and of the defaults before, and its flags
-TRIED = {
-    "ddpg": ("ddpg", "ddpg-before", "--actor-lr 3e-4 --norm layer"),
-    "td3": ("td3-layer", "td3", "--actor-lr 3e-4 --norm layer"),
-    "sac": ("sac", "sac-before", "--norm layer --noise pink"),
-}
+# Flags of a candidate for an algorithm's defaults, the names of its results and of those of the defaults before
+TRIED = (
+    ("ddpg", "--actor-lr 3e-4 --norm layer", "ddpg", "ddpg-before"),
+    ("td3", "--actor-lr 3e-4 --norm layer", "td3-layer", "td3"),
+    ("td3", "--actor-lr 3e-4 --norm layer --tau 0.01", "td3-searched", "td3"),
+    ("sac", "--norm layer --noise pink", "sac", "sac-before"),
+)
 PAIRS: dict[tuple[str, str], str] = {  # additional flags of a method on a task
     (method, "mountain-car"): "--noise ou --noise-scale 0.3" for method in OLDER
 }
@@ -171,7 +173,7 @@ class Suite(NamedTuple):
 SUITES = {
     "smoke": Suite(tuple(SMOKE_TASKS), ("ddpg",), 2),
     "cpu": Suite(tuple(CPU_TASKS), (*LEAGUE, *(f"{method}:best" for method in LEAGUE))),
-    "defaults": Suite(HELD_OUT, ("ddpg:before", "td3:layer", "sac:before")),
+    "defaults": Suite(HELD_OUT, ("ddpg:before", "td3:layer", "td3:searched", "sac:before")),
     "networks": Suite(("reacher-misc", "inverted-double-pendulum", "reacher", "halfcheetah"), ("sac:residual", "tqc")),
     "locomotion": Suite(tuple(LOCOMOTION_TASKS), ("td3", "sac", "ddpg"), 4),
     "crossing": Suite(tuple(CROSSING_TASKS), ("td3", "sac"), 4),

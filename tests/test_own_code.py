@@ -134,6 +134,14 @@ def test_nothing_is_imported_from_a_folder_unasked(copy):
         assert load_policy(copy)(np.zeros(2)).shape == (1,)
 
 
+def test_a_comparison_imports_what_its_folders_name_only_with_trust(copy, capsys):
+    words = ["plot", str(copy), "--out", str(copy.parent / "figure.png")]
+    assert main(words) == 2
+    assert "--trust (trust=True) imports it" in capsys.readouterr().err
+    assert main([*words, "--trust"]) == 0
+    assert (copy.parent / "figure.png").exists()
+
+
 def test_what_is_remembered_is_the_name_the_file_and_its_contents(tmp_path, monkeypatch):
     file = tmp_path / "a.py"
     file.write_text("X = 1")

@@ -24,14 +24,15 @@ def plot(
     x: Annotated[Literal["steps", "updates", "seconds"], Doc("what the x axis counts")] = "steps",
     y: Annotated[str, Doc("quantity of metrics.jsonl")] = "eval_return",
     overwrite: Annotated[bool, Doc("replace the figure")] = False,
+    trust: Annotated[bool, Doc("import code that a run folder names, and that you have not used before")] = False,
 ) -> None:
     """Draw learning curves of several runs in one figure, for a paper."""
     from ddpg_jax.results import plot as figures
 
     if not folders:
         raise SettingError("plot needs a run folder, or several to compare, as in `ddpg-jax plot runs/a runs/b`.")
-    rows = []
-    for group in figures.plot(folders, out, x, y, overwrite).groups:
+    rows, opened = [], [OwnCode(trust=trust).open(folder) for folder in folders]
+    for group in figures.plot(opened, out, x, y, overwrite).groups:
         ends = (float(values[-1]) for values in (group.iqm, group.low, group.high))
         rows.append((group.task, group.method, len(group.seeds), len(group.diverged), round(float(group.x[-1])), *ends))
     heads = ("task", "method", "seeds", "diverged", x, "iqm", "low", "high")

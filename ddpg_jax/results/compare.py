@@ -18,6 +18,7 @@ from ddpg_jax.results.curves import Group, distinct_names, join_traces, make_gro
 from ddpg_jax.results.history import History, Trace, quantities, read_histories
 from ddpg_jax.runs.metrics import X_AXES
 from ddpg_jax.runs.statistics import stratified, superiority
+from ddpg_jax.runs.stored_run import Run
 
 RETURNS = {"eval_return", "episode_return"}  # quantities of which more is better
 
@@ -57,14 +58,14 @@ class Comparison(NamedTuple):
     improvements: list[Improvement]  # of every pair of those methods
 
 
-def compare(folders: Sequence[str | Path], x: str = "steps", y: str = "eval_return") -> Comparison:
+def compare(folders: Sequence[str | Path | Run], x: str = "steps", y: str = "eval_return") -> Comparison:
     """Reads runs and computes how they compare.
 
     Scores are returns at `compared_at`, scaled so that the range of all evaluations of all these runs on the task is 0
     to 1; so they are comparable within one comparison only.
 
     Args:
-      folders: run folders, or sweeps, each of whose settings counts as a run.
+      folders: run folders, or sweeps, each of whose settings counts as a run; or what `open_run` returns of them.
       x: "steps" and "updates" are per seed, "seconds" of the whole run with all of its seeds.
       y: a quantity of metrics.jsonl.
 

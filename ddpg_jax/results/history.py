@@ -54,7 +54,7 @@ def read_history(folder: str | Path | Run) -> History:
 
 
 @reads_again
-def read_histories(folder: str | Path) -> list[History]:
+def read_histories(folder: str | Path | Run) -> list[History]:
     """Reads the run of a folder, or each trial of a sweep's folder.
 
     Raises:
@@ -63,7 +63,7 @@ def read_histories(folder: str | Path) -> list[History]:
     history = read_history(folder)
     found = [History(*trial) for trial in read_trials(history.run)] if history.run.kind == "sweep" else [history]
     if not any(one.rows for one in found):
-        raise SettingError(f"{folder} has no evaluation yet, so that there is nothing to draw.")
+        raise SettingError(f"{history.run.folder} has no evaluation yet, so that there is nothing to draw.")
     return found
 
 

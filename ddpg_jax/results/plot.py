@@ -19,6 +19,7 @@ from ddpg_jax.results.compare import Comparison, compare
 from ddpg_jax.results.curves import Group
 from ddpg_jax.results.labels import X_AXIS_NAMES, caption, legend_label, named, tick
 from ddpg_jax.runs.files import atomic_write, new_output
+from ddpg_jax.runs.stored_run import Run
 
 SUFFIXES = (".png", ".svg", ".pdf")
 COLORS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
@@ -51,7 +52,7 @@ RC_PARAMS: Any = {
 
 
 def plot(
-    folders: Sequence[str | Path],
+    folders: Sequence[str | Path | Run],
     out: str | Path,
     x: str = "steps",
     y: str = "eval_return",
@@ -65,7 +66,7 @@ def plot(
     evaluations of a group are at different steps, each seed is interpolated between its own, and never beyond them.
 
     Args:
-      folders: run folders, or sweeps, each of whose settings counts as a run.
+      folders: run folders, or sweeps, each of whose settings counts as a run; or what `open_run` returns of them.
       out: the figure, .png, .svg or .pdf.
       x: "steps" and "updates" are per seed, "seconds" of the whole run with all of its seeds.
       y: a quantity of metrics.jsonl.
