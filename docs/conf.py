@@ -56,6 +56,7 @@ PAGES = {
     "](../benchmarks/results/learning)": "](how_measured.md)",
     "](../benchmarks/results/tuning)": "](how_measured.md)",
     "](../notebooks/": "](notebooks/",
+    "](../docs/": "](../",  # of a notebook
 }
 
 
