@@ -31,7 +31,7 @@ def bandit(rows: list[dict[str, Any]], path: Path) -> None:
     figure.savefig(path)
 
 
-def league(tasks: dict[str, dict[str, dict[str, Any]]], path: Path) -> None:
+def curves(tasks: dict[str, dict[str, dict[str, Any]]], path: Path) -> None:
     """Plots learning curves, a panel per task: interquartile means over seeds with 95% bootstrap intervals.
 
     Args:
@@ -41,7 +41,7 @@ def league(tasks: dict[str, dict[str, dict[str, Any]]], path: Path) -> None:
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
-    across = 4
+    across = min(len(tasks), 4)
     down = -(-len(tasks) // across)
     figure = Figure(figsize=(3.1 * across, 2.5 * down + 0.4), dpi=130, layout="constrained")
     FigureCanvasAgg(figure)

@@ -10,7 +10,7 @@ import defaults
 import diagnosis as wrong
 import numpy as np
 from markdown import table
-from tasks import CPU_TASKS, GYMNASIUM, HELD_OUT, LEAGUE, OWN_TASKS, TRIED, TUNING
+from tasks import CPU_TASKS, GYMNASIUM, HELD_OUT, LEAGUE, METHODS, OWN_TASKS, SUITES, TRIED, TUNING
 
 from ddpg_jax.runs.statistics import interval, stratified, superiority
 
@@ -88,6 +88,17 @@ def wide() -> str:
                 pair = tuple(map(ends, both))
                 rows.append([task.removeprefix("own-"), f"`{algorithm}`", *map(interval_of, pair), chance([pair])])
     return table(["task", "algorithm", "defaults", "with `--norm none`", "P(defaults higher)"], rows)
+
+
+def residual() -> str:
+    """Returns SAC with residual blocks beside its default networks, on the tasks on which both were run."""
+    rows = []
+    for task in SUITES["networks"].tasks:
+        both = learned(task, "sac-residual"), learned(task, "sac")
+        if all(both):
+            pair = tuple(map(ends, both))
+            rows.append([task, *map(interval_of, pair), chance([pair])])
+    return table(["task", f"`{METHODS['sac:residual']}`", "`--hidden 64 64`", "P(residual higher)"], rows)
 
 
 def interval_of(returns: list[float]) -> str:

@@ -37,6 +37,7 @@ from learning_tables import (
     interval_of,
     learned,
     profiles,
+    residual,
     searched_defaults,
     wide,
 )
@@ -118,6 +119,16 @@ def locomotion() -> str:
     found = [(task, method, learned(task, method)) for task in LOCOMOTION_TASKS for method in LEAGUE]
     rows = [[*place(task), f"`{name}`", str(row["final"]["seeds"]), cell(row)] for task, name, row in found if row]
     return table(["environment", "steps per seed", "algorithm", "seeds", "return"], rows)
+
+
+def curves_of(tasks: dict[str, str]) -> dict[str, dict[str, dict[str, Any]]]:
+    """Returns the curves of every task that was run, with default and with tuned settings, by the name of the task."""
+    methods = [method for name in LEAGUE for method in (name, f"{name}-best")]
+    found = {
+        place(task)[0].replace("`", ""): {name: row["curve"] for name in methods if (row := learned(task, name))}
+        for task in tasks
+    }
+    return {title: curves for title, curves in found.items() if curves}
 
 
 def older() -> str:
@@ -525,14 +536,8 @@ def faults() -> str:
 
 def pictures() -> None:
     """Draws the learning curves, and what a step launches."""
-    methods = [method for name in LEAGUE for method in (name, f"{name}-best")]
-    curves = {
-        place(task)[0].replace("`", ""): {
-            method: result["curve"] for method in methods if (result := learned(task, method))
-        }
-        for task in CPU_TASKS
-    }
-    figures.league({title: found for title, found in curves.items() if found}, RESULTS / "league.png")
+    figures.curves(curves_of(CPU_TASKS), RESULTS / "league.png")
+    figures.curves(curves_of(LOCOMOTION_TASKS), RESULTS / "locomotion.png")
     figures.profiles(profiles(), RESULTS / "profiles.png")
     bars = [(case, algorithm, library, per_step(row)) for case, algorithm, library, row in rows_of("h100")]
     figures.launches(bars, RESULTS / "targets" / "launches.png")
@@ -549,6 +554,7 @@ DOCUMENTS: dict[str, tuple[Any, ...]] = {
         held_out,
         wide,
         tuned,
+        residual,
         crossing,
         locomotion,
         older,
