@@ -67,14 +67,11 @@ def held_out() -> str:
     """Returns the candidates beside the defaults before them, on tasks that the search did not see."""
     rows = []
     for algorithm, flags, candidate, before in TRIED:
-        pairs = {}
-        for task in HELD_OUT:
-            both = learned(task, candidate), learned(task, before)
-            if all(both):
-                pairs[task] = tuple(map(ends, both))
-                rows.append([f"`{algorithm}`", task, *map(interval_of, pairs[task]), chance([pairs[task]])])
+        results = {task: (learned(task, candidate), learned(task, before)) for task in HELD_OUT}
+        pairs = {task: tuple(map(ends, both)) for task, both in results.items() if all(both)}
         if pairs:
-            rows.append([f"`{algorithm}`", "all", f"`{flags}`", "", f"**{chance(list(pairs.values()))}**"])
+            rows.append([f"**`{algorithm}`**", "all", f"`{flags}`", "", f"**{chance(list(pairs.values()))}**"])
+        rows += [[f"`{algorithm}`", task, *map(interval_of, pair), chance([pair])] for task, pair in pairs.items()]
     return table(["algorithm", "task", "candidate", "defaults before it", "P(candidate higher)"], rows)
 
 
