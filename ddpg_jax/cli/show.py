@@ -31,7 +31,7 @@ def plot(
 
     if not folders:
         raise SettingError("plot needs a run folder, or several to compare, as in `ddpg-jax plot runs/a runs/b`.")
-    rows, opened = [], [OwnCode(trust=trust).open(folder) for folder in folders]
+    rows, opened = [], tuple(OwnCode(trust=trust).open(folder) for folder in folders)
     for group in figures.plot(opened, out, x, y, overwrite).groups:
         ends = (float(values[-1]) for values in (group.iqm, group.low, group.high))
         rows.append((group.task, group.method, len(group.seeds), len(group.diverged), round(float(group.x[-1])), *ends))
