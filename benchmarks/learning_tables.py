@@ -43,6 +43,12 @@ def ends(result: dict[str, Any]) -> list[float]:
     return [-math.inf if mean is None or not math.isfinite(mean) else mean for mean in means]
 
 
+def ends_of_both(tasks: Iterable[str], first: str, second: str) -> dict[str, tuple[list[float], list[float]]]:
+    """Returns the final returns of two methods, on the tasks on which both were run."""
+    results = ((task, learned(task, first), learned(task, second)) for task in tasks)
+    return {task: (ends(one), ends(other)) for task, one, other in results if one and other}
+
+
 def improvement(pairs: Sequence[tuple[Any, Any]]) -> tuple[float, float, float]:
     """Returns the probability that a seed of the first is above one of the second, the mean over tasks, with bounds.
 
@@ -67,8 +73,7 @@ def held_out() -> str:
     """Returns the candidates beside the defaults before them, on tasks that the search did not see."""
     rows = []
     for algorithm, flags, candidate, before in TRIED:
-        results = {task: (learned(task, candidate), learned(task, before)) for task in HELD_OUT}
-        pairs = {task: tuple(map(ends, both)) for task, both in results.items() if all(both)}
+        pairs = ends_of_both(HELD_OUT, candidate, before)
         if pairs:
             rows.append([f"**`{algorithm}`**", "all", f"`{flags}`", "", f"**{chance(list(pairs.values()))}**"])
         rows += [[f"`{algorithm}`", task, *map(interval_of, pair), chance([pair])] for task, pair in pairs.items()]
@@ -78,23 +83,17 @@ def held_out() -> str:
 def wide() -> str:
     """Returns the defaults of 256-256 beside the same without layer norm, where both were run."""
     rows = []
-    for task in OWN_TASKS:
-        for algorithm in ("ddpg", "sac"):
-            both = learned(task, f"{algorithm}-own"), learned(task, f"{algorithm}-unnormalized")
-            if all(both):
-                pair = tuple(map(ends, both))
-                rows.append([task.removeprefix("own-"), f"`{algorithm}`", *map(interval_of, pair), chance([pair])])
+    for algorithm in ("ddpg", "sac"):
+        pairs = ends_of_both(OWN_TASKS, f"{algorithm}-own", f"{algorithm}-unnormalized")
+        for task, pair in pairs.items():
+            rows.append([task.removeprefix("own-"), f"`{algorithm}`", *map(interval_of, pair), chance([pair])])
     return table(["task", "algorithm", "defaults", "with `--norm none`", "P(defaults higher)"], rows)
 
 
 def residual() -> str:
     """Returns SAC with residual blocks beside its default networks, on the tasks on which both were run."""
-    rows = []
-    for task in SUITES["networks"].tasks:
-        both = learned(task, "sac-residual"), learned(task, "sac")
-        if all(both):
-            pair = tuple(map(ends, both))
-            rows.append([task, *map(interval_of, pair), chance([pair])])
+    pairs = ends_of_both(SUITES["networks"].tasks, "sac-residual", "sac")
+    rows = [[task, *map(interval_of, pair), chance([pair])] for task, pair in pairs.items()]
     return table(["task", f"`{METHODS['sac:residual']}`", "`--hidden 64 64`", "P(residual higher)"], rows)
 
 
