@@ -10,6 +10,7 @@ import jax.numpy as jnp
 
 from ddpg_jax.core.loop import LoopConfig
 from ddpg_jax.core.types import Env
+from ddpg_jax.devices.cpu_devices import cpu_options
 from ddpg_jax.devices.layout import Layout, shard_over_devices
 from ddpg_jax.envs.make import make_env
 from ddpg_jax.runs.config import RunConfig
@@ -143,7 +144,7 @@ def _product(layout: Layout, batch: int, shapes: Any, dims: Any) -> Callable[[in
         with jax.default_matmul_precision("float32"):
             return jax.lax.fori_loop(0, times, body, sides)
 
-    loop = jax.jit(shard_over_devices(one, layout))
+    loop = jax.jit(shard_over_devices(one, layout), compiler_options=cpu_options(layout))
     keys = jax.random.split(jax.random.key(0), 2)
     sides = [
         jax.random.normal(key, (layout.seed_shards, batch, *shape)) for key, shape in zip(keys, shapes, strict=True)

@@ -16,6 +16,7 @@ from ddpg_jax.core.loop import LoopConfig
 from ddpg_jax.core.settings import SettingError
 from ddpg_jax.core.types import Env, TrainState
 from ddpg_jax.devices.backend import QUICK
+from ddpg_jax.devices.cpu_devices import cpu_options
 from ddpg_jax.devices.cuda_graph import cuda_graph_options
 from ddpg_jax.devices.data_parallel import STATE, data_parallel_trainer, per_device_loop
 from ddpg_jax.devices.layout import (
@@ -83,8 +84,9 @@ def make_programs(env: Env, algorithm: Any, loop: LoopConfig, episodes: int, lay
 
     over_seeds = {"vmap": vmap_seeds, "sequential": loop_over_seeds}[layout.mapping]
     graph = cuda_graph_options(layout.first_device) if layout.cuda_graph else None
-    quick = QUICK.get(layout.first_device.platform)
-    jit = partial(jax.jit, compiler_options=graph)
+    options = (graph or {}) | cpu_options(layout)
+    quick = QUICK.get(layout.first_device.platform, {}) | cpu_options(layout)
+    jit = partial(jax.jit, compiler_options=options)
     return Programs(
         jax.jit(shard_over_devices(vmap_seeds(init), layout, outside=STATE), compiler_options=quick),
         jit(shard_over_devices(vmap_seeds(prefill), layout, STATE, STATE), donate_argnums=0),
