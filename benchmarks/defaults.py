@@ -26,7 +26,7 @@ from ddpg_jax import make_env, sweep
 from ddpg_jax.core.vector_env import vectorize
 from ddpg_jax.devices.backend import prepare
 from ddpg_jax.runs.registry import algorithms
-from ddpg_jax.runs.statistics import interval
+from ddpg_jax.runs.statistics import iqm, stratified
 
 sys.path.insert(0, str(Path(__file__).parent))
 from tasks import CPU_TASKS, LEAGUE, OWN_TASKS, TUNING, option
@@ -165,17 +165,23 @@ def random_returns() -> dict[str, float]:
     return found
 
 
+def pooled_iqm(*scores: Any, axis: int = -1) -> Any:
+    """Returns the interquartile mean of the scores of all tasks and seeds."""
+    return iqm(np.concatenate(scores, axis=axis), axis)
+
+
 def table(algorithm: str) -> list[list[str]]:
-    """Returns a row per candidate, the best first: the interquartile mean of the scores of all tasks and seeds."""
+    """Returns a row per candidate, the best first: its score, interval and name, the mean of all tasks and of each."""
     results, random, rows = stored(RESULTS / f"{algorithm}.json"), stored(RANDOM), []
     for candidate in CANDIDATES[algorithm]:
         name = name_of(algorithm, candidate)
         tasks = [task for task in TUNING if name in results.get(task, {"returns": {}})["returns"]]
         if tasks:
             scores = [score(task, results[task]["returns"][name], random[task]) for task in tasks]
-            middle = interval(np.concatenate(scores))
+            low, high = stratified(scores, pooled_iqm)
             each = ", ".join(f"{one.mean():.2f}" for one in scores)
-            rows.append([f"{middle.iqm:.3f}", f"{middle.low:.3f} to {middle.high:.3f}", name, each])
+            mean = f"{np.mean([one.mean() for one in scores]):.2f}"
+            rows.append([f"{pooled_iqm(*scores):.3f}", f"{low:.3f} to {high:.3f}", name, mean, each])
     return sorted(rows, reverse=True)
 
 

@@ -6,6 +6,7 @@
     python benchmarks/learning.py --suite even                 # equal settings for us and other libraries
     python benchmarks/learning.py --suite own                  # everything at its own defaults, ours and others'
     python benchmarks/learning.py --suite defaults             # candidates for defaults, on tasks not searched
+    python benchmarks/learning.py --suite confirm              # the new defaults and those before on three more tasks
     python benchmarks/learning.py --suite networks             # quantile critics, residual blocks
     python benchmarks/learning.py --suite crossing             # policies of Brax's mjx, played in MuJoCo by Gymnasium
     python benchmarks/learning.py --suite locomotion --minutes 60   # 300,000 steps, networks of 256-256; many hours

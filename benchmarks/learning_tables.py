@@ -1,5 +1,6 @@
 """Tables about learning: the search for defaults, what goes wrong with one wrong setting, and policies in Gymnasium."""
 
+import itertools
 import json
 import math
 from collections.abc import Iterable, Sequence
@@ -10,24 +11,35 @@ import defaults
 import diagnosis as wrong
 import numpy as np
 from markdown import table
-from tasks import CPU_TASKS, GYMNASIUM, HELD_OUT, LEAGUE, METHODS, OWN_TASKS, SUITES, TRIED, TUNING
+from tasks import (
+    CONFIRMING,
+    CPU_TASKS,
+    GYMNASIUM,
+    HELD_OUT,
+    LEAGUE,
+    METHODS,
+    OWN_TASKS,
+    SUITES,
+    TRIED,
+    TUNED_BEFORE,
+    TUNING,
+    option,
+)
 
 from ddpg_jax.runs.statistics import interval, stratified, superiority
 
 RESULTS = Path(__file__).parent / "results"
+VARIANTS = {"unnormalized": "`--norm none`", "slow-critic": "`--critic-lr 3e-4`"}  # of the defaults with 256-256
 NAMES = {"rejax": "rejax", "sbx": "SBX", "brax": "Brax"}
 
 
 def searched_defaults() -> str:
-    """Returns the candidates of the search for defaults, the best three of every algorithm and those before it."""
+    """Returns all candidates of the search for defaults, the best of every algorithm first."""
     parts = []
     for algorithm in LEAGUE:
         rows = defaults.table(algorithm)
-        if not rows:
-            continue
-        shown = [row for place, row in enumerate(rows) if place < 3 or row[2] == "before"]
-        cells = [[f"**{score}** ({bounds})", f"`{name}`", each] for score, bounds, name, each in shown]
-        parts.append(table([f"`{algorithm}`: score", "settings", ", ".join(TUNING)], cells))
+        cells = [[f"**{score}** ({bounds})", f"`{name}`", mean, each] for score, bounds, name, mean, each in rows]
+        parts.append(table([f"`{algorithm}`: score", "settings", "mean", ", ".join(TUNING)], cells))
     return "\n\n".join(parts)
 
 
@@ -74,20 +86,41 @@ def held_out() -> str:
     rows = []
     for algorithm, flags, candidate, before in TRIED:
         pairs = ends_of_both(HELD_OUT, candidate, before)
-        if pairs:
-            rows.append([f"**`{algorithm}`**", "all", f"`{flags}`", "", f"**{chance(list(pairs.values()))}**"])
+        rows.append([f"**`{algorithm}`**", "all five", f"`{flags}`", "", f"**{chance(list(pairs.values()))}**"])
+        unseen = [pair for task, pair in pairs.items() if task != TUNED_BEFORE]
+        rows.append([f"`{algorithm}`", f"all but {TUNED_BEFORE}", "", "", chance(unseen)])
         rows += [[f"`{algorithm}`", task, *map(interval_of, pair), chance([pair])] for task, pair in pairs.items()]
     return table(["algorithm", "task", "candidate", "defaults before it", "P(candidate higher)"], rows)
 
 
-def wide() -> str:
-    """Returns the defaults of 256-256 beside the same without layer norm, where both were run."""
+def confirmed() -> str:
+    """Returns the defaults beside those before them, on tasks that were run after the choice."""
     rows = []
     for algorithm in ("ddpg", "sac"):
-        pairs = ends_of_both(OWN_TASKS, f"{algorithm}-own", f"{algorithm}-unnormalized")
-        for task, pair in pairs.items():
-            rows.append([task.removeprefix("own-"), f"`{algorithm}`", *map(interval_of, pair), chance([pair])])
-    return table(["task", "algorithm", "defaults", "with `--norm none`", "P(defaults higher)"], rows)
+        pairs = ends_of_both(CONFIRMING, algorithm, f"{algorithm}-before")
+        if len(pairs) == len(CONFIRMING):
+            rows.append([f"**`{algorithm}`**", "all three", "", "", f"**{chance(list(pairs.values()))}**"])
+        rows += [[f"`{algorithm}`", task, *map(interval_of, pair), chance([pair])] for task, pair in pairs.items()]
+    return table(["algorithm", "task", "defaults", "defaults before", "P(defaults higher)"], rows)
+
+
+def wide() -> str:
+    """Returns the defaults with networks of 256-256, and variants with the probability that they end higher."""
+    rows = []
+    for algorithm, task in itertools.product(("ddpg", "sac"), OWN_TASKS):
+        default = learned(task, f"{algorithm}-own")
+        variants = [learned(task, f"{algorithm}-{kind}") for kind in VARIANTS]
+        if default and any(variants):
+            place = [task.removeprefix("own-"), f"{int(option(task, '--steps')):,}", f"`{algorithm}`"]
+            cells = [cell for variant in variants for cell in _beside(variant, default)]
+            rows.append([*place, interval_of(ends(default)), *cells])
+    heads = [head for flags in VARIANTS.values() for head in (flags, "P(higher than defaults)")]
+    return table(["task", "steps per seed", "algorithm", "defaults", *heads], rows)
+
+
+def _beside(result: dict[str, Any] | None, default: dict[str, Any]) -> list[str]:
+    """Returns a result, and the probability that it is above another one; nothing where it was not run."""
+    return [interval_of(ends(result)), chance([(ends(result), ends(default))])] if result else ["", ""]
 
 
 def residual() -> str:
@@ -98,9 +131,10 @@ def residual() -> str:
 
 
 def interval_of(returns: list[float]) -> str:
-    """Returns the interquartile mean of returns with its interval."""
+    """Returns the interquartile mean of returns with its interval, without decimals from a thousand on."""
     middle = interval(returns)
-    return f"{middle.iqm:,.1f} ({middle.low:,.1f} to {middle.high:,.1f})"
+    digits = 0 if abs(middle.iqm) >= 1000 else 1
+    return f"{middle.iqm:,.{digits}f} ({middle.low:,.{digits}f} to {middle.high:,.{digits}f})"
 
 
 def scores_of(tasks: Iterable[str], method: str, random: dict[str, float]) -> list[np.ndarray]:
@@ -145,10 +179,11 @@ def carried_over() -> str:
     task, other = "crossing-halfcheetah", GYMNASIUM["crossing-halfcheetah"]
     result = learned(task, "td3")
     assert result
-    here, there = (interval(found).iqm for found in (ends(result), [row["mean"] for row in result["gymnasium"][other]]))
+    here, there = map(interval_of, (ends(result), [row["mean"] for row in result["gymnasium"][other]]))
     return (
         f"- **Out of Brax**: TD3's policies after {result['curve']['steps'][-1]:,} steps of its halfcheetah (`mjx`, "
-        f"networks of 64-64) return {here:,.0f} there and {there:,.0f} in Gymnasium's {other}, as they are."
+        f"networks of 64-64, {len(result['seeds'])} seeds) return {here} there and {there} in Gymnasium's {other}, as "
+        "they are."
     )
 
 

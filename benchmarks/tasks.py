@@ -25,6 +25,10 @@ CPU_TASKS = {  # the same flags for every method
 # The halves of the search for defaults: on the one it chooses, on the other the choice is tried
 TUNING = ("reacher", "inverted-double-pendulum", "lqr", "pendulum", "mountain-car")
 HELD_OUT = ("reacher-misc", "inverted-pendulum", "pusher", "swimmer", "halfcheetah")
+TUNED_BEFORE = "reacher-misc"  # of them, the one on which tune.py had tried layer norm before that search
+# Run after the choice, to confirm it; nothing was known of candidates on these tasks before
+CONFIRMING = ("swimmer-misc", "cartpole-swingup", "reacher-easy")
+CONFIRMING_TASKS = {"swimmer-misc": f"--env Swimmer-misc --steps 50000 {SMALL}"}
 GPU_BRAX = {  # 10^6 to 10^7 steps, as the tasks need
     "ant": 5,
     "halfcheetah": 5,
@@ -65,7 +69,7 @@ OWN_TASKS = {
     "own-reacher-misc": "--env Reacher-misc --steps 20000",
     "own-reacher": f"--env brax/reacher --backend spring --steps 20000 {BRAX} {EIGHT}",
 }
-# Published budgets, with the default networks of 256-256 and minibatches of 256
+# Longer runs, with the default networks of 256-256 and minibatches of 256
 LOCOMOTION = f"--steps 300000 --evaluations 15 --eval-episodes 16 {EIGHT}"
 LOCOMOTION_TASKS = {
     "locomotion-halfcheetah": f"--env brax/halfcheetah --backend mjx {LOCOMOTION}",
@@ -75,6 +79,7 @@ LOCOMOTION_TASKS = {
 CROSSING_TASKS = {"crossing-halfcheetah": f"--env brax/halfcheetah --backend mjx --steps 300000 {BRAX} {SMALL} {EIGHT}"}
 GYMNASIUM = dict.fromkeys(("crossing-halfcheetah", "locomotion-halfcheetah"), "HalfCheetah-v5")  # the same in MuJoCo
 TASKS = CPU_TASKS | GPU_TASKS | SMOKE_TASKS | EVEN_TASKS | OWN_TASKS | LOCOMOTION_TASKS | CROSSING_TASKS
+TASKS |= CONFIRMING_TASKS
 
 
 def option(task: str, flag: str, default: str = "") -> str:
@@ -99,6 +104,8 @@ METHODS = {  # flags of a method on every task; after the colon, a variant of it
     **{f"{method}:own": "" for method in LEAGUE},
     "ddpg:unnormalized": "--norm none",
     "sac:unnormalized": "--norm none",
+    "ddpg:slow-critic": "--critic-lr 3e-4",
+    "sac:slow-critic": "--critic-lr 3e-4",
     "ddpg:even": "--actor-lr 1e-3 --norm none",
     "td3:even": "",
     "sac:even": "--actor-lr 1e-3 --norm none --noise gaussian",
@@ -170,15 +177,18 @@ class Suite(NamedTuple):
     seeds: int = 6  # even, for two devices
 
 
+# What costs return or keeps it with networks of 256-256, which the search for defaults did not have
+WIDE = ("ddpg:unnormalized", "sac:unnormalized", "ddpg:slow-critic", "sac:slow-critic")
 SUITES = {
     "smoke": Suite(tuple(SMOKE_TASKS), ("ddpg",), 2),
     "cpu": Suite(tuple(CPU_TASKS), (*LEAGUE, *(f"{method}:best" for method in LEAGUE))),
     "defaults": Suite(HELD_OUT, ("ddpg:before", "td3:layer", "td3:searched", "sac:before")),
+    "confirm": Suite(CONFIRMING, ("ddpg", "ddpg:before", "sac", "sac:before")),
     "networks": Suite(("reacher-misc", "inverted-double-pendulum", "reacher", "halfcheetah"), ("sac:residual", "tqc")),
     "locomotion": Suite(tuple(LOCOMOTION_TASKS), ("td3", "sac", "ddpg"), 4),
     "crossing": Suite(tuple(CROSSING_TASKS), ("td3", "sac"), 4),
     "older": Suite(OLDER_TASKS, OLDER),
     "even": Suite(tuple(EVEN_TASKS), tuple(f"{method}:even" for method in LEAGUE)),
-    "own": Suite(tuple(OWN_TASKS), (*(f"{method}:own" for method in LEAGUE), "ddpg:unnormalized", "sac:unnormalized")),
+    "own": Suite(tuple(OWN_TASKS), (*(f"{method}:own" for method in LEAGUE), *WIDE)),
     "gpu": Suite(tuple(GPU_TASKS), LEAGUE, 10),
 }
