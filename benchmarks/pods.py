@@ -81,7 +81,7 @@ def compiled(algorithm: str, target: str, loop: dict[str, Any], seeds: int) -> d
     for name, value in loop.items():
         values = map(str, value if isinstance(value, tuple) else (value,))
         words += [f"--{name.replace('_', '-')}", *values]
-    words += ["--only", "chunk"]
+    words += ["--norm", "none", *(["--noise", "gaussian"] if algorithm == "sac" else []), "--only", "chunk"]
     done = subprocess.run([sys.executable, "-m", "ddpg_jax", *words, "--json"], capture_output=True, text=True)
     command = " ".join(["ddpg-jax", *words])
     if done.returncode:

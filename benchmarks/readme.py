@@ -458,7 +458,8 @@ def sweep() -> str:
     return (
         f"On a {kind.upper() if device == kind else device} with 2 cores: {result['agents']} agents take "
         f"{result['first_s']:.0f} s ({result['again_s']:.0f} s if already compiled); one `train` command per trial "
-        f"takes {result['one_command_each_s']:.0f} s in total, with compiled programs (`python benchmarks/sweep.py`)."
+        f"takes {result['one_command_each_s']:.0f} s in total, with compiled programs (`python benchmarks/sweep.py`, "
+        "measured on 22 November 2026, when DDPG had no layer norm by default)."
     )
 
 
@@ -467,11 +468,11 @@ def overhead() -> str:
     result = json.loads((RESULTS / "overhead.json").read_text(encoding="utf-8"))
     bare, overhead = result["seconds"]["bare"], result["overhead"]
     variation = max(bare) / min(bare) - 1
+    found = "No cost of logging could be measured: with it" if abs(overhead) <= variation else "With logging"
     return (
-        f"With logging a run took {abs(overhead):.1%} {'more' if overhead > 0 else 'less'} time, "
-        f"{'within' if abs(overhead) <= variation else 'beyond'} the variation of up to {variation:.1%} between "
-        f"repeated runs without it ({result['chunks']} chunks of {result['steps'] // result['chunks']:,} steps "
-        f"with 64-64 networks, one core; `{result['command']}`)."
+        f"{found} the median run took {overhead:+.1%} time, and runs without it differed by up to {variation:.1%} "
+        f"({result['chunks']} chunks of {result['steps'] // result['chunks']:,} steps of DDPG with 64-64 networks and "
+        f"no layer norm, one core; `{result['command']}`)."
     )
 
 
@@ -555,7 +556,8 @@ def faults() -> str:
             f"{max(len(found['messages']) for found in outputs)} warning",
         ],
         [
-            f"{soak['minutes']:.0f} minutes with logging, evaluation and a checkpoint every minute",
+            f"{soak['minutes']:.0f} minutes with logging, evaluation and {soak['checkpoints']} checkpoints; memory is "
+            "read between chunks",
             f"memory in use {early['MiB in use']:,.0f} MiB after a tenth, {late['MiB in use']:,.0f} MiB at the end "
             f"({early['MiB']:,.0f} and {late['MiB']:,.0f} with what the allocator retains); open files "
             f"{early['files']} and {late['files']}; compilations {early['compiled']} and {late['compiled']}; "

@@ -196,6 +196,26 @@ def test_images_that_are_stored_once_keep_their_true_successor(n_step):
     assert metrics["cut"][0] > 100
 
 
+def test_noise_begins_with_an_episode_and_after_the_warm_up():
+    """The warm-up has no noise; where it ends within an episode, what follows does not continue any."""
+    seen = []
+
+    def explore(learner, carry, obs, first, vector_step, key):
+        jax.debug.callback(lambda *found: seen.append(found), vector_step, first)
+        return jnp.zeros((2, 1)), carry
+
+    def step(key, x, action):
+        return x, x, 1.0, False, False
+
+    env = env_from_functions(lambda key: (jnp.zeros(1), jnp.zeros(1)), step, spec((1,), 1, episode_length=3))
+    loop = LoopConfig(num_envs=2, batch_size=1, replay_capacity=8, warmup_steps=4, pool_size=1)
+    agent = watcher(lambda learner, batch, key, update_step: (learner, {}), explore)
+    jax.block_until_ready(jax.jit(lambda key: train(key, env, agent, loop, steps=14, chunks=2))(KEYS[0]))
+    jax.effects_barrier()
+    begins = {int(vector_step): first.tolist() for vector_step, first in seen}
+    assert begins == {step: [step in (2, 3, 6)] * 2 for step in range(2, 7)}
+
+
 def test_an_update_draws_from_all_that_is_stored_and_nothing_else():
     """The step just taken is among it, the oldest leaves when its row is written again, and no row is empty."""
 

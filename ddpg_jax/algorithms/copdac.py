@@ -1,8 +1,9 @@
-"""Compatible off-policy deterministic actor-critic (Silver et al. 2014, sections 4.3 and 4.4): COPDAC-Q, COPDAC-GQ.
+"""Compatible off-policy deterministic actor-critic (Silver et al. 2014, section 4.3): COPDAC-Q, COPDAC-GQ.
 
-The critic is Qʷ(s, a) = (a - μ(s))ᵀ ∇θμ(s)ᵀ w + Vᵛ(s) (Theorem 3 and eq. 19). Both conditions of compatibility hold by
-its form: ∇a Qʷ at a = μ(s) is ∇θμ(s)ᵀ w, and w is fitted to the error that this gradient makes. So the actor's loss is
--Q(s, μ(s)) as in DDPG, where only the policy that acts is differentiated and the μ inside the critic is a constant.
+The critic is Qʷ(s, a) = (a - μ(s))ᵀ ∇θμ(s)ᵀ w + Vᵛ(s). By its form it satisfies the first condition of Theorem 3:
+∇a Qʷ at a = μ(s) is ∇θμ(s)ᵀ w. The second, that w is the least-squares fit of this gradient to that of the true Q,
+holds only approximately, since w is learned by Q-learning, as in the paper. The actor's loss is -Q(s, μ(s)) as in
+DDPG, where only the policy that acts is differentiated and the μ inside the critic is a constant.
 """
 
 from collections.abc import Callable
@@ -43,7 +44,7 @@ class COPDACConfig(NoiseConfig, NetworkConfig, LearningConfig):
 
 
 def copdac_q(config: COPDACConfig, spec: Spec, actor: Network | None = None, value: Network | None = None) -> Agent:
-    """Returns a COPDAC-Q agent, whose compatible critic learns by Q-learning (Silver et al. 2014, eqs. 20 to 23).
+    """Returns a COPDAC-Q agent, whose compatible critic learns by Q-learning (Silver et al. 2014, eqs. 19 to 22).
 
     Args:
       config, spec: as for `ddpg`.
@@ -64,7 +65,7 @@ def copdac_q(config: COPDACConfig, spec: Spec, actor: Network | None = None, val
 
 
 def copdac_gq(config: COPDACConfig, spec: Spec, actor: Network | None = None, value: Network | None = None) -> Agent:
-    """Returns a COPDAC-GQ agent, whose compatible critic learns by gradient Q-learning (eqs. 24 to 28).
+    """Returns a COPDAC-GQ agent, whose compatible critic learns by gradient Q-learning (eqs. 23 to 27).
 
     The weights u cover the features of V as well, whose curvature is neglected where V is not linear. Gradients are
     those of a squared error, twice the paper's.

@@ -2,8 +2,8 @@
 gradients").
 
 The critic is categorical (Bellemare et al. 2017, "A distributional perspective on reinforcement learning") and the
-replay is uniform; the paper's prioritized one is `prioritized_replay`, its n-step returns are `LoopConfig.n_step`, its
-parallel actors `LoopConfig.num_envs`.
+replay is uniform by default. For what the paper adds: prioritized replay is `prioritized_replay` (with `beta=1`, if the
+weights are to correct for it fully), n-step returns are `LoopConfig.n_step`, parallel actors `LoopConfig.num_envs`.
 """
 
 from collections.abc import Callable

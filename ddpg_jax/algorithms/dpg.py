@@ -61,7 +61,7 @@ def dpg_off_policy(
     memory: Callable[..., Memory] = uniform_replay,
     explorer: MakeExplorer = explorer,
 ) -> Agent:
-    """Returns an off-policy deterministic actor-critic agent with a Q-learning critic (OPDAC-Q, eqs. 16 to 18).
+    """Returns an off-policy deterministic actor-critic agent with a Q-learning critic (OPDAC, eqs. 16 to 18).
 
     The behavior policy is μ plus the noise that `config.noise` names; updates sample from a uniform replay.
 

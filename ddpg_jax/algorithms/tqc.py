@@ -38,7 +38,8 @@ def tqc(
 ) -> Agent:
     """Returns a TQC agent (Kuznetsov et al. 2020, Algorithm 1), by default with the paper's critics and quantiles.
 
-    The loss is the sum over quantiles and critics, where the paper has the mean; Adam's steps are the same for both.
+    The loss is the sum over the K quantiles of a critic, where the paper has the mean, so gradients are K times the
+    paper's. Adam's steps are the same but for its ε; those of SGD, `clip_norm` and `weight_decay` are not.
 
     Args:
       config, spec, actor: as for `sac`.

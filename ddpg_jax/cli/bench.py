@@ -44,8 +44,8 @@ COMBINATIONS: tuple[Column, ...] = (
 )
 LIMIT = (
     "limit: the matrix products alone, each timed by itself; of environments alone, episodes that never end. A share "
-    "above 100% is an error of measurement: the limit was timed while something else slowed the machine, or the "
-    "compiler does better with the products in the loop."
+    "above 100% is possible where an agent uses several cores, since training overlaps products that the limit runs "
+    "one after another, or where something else slowed the machine while the limit was timed."
 )
 MEMORY = (
     "compiled for: arguments, results and temporaries of the training program, as XLA has assigned them; peak in use: "
@@ -68,6 +68,7 @@ def bench(
 ) -> None:
     """Measure training speed, beside its limit or for your settings."""
     from ddpg_jax.devices.backend import prepare
+    from ddpg_jax.devices.layout import fits_one_thread
     from ddpg_jax.runs.bench import check_seconds
 
     check_seconds(seconds)
@@ -76,7 +77,11 @@ def bench(
     options = {name: value for name, value in given.items() if value is not None}
     if algorithm is not None and algorithm not in algorithms() and not is_reference(algorithm):
         raise SettingError(unknown_algorithm(algorithm, list(algorithms())))
-    prepare(seeds=max((1, *(seeds or ()))) if options else 8, cache=not options)
+    one_thread = bool(options) and all(
+        fits_one_thread(envs, batch_size or 256, hidden or (256, 256), str(env).startswith("pixels/"))
+        for envs in num_envs or (1,)
+    )
+    prepare(max((1, *(seeds or ()))) if options else 8, one_thread, cache=not options)
     (_combinations if options else _beside_limit)(options, seconds, json)
 
 

@@ -60,9 +60,10 @@ def q_value(critic: Network) -> Callable[[Learner, Array, Array], Array]:
 
 
 def deterministic_actor_loss(actor: Network, critic: Network) -> Loss:
-    """Returns the loss -mean Q(s, μ(s)), whose gradient is that of Silver et al. 2014, Theorem 1.
+    """Returns the loss -mean Q(s, μ(s)), whose gradient has the form of Silver et al. 2014, equations 9 and 15.
 
-    Only the actor's parameters are differentiated; those of the online critic are constants.
+    Q is the learned critic, and s is from the memory. Only the actor's parameters are differentiated; those of the
+    online critic are constants.
     """
 
     def actor_loss(params, learner, batch, key):

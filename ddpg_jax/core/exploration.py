@@ -219,7 +219,7 @@ def pink_noise(carry: Array, first: Array, key: Key) -> tuple[Array, Array]:
 
     Args:
       carry: [N, A, 6], the processes.
-      first: [N], where an episode begins, and with it new noise.
+      first: [N], where new noise begins: with an episode, and after the warm-up.
       key: for this step.
 
     Returns:

@@ -121,8 +121,8 @@ def _prefill(run: _Run, state: TrainState) -> TrainState:
     explorer = uniform(run.action_size)
 
     def step(vector_step, state):
-        act_key, env_key = fold_in_each(state.keys[:2], vector_step)
-        stepped, *_ = _interact(run, explorer, replace(state, noise=()), vector_step, act_key, env_key)
+        keys = fold_in_each(state.keys[:2], vector_step)
+        stepped, *_ = _interact(run, explorer, replace(state, noise=()), vector_step, keys)
         return replace(stepped, noise=state.noise)
 
     with jax.default_matmul_precision(run.loop.matmul_precision):
@@ -142,19 +142,26 @@ def _train(run: _Run, state: TrainState, vector_step: Any, length: Any) -> tuple
 
 
 def _train_step(run: _Run, state: TrainState, vector_step: Array) -> tuple[TrainState, Metrics]:
-    act_key, env_key = fold_in_each(state.keys[:2], vector_step)
-    state, transition, metrics = _interact(run, run.agent.explorer, state, vector_step, act_key, env_key)
+    keys = fold_in_each(state.keys[:2], vector_step)
+    begins = vector_step == run.warmup  # the warm-up, which has no noise, may have ended within an episode
+    state, transition, metrics = _interact(run, run.agent.explorer, state, vector_step, keys, begins)
     state, losses = _learn(run, state, vector_step)
     nonfinite_at = check_finite(state.learner, state.nonfinite_at, vector_step, transition, losses)
     return replace(state, nonfinite_at=nonfinite_at), metrics | losses
 
 
 def _interact(
-    run: _Run, explorer: Explorer, state: TrainState, vector_step: Array, act_key: Key, env_key: Key
+    run: _Run, explorer: Explorer, state: TrainState, vector_step: Array, keys: Key, begins: Array | bool = False
 ) -> tuple[TrainState, Transition, Metrics]:
-    """Acts once in every environment and stores the transitions [N, ...]."""
-    current = state.env.env
-    action, noise = explorer.act(state.learner, state.noise, current.obs, current.time == 0, vector_step, act_key)
+    """Acts once in every environment and stores the transitions [N, ...].
+
+    Args:
+      keys: [2], of the action and of the environments.
+      begins: whether the noise begins anew in all environments, as it does where an episode begins.
+    """
+    (act_key, env_key), current = keys, state.env.env
+    first = (current.time == 0) | begins
+    action, noise = explorer.act(state.learner, state.noise, current.obs, first, vector_step, act_key)
     env_state, transition, metrics = run.vec_env.step(env_key, state.env, action)
     learner = run.agent.observe(state.learner, transition)
     ring = run.memory.add(state.memory, vector_step, transition)
@@ -205,8 +212,7 @@ def _refill(run: _Run, state: TrainState, vector_step: Any) -> TrainState:
     keys = fold_in_each(fold_in_each(state.keys[:2], NEVER), vector_step)
 
     def step(past_step, state):
-        act_key, env_key = fold_in_each(keys, past_step)
-        return _interact(run, run.agent.explorer, state, past_step, act_key, env_key)[0]
+        return _interact(run, run.agent.explorer, state, past_step, fold_in_each(keys, past_step))[0]
 
     with jax.default_matmul_precision(run.loop.matmul_precision):
         empty = replace(state, memory=run.memory.init())

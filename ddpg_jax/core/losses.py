@@ -50,7 +50,7 @@ def td_loss(q: Array, target: Array, weight: Array | None = None) -> Array:
     """Returns the mean over the minibatch of w (y - Q(s, a))², summed over an ensemble if there is one.
 
     Args:
-      q: [B] or [E, B] predictions; of a critic with K outputs, whose mean counts, [B, K] or [E, B, K].
+      q: [B] or [E, B] predictions; of a critic with K outputs [B, K] or [E, B, K], the mean of K squared errors counts.
       target: [B] or [B, K] the regression target y, a constant.
       weight: [B] importance weights w; None: all are 1.
 

@@ -2,7 +2,8 @@
 
 Batch norm: `apply_train` uses the statistics of the minibatch and updates the running statistics; `apply` uses the
 running statistics. Within an update every network, the targets too, is called by `apply_train`; acting and evaluation
-call `apply`. With targets that used running statistics, DDPG as published did not solve Pendulum.
+call `apply`, as Lillicrap et al. 2016 describe it (section 3). With running statistics also in the targets and in the
+critic of the actor's loss, their settings did not solve Pendulum.
 """
 
 from collections.abc import Callable
@@ -109,7 +110,7 @@ class GaussianActor(nn.Module):
 
 
 class Critic(nn.Module):
-    """Q(s, a) = MLP(s, a): [..., *O], [..., A] -> [...]; without an action V(s); with K atoms, logits [..., K]."""
+    """Q(s, a) = MLP(s, a): [..., *O], [..., A] -> [...]; without an action V(s); with K atoms, K outputs [..., K]."""
 
     shape: Shape = Shape()
     atoms: int | None = None
@@ -171,5 +172,5 @@ def default_actor(config: NetworkConfig, spec: Spec) -> Network:
 
 
 def default_critic(config: NetworkConfig, spec: Spec, atoms: int | None = None) -> Network:
-    """Returns Q(s, a) with the layers that `config` asks for; with K `atoms`, the logits of a categorical Q."""
+    """Returns Q(s, a) with the layers that `config` asks for; with K `atoms`, K outputs: logits, or quantiles."""
     return network(Critic(network_shape(config, spec), atoms))

@@ -75,7 +75,12 @@ def stored_transitions(spec: Spec, num_envs: int, capacity: int, data: Any) -> T
     Args:
       spec, num_envs, capacity: as for `uniform_replay`.
       data: what its `init` and `add` return, `TrainState.memory` of one seed.
+
+    Raises:
+      SettingError: observations are images, whose successors cannot be told from the row alone.
     """
+    if spec.image:
+        raise SettingError(f"obs_shape must be that of vectors, not {spec.obs_shape}, which are images.")
     ring = ring_of(spec, num_envs, capacity)
     index = jnp.arange(ring.rows * num_envs)
     return ring.transition(data, index // num_envs, index % num_envs)

@@ -160,7 +160,8 @@ class Explorer(NamedTuple):
     """Chooses the actions while training. `carry` is its own state, such as that of correlated noise."""
 
     init: Callable[[int], Any]  # (N) -> carry
-    # (learner, carry, obs [N, *O], first [N] whether an episode begins, vector_step, key) -> action [N, A], carry
+    # (learner, carry, obs [N, *O], first [N], vector_step, key) -> action [N, A], carry; `first` says where new noise
+    # begins: at the first step of an episode, and at the first one after the warm-up
     act: Callable[[Learner, Any, Array, Array, Array, Key], tuple[Array, Any]]
     scale: Callable[[Array, int], Any] | None = None  # (vector_step, N) -> σ of the noise [] or [N, 1], if it has one
 

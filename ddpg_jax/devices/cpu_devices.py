@@ -17,7 +17,8 @@ def cpu_options(layout: Layout) -> dict[str, Any]:
     XLA has YNNPACK divide a larger matrix product among the threads that all devices share. Each device occupies one of
     them for as long as its loop runs. With as many devices as cores none is left for what they ask each other to do, so
     these requests stay in memory until the loop ends: about 0.1 MB per update of DDPG with networks of 256-256. One
-    thread per product is what is wanted there anyway. A choice in the environment variable XLA_FLAGS is kept.
+    thread per product is what is wanted there anyway. This was measured with two devices on two cores; one device, on
+    one core or on two, does not have it. A choice in the environment variable XLA_FLAGS is kept.
     """
     several = layout.first_device.platform == "cpu" and layout.devices > 1
     return {FLAG: ""} if several and FLAG not in os.environ.get("XLA_FLAGS", "") and _is_known() else {}

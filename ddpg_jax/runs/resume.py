@@ -39,9 +39,9 @@ def resume_experiment(
 ) -> Result:
     """Resumes a run from its newest readable checkpoint.
 
-    On the same machine, for the same number of steps and with the replay saved, the result is bitwise identical to that
-    of an uninterrupted run. A damaged checkpoint is reported and moved to checkpoints-damaged, and the one before it is
-    used.
+    On the same machine and number of devices, for the same number of steps and with the replay saved, the result is
+    bitwise identical to that of an uninterrupted run. A damaged checkpoint is reported and moved to
+    checkpoints-damaged, and the one before it is used.
 
     Args:
       folder: the run folder, or what `open_run` returns.
