@@ -83,25 +83,26 @@ def chance(pairs: Sequence[tuple[Any, Any]]) -> str:
 
 def held_out() -> str:
     """Returns the candidates beside the defaults before them, on tasks that the search did not see."""
-    rows = []
-    for algorithm, flags, candidate, before in TRIED:
-        pairs = ends_of_both(HELD_OUT, candidate, before)
-        rows.append([f"**`{algorithm}`**", "all five", f"`{flags}`", "", f"**{chance(list(pairs.values()))}**"])
-        unseen = [pair for task, pair in pairs.items() if task != TUNED_BEFORE]
-        rows.append([f"`{algorithm}`", f"all but {TUNED_BEFORE}", "", "", chance(unseen)])
-        rows += [[f"`{algorithm}`", task, *map(interval_of, pair), chance([pair])] for task, pair in pairs.items()]
-    return table(["algorithm", "task", "candidate", "defaults before it", "P(candidate higher)"], rows)
+    new = tuple(task for task in HELD_OUT if task != TUNED_BEFORE)
+    return tried(HELD_OUT, {"all five": HELD_OUT, f"all but {TUNED_BEFORE}": new})
 
 
 def confirmed() -> str:
-    """Returns the defaults beside those before them, on tasks that were run after the choice."""
+    """Returns the same on tasks that were run after the choice."""
+    return tried(CONFIRMING, {"all three": CONFIRMING})
+
+
+def tried(tasks: Sequence[str], groups: dict[str, Sequence[str]]) -> str:
+    """Returns the candidates beside the defaults before them, on groups of tasks and on each task."""
     rows = []
-    for algorithm in ("ddpg", "sac"):
-        pairs = ends_of_both(CONFIRMING, algorithm, f"{algorithm}-before")
-        if len(pairs) == len(CONFIRMING):
-            rows.append([f"**`{algorithm}`**", "all three", "", "", f"**{chance(list(pairs.values()))}**"])
+    for algorithm, flags, candidate, before in TRIED:
+        pairs = ends_of_both(tasks, candidate, before)
+        for name, members in groups.items():
+            if all(task in pairs for task in members):
+                better = chance([pairs[task] for task in members])
+                rows.append([f"**`{algorithm}`**", name, f"`{flags}`", "", f"**{better}**"])
         rows += [[f"`{algorithm}`", task, *map(interval_of, pair), chance([pair])] for task, pair in pairs.items()]
-    return table(["algorithm", "task", "defaults", "defaults before", "P(defaults higher)"], rows)
+    return table(["algorithm", "task", "candidate", "defaults before it", "P(candidate higher)"], rows)
 
 
 def wide() -> str:

@@ -183,7 +183,7 @@ SUITES = {
     "smoke": Suite(tuple(SMOKE_TASKS), ("ddpg",), 2),
     "cpu": Suite(tuple(CPU_TASKS), (*LEAGUE, *(f"{method}:best" for method in LEAGUE))),
     "defaults": Suite(HELD_OUT, ("ddpg:before", "td3:layer", "td3:searched", "sac:before")),
-    "confirm": Suite(CONFIRMING, ("ddpg", "ddpg:before", "sac", "sac:before")),
+    "confirm": Suite(CONFIRMING, (*LEAGUE, "ddpg:before", "td3:layer", "sac:before")),
     "networks": Suite(("reacher-misc", "inverted-double-pendulum", "reacher", "halfcheetah"), ("sac:residual", "tqc")),
     "locomotion": Suite(tuple(LOCOMOTION_TASKS), ("td3", "sac", "ddpg"), 4),
     "crossing": Suite(tuple(CROSSING_TASKS), ("td3", "sac"), 4),
