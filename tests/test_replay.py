@@ -16,6 +16,7 @@ from toys import clock, counting, pixels, spec
 from ddpg_jax import DDPGConfig, LoopConfig, ddpg, make_env, trainer
 from ddpg_jax.core.networks import Actor, Critic, Shape, network
 from ddpg_jax.core.replay import latest, stored_transitions, uniform_replay
+from ddpg_jax.core.settings import SettingError
 from ddpg_jax.core.types import Transition
 from ddpg_jax.devices.layout import loop_over_seeds, vmap_seeds
 
@@ -176,3 +177,10 @@ def test_a_copy_would_be_seen(program, operation):
     """The reader above finds one where there is one."""
     ring, full = jax.ShapeDtypeStruct((2, CAPACITY, 8, 128), jnp.float32), jax.ShapeDtypeStruct((2,), bool)
     assert operation in replay_sized(jax.jit(program).lower(full, ring, ring).compile().as_text(), [ring])
+
+
+def test_all_transitions_are_not_given_of_images():
+    """Their successors cannot be told from the row alone."""
+    images = spec((4, 4, 1), 1)._replace(image=True)
+    with pytest.raises(SettingError, match=r"obs_shape must be that of vectors, not \(4, 4, 1\)"):
+        stored_transitions(images, 1, 10, None)
