@@ -243,9 +243,13 @@ def test_from_the_command_line(tmp_path, capsys):
     """A run of one seed on four devices, its files, its policy."""
     command = (
         "train td3 --env lqr --episode-length 10 --devices 4 --num-envs 8 --batch-size 8 --hidden 4 --steps 160 "
-        f"--warmup-steps 80 --replay-capacity 200 --evaluations 2 --eval-episodes 2 --out {tmp_path}"
+        f"--warmup-steps 80 --replay-capacity 200 --evaluations 2 --eval-episodes 2 --out {tmp_path} "
+        "--noise-scale-max 0.8 --noise-final 0 --noise-steps 320"
     )
     assert main(shlex.split(command)) == 0
     assert "on 4 devices, each agent data parallel over 4" in " ".join(capsys.readouterr().out.split())
-    assert [row["steps"] for row in metrics.read_rows(tmp_path / "metrics.jsonl", 1)] == [80, 120, 160]
+    rows = metrics.read_rows(tmp_path / "metrics.jsonl", 1)
+    assert [row["steps"] for row in rows] == [80, 120, 160]
+    sigma = [row["noise_scale"][0] for row in rows]  # from 0.1 to 0.8 over 8 environments, and to 0 after 320 steps
+    np.testing.assert_allclose(sigma, 0.45 * (1 - np.array([80, 120, 160]) / 320), rtol=1e-5)
     assert load_policy(tmp_path)(np.zeros(2, np.float32)).shape == (1,)

@@ -15,7 +15,7 @@ import numpy as np
 import pytest
 from trained import HIGH, LOW, PIXELS, SPEC, invented, make_run
 
-from ddpg_jax import SettingError, export, load_policy
+from ddpg_jax import SettingError, export, load_policy, make_env
 from ddpg_jax.cli.main import main
 from ddpg_jax.deploy.export import loader
 from ddpg_jax.deploy.export.npz import encode as encode_npz
@@ -25,6 +25,7 @@ from ddpg_jax.deploy.policy import TrainedSeed, load_seed
 from ddpg_jax.runs import folders
 from ddpg_jax.runs.contents import LOCK
 from ddpg_jax.runs.files import temporary_name
+from ddpg_jax.runs.stored_run import read_run
 
 onnx = pytest.importorskip("onnx")
 onnxruntime = pytest.importorskip("onnxruntime")
@@ -129,6 +130,14 @@ def test_stablehlo_is_for_every_platform_at_the_precision_of_the_run(runs, tmp_p
     assert text.count("stablehlo.dot_general") == text.count("precision = [HIGHEST, HIGHEST]") > 0
 
 
+def test_environments_too_have_the_precision_of_the_run(tmp_path):
+    """In `evaluate` and `render`, where no other program has it around them."""
+    env = read_run(make_run(tmp_path / "run", "ddpg", make_env("lqr").spec)).make_env()
+    state = jax.eval_shape(env.reset, jax.random.key(0))
+    text = jax.jit(env.step).lower(jax.random.key(0), state, jnp.zeros(1)).as_text()
+    assert text.count("stablehlo.dot_general") == text.count("precision = [HIGHEST, HIGHEST]") > 0
+
+
 def alone(code, *arguments, without=("ddpg_jax", "flax")):
     """What a process prints that cannot import these libraries."""
     hide = f"import sys; sys.modules.update(dict.fromkeys({without!r})); "
@@ -178,6 +187,9 @@ def test_npz_refuses_what_is_no_perceptron(runs, pixels, tmp_path):
     other = trained._replace(learner=trained.learner.replace(params={"policy": trained.learner.params["actor"]}))
     with pytest.raises(SettingError, match="built in another way"):
         encode_npz(other)
+    blocks = trained._replace(run=trained.run._replace(config=trained.run.config.replace(residual=True)))
+    with pytest.raises(SettingError, match="it has residual blocks"):
+        encode_npz(blocks)
     assert not list(tmp_path.iterdir())
 
 

@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from toys import counting, pixels, spec, wandering
 
-from ddpg_jax import DDPGConfig, LoopConfig, ddpg, train, trainer
+from ddpg_jax import DDPGConfig, LoopConfig, SettingError, ddpg, train, trainer
 from ddpg_jax.core.environment import env_from_functions
 from ddpg_jax.core.loop import chunk_bounds, fitted_replay
 from ddpg_jax.core.metrics import means
@@ -279,3 +279,28 @@ def test_a_run_has_no_larger_replay_than_it_fills():
     wide = LOOP.replace(replay_capacity=1_000_000)
     state, _ = jax.eval_shape(lambda: train(jax.random.key(0), ENV, ddpg(CONFIG, ENV.spec), wide, steps=400))
     assert sum(leaf.size for leaf in jax.tree.leaves(state.memory)) < 10_000
+
+
+def test_initial_states_have_the_precision_of_the_steps():
+    """Those of the beginning, and those of the pool that is drawn anew for a chunk."""
+
+    def reset(key):
+        return jnp.zeros(2), jnp.eye(2) @ jax.random.normal(key, (2,))
+
+    def step(key, x, action):
+        return x, x, 1.0, False, False
+
+    env = env_from_functions(reset, step, spec((2,), 1, episode_length=3))
+    phases = trainer(env, watcher(lambda learner, batch, key, update_step: (learner, {})), LOOP)
+    key = jax.random.key(0)
+    for traced in (
+        jax.jit(phases.init).lower(key),
+        jax.jit(phases.train).lower(jax.eval_shape(phases.init, key), WARMUP, 1),
+    ):
+        text = traced.as_text()
+        assert text.count("stablehlo.dot_general") == text.count("precision = [HIGHEST, HIGHEST]") > 0
+
+
+def test_settings_are_checked_before_they_are_used():
+    with pytest.raises(SettingError, match="num_envs must be at least 1, not 0"):
+        train(jax.random.key(0), ENV, ddpg(CONFIG, ENV.spec), LoopConfig(num_envs=0), steps=100)

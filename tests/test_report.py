@@ -144,6 +144,8 @@ def test_the_best_of_a_sweep_has_its_curves(tmp_path):
         for at, tau in ((0, 0.5), (1, 0.1))
     ]
     (sweep / "curves.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines))
+    with pytest.raises(SettingError, match="must be a run, not a sweep; the best run of a sweep is in its folder best"):
+        report(sweep, pictures=False)
     best = run(sweep / "best", [[5.0], [10.0]], steps=(10, 20), tau=0.5)
     assert [row["eval_return"] for row in read_history(best).rows] == [[5.0], [10.0]]
     assert [group.method for group in compare([tmp_path / "sweep"]).groups] == ["ddpg, tau 0.5", "ddpg, tau 0.1"]

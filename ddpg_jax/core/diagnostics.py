@@ -9,6 +9,7 @@ import jax
 import jax.numpy as jnp
 import optax
 
+from ddpg_jax.core.collectives import pmean
 from ddpg_jax.core.episodes import EpisodeSummary
 from ddpg_jax.core.types import Agent, Array, Learner
 
@@ -23,8 +24,8 @@ def diagnose(
     Args:
       agent, learner: the algorithm and its parameters.
       summary: episodes of its greedy policy, from `play_episodes` with the agent's discount.
-      vector_step: vector steps so far, of `num_envs` environments.
-      num_envs: N.
+      vector_step: vector steps so far.
+      num_envs: N, those of one device where several share the agent.
       reward_scale: the factor on rewards in `agent.value`.
 
     Returns:
@@ -37,7 +38,7 @@ def diagnose(
       - `eval_saturation`: fraction of the actions that have a component within 1% of a bound.
       - `ROLE/param_norm`: global norm of a role's parameters.
       - `ROLE/grad_norm`: root mean square of the norm of a role's gradient over about the last 1,000 updates, from the
-        second moment of Adam; only where the optimizer is Adam.
+        second moment of Adam; only where the optimizer is Adam, and after `clip_norm` and `weight_decay`.
       - `noise_scale`: σ of the exploration noise, the mean over environments, where the explorer has one.
     """
 
@@ -56,7 +57,8 @@ def diagnose(
             share = 1 - ADAM_B2 ** jnp.maximum(adam.count, 1)
             found[f"{role}/grad_norm"] = jnp.sqrt(optax.tree.sum(adam.nu) / share)
     if agent.explorer.scale is not None:
-        found["noise_scale"] = jnp.mean(jnp.asarray(agent.explorer.scale(vector_step, num_envs), jnp.float32))
+        sigma = jnp.asarray(agent.explorer.scale(vector_step, num_envs), jnp.float32)
+        found["noise_scale"] = pmean(jnp.mean(sigma))
     return found
 
 

@@ -160,13 +160,13 @@ def ornstein_uhlenbeck(policy: Policy, action_size: int, scale: Scale, theta: Ar
     """Returns the explorer a = clip(μ(s) + x), x <- x - θ x + σ ε (Lillicrap et al. 2016, section 7).
 
     x [N, A] is the explorer's carry, one process per environment, and 0 when an episode begins. In the long run its
-    standard deviation is σ / √(2θ - θ²).
+    standard deviation is σ / √(2θ - θ²); with θ = 0 it is a random walk.
 
     Args:
       policy: as for `gaussian`.
       action_size: A.
       scale: σ per step, relative to the action range [-1, 1].
-      theta: θ in (0, 1], the mean reversion per step.
+      theta: θ in [0, 1], the mean reversion per step.
     """
 
     def init(num_envs):

@@ -24,7 +24,10 @@ class LearningConfig:
         low=0,
     )
     clip_norm: float | None = setting(
-        default=None, help="largest global norm of a network's gradient; None: no clipping", above=0
+        default=None,
+        help="largest global norm of the gradient of the actor, of all critics together and of the temperature; None: "
+        "no clipping",
+        above=0,
     )
     discount: float = setting(default=0.99, help="discount factor γ per action", low=0, high=1)
     reward_scale: float = setting(default=1.0, help="factor on the rewards that the critic learns from")

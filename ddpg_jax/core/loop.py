@@ -107,9 +107,11 @@ class _Run(NamedTuple):
 def _init(run: _Run, key: Key) -> TrainState:
     env_key, agent_key, *keys = jax.random.split(key, 7)
     learner = run.agent.init(agent_key)
+    with jax.default_matmul_precision(run.loop.matmul_precision):
+        env = run.vec_env.reset(env_key)
     return TrainState(
         keys=jnp.stack(keys),
-        env=run.vec_env.reset(env_key),
+        env=env,
         noise=run.agent.explorer.init(run.loop.num_envs),
         learner=learner,
         memory=run.memory.init(),
@@ -131,10 +133,10 @@ def _prefill(run: _Run, state: TrainState) -> TrainState:
 
 def _train(run: _Run, state: TrainState, vector_step: Any, length: Any) -> tuple[TrainState, Metrics]:
     vector_step = jnp.asarray(vector_step, jnp.int32)
-    state = replace(state, env=run.vec_env.refresh(jax.random.fold_in(state.keys[4], vector_step), state.env))
     kept, learner = keep_learner(state.learner)
-    state = replace(state, learner=learner)
     with jax.default_matmul_precision(run.loop.matmul_precision):
+        env = run.vec_env.refresh(jax.random.fold_in(state.keys[4], vector_step), state.env)
+        state = replace(state, env=env, learner=learner)
         step = partial(_train_step, run)
         on_each = partial(accumulate_packed, step), partial(accumulate, step)
         trained, metrics = on_gpu(*on_each, state, vector_step, jnp.asarray(length, jnp.int32))
@@ -237,7 +239,7 @@ def train(
     Raises:
       SettingError: a setting has a value that cannot be used, or `steps` leave nothing after the warm-up.
     """
-    run = trainer(env, agent, fitted_replay(loop, steps))
+    run = trainer(env, agent, fitted_replay(check(loop), steps))
     bounds = jnp.asarray(chunk_bounds(run.warmup, -(-steps // loop.num_envs), chunks))
     state = run.prefill(run.init(key))
 

@@ -25,6 +25,8 @@ def accumulate(
 ) -> tuple[Any, Metrics]:
     """Runs `step(state, index)` for `length` indices from `start` on and adds up its metrics.
 
+    Sums are float32: of a constant 0.1, the mean is 0.05% too large after 50,000 indices and 1% after a million.
+
     Both bounds may be traced. That also keeps XLA from unrolling a loop of one update: it would then fuse the write
     into the replay with the gather of the minibatch, and copy the whole replay on every step. On a GPU it does not, and
     there a length of 1 is no loop.

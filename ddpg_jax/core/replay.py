@@ -175,7 +175,8 @@ def _image_ring(spec: Spec, num_envs: int, capacity: int) -> Ring:
 
     The successor of a step is read from the row after it, so the newest row cannot be sampled until the next step.
     Where a time limit cut the episode, the successor is in a small ring of last images. Where an episode terminated,
-    it is the first image of the next episode, which has no effect since the discount is 0.
+    it is the first image of the next episode, which the discount of 0 keeps out of the target; batch norm's statistics
+    of that minibatch have it.
     """
     rows = -(-capacity // num_envs) + 1
     # Two truncations of one environment are at least a time limit apart, so `vector_step // limit` tells them apart.

@@ -31,6 +31,7 @@ def load_learners(folder: Source, checkpoint: Checkpoint = "latest") -> tuple[Ag
         config.json.
     """
     run = read_run(folder)
+    run.refuse_sweep()
     vector_step = find_checkpoint(run, checkpoint)
     if changed := differences(read_metadata(run.folder, vector_step).config, run.contents):
         raise SettingError(f"{run.folder}/config.json must have the settings of its checkpoint, and {changed}.")

@@ -41,6 +41,7 @@ def report(folder: Source, out: str | Path | None = None, pictures: bool = True,
     run_folder = real_path(place)
     path = new_output(out or run_folder.with_name(f"report-{run_folder.name}.html"), (".html",), overwrite)
     history = read_history(folder)
+    history.run.refuse_sweep()
     sections = [_summary(history), _settings(history), _versions(history), _curves(history)]
     sections += [_final_evaluation(history), _checkpoints(history)]
     episode = policy_animation(history.run) if pictures else paragraph("Rendering was turned off.")

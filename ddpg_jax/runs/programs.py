@@ -79,7 +79,7 @@ def make_programs(env: Env, algorithm: Any, loop: LoopConfig, episodes: int, lay
         agent, scale = make(config, env.spec), getattr(config, "reward_scale", 1.0)
         with jax.default_matmul_precision(loop.matmul_precision):
             played = play_episodes(key, env, lambda obs: agent.act(learner, obs), episodes, agent.discount)
-            found = diagnose(agent, learner, played, vector_step, loop.num_envs, scale)
+            found = diagnose(agent, learner, played, vector_step, loop.num_envs // layout.data_shards, scale)
         return Evaluation(played.returns, played.lengths), found
 
     over_seeds = {"vmap": vmap_seeds, "sequential": loop_over_seeds}[layout.mapping]

@@ -89,9 +89,7 @@ def _plan_again(
     stored: Run, steps: int | None, more: int | None, devices: int | None, accept_changes: bool
 ) -> tuple[Job, int]:
     """Plans a run anew; also returns over how many devices an agent's data was sharded in it."""
-    folder = stored.folder
-    if stored.kind != "run":
-        raise SettingError(f"{folder} must be a run, not a sweep; the best run of a sweep is in its folder best.")
+    stored.refuse_sweep()
     if more is not None:
         if steps is not None:
             raise SettingError(f"more must not be given together with steps, not {more} with {steps}.")
@@ -100,7 +98,7 @@ def _plan_again(
     algorithm, env = _same_code(stored, accept_changes)
     run = dataclasses.replace(
         stored.run,
-        out=folder,
+        out=stored.folder,
         env=env,
         steps=stored.run.steps if steps is None else steps,
         devices=stored.run.devices if devices is None else devices,

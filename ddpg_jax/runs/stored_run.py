@@ -45,6 +45,17 @@ class Run(NamedTuple):
         """The algorithm and the environment in words."""
         return f"{label(self.algorithm)} on {self.spec.name}"
 
+    def refuse_sweep(self) -> None:
+        """Checks that it is a run.
+
+        Raises:
+          SettingError: it is a sweep, whose best run is in a folder of its own.
+        """
+        if self.kind != "run":
+            raise SettingError(
+                f"{self.folder} must be a run, not a sweep; the best run of a sweep is in its folder best."
+            )
+
     @property
     def given(self) -> set[str]:
         """What of "algorithm" and "env" the user has given in place of what the folder names."""
@@ -62,7 +73,7 @@ class Run(NamedTuple):
         return name_env(self.own_env)
 
     def make_env(self) -> Env:
-        """Returns the environment that it was trained in.
+        """Returns the environment that it was trained in; it multiplies matrices at the precision of the training.
 
         Raises:
           SettingError: it is not here, or is another one.
@@ -70,7 +81,8 @@ class Run(NamedTuple):
         env = open_env(self.name_env(), self.run)
         if _shapes(env.spec) != _shapes(self.spec):
             raise SettingError(f"env must be the {self.spec.name} of {self.folder}, and observes or acts otherwise.")
-        return env
+        precision = self.loop.matmul_precision
+        return env._replace(reset=_at_precision(env.reset, precision), step=_at_precision(env.step, precision))
 
     def make_agent(self) -> Agent:
         """Returns its agent; policy and critic multiply matrices at the precision that it was trained with."""

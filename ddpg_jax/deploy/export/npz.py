@@ -48,12 +48,14 @@ def policy_steps(trained: TrainedSeed) -> list[Step]:
     """Returns the steps of a policy, from a flat observation to a flat action in the environment's own units.
 
     Raises:
-      SettingError: it observes images, or its algorithm has no `NetworkConfig`.
+      SettingError: it observes images, has residual blocks, or its algorithm has no `NetworkConfig`.
       KeyError: its actor has other layers than those of `NetworkConfig`.
     """
     config, learner = trained.run.config, jax.device_get(trained.learner)
     if trained.spec.image or not isinstance(config, NetworkConfig):
         raise _refusal(trained, "it sees images" if trained.spec.image else "its settings describe no layers")
+    if config.residual:
+        raise _refusal(trained, "it has residual blocks")
     variables = learner.params["actor"]
     steps = _normalize_obs(learner.normalizer) if isinstance(learner.normalizer, Statistics) else []
     if config.norm == "batch":
