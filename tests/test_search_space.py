@@ -35,6 +35,7 @@ def test_draws_are_even_in_their_scale_and_within_their_range():
         (("actor-lr", "0.5"), [0.5]),
         (("hidden", "64,64", "8"), [(64, 64), (8,)]),
         (("batch_size", "32"), [32]),
+        (("tau", ".5", "1e-2"), [0.5, 0.01]),
         (("normalize_obs", "True", "False"), [True, False]),
         (("norm", "batch", "none"), ["batch", "none"]),
         (("weight_decay", "None", "none", "0.01"), [None, None, 0.01]),

@@ -17,6 +17,8 @@ from ddpg_jax.runs import figures
 from ddpg_jax.runs.config import RunConfig
 from ddpg_jax.runs.experiment import run_experiment
 from ddpg_jax.runs.stored_run import read_run
+from ddpg_jax.sweeps.files import write_tables
+from ddpg_jax.sweeps.task import Task, TrialResult
 
 pytestmark = pytest.mark.usefixtures("same_programs")
 CONFIG = DDPGConfig(hidden=(8,))
@@ -134,7 +136,7 @@ def test_halving_ends_the_worse_half_and_changes_nothing_for_the_others(swept, t
 def test_places_that_become_free_go_to_copies_of_the_better_half(swept, tmp_path):
     """With the networks of the parent, its numbers perturbed within their limits, and numbers of their own."""
     run = dataclasses.replace(RUN, out=tmp_path / "replaced", overwrite=True)
-    points = [point | {"discount": 0.95} for point in POINTS]
+    points = [point | {"discount": 0.95, "final_scale": 0.1} for point in POINTS]
     result = sweep("ddpg", points, CONFIG, LOOP, run, halving=2, pbt=True, log=quiet)
     lines = rows_of(run.out / "sweep.csv")
     settings = {int(line["trial"]): line for line in lines}
@@ -150,6 +152,7 @@ def test_places_that_become_free_go_to_copies_of_the_better_half(swept, tmp_path
         for name in ("actor_lr", "tau", "discount"):
             share = float(settings[child][name]) / float(parent[name])
             assert any(np.isclose(share, factor) for factor in (0.8, 1.25)) or float(settings[child][name]) == 1.0
+        assert settings[child]["final_scale"] == parent["final_scale"]  # which nothing reads after the beginning
     born = [steps for trial, _, steps in curves_of(run.out) if trial == 4]
     assert born[0] == 80
     assert len(born) in (2 * 1, 2 * 3)
@@ -177,6 +180,53 @@ def test_a_copy_goes_on_from_where_its_parent_is(tmp_path, monkeypatch):
 def test_replacing_needs_halving():
     with pytest.raises(SettingError, match="pbt must be given together with halving"):
         sweep("ddpg", POINTS, CONFIG, LOOP, RUN, pbt=True)
+
+
+def test_devices_that_halving_would_shard_otherwise_are_refused(tmp_path):
+    """Four agents are on a device each, two would be on two each, whose replay one device has filled alone."""
+    run = RUN.replace(seeds=1, devices=4, evaluations=2, out=tmp_path / "sweep")
+    with pytest.raises(SettingError, match="it is on 1, and with 2 trials x 1 seed left it would be on 2"):
+        sweep("ddpg", POINTS, CONFIG, LOOP.replace(num_envs=4), run, halving=1, log=quiet)
+    assert not run.out.exists()
+
+
+def test_trials_are_ranked_by_return_also_where_their_steps_are_rounded(tmp_path, monkeypatch):
+    """10,048 steps of 64 environments are no longer than 10,000 of one."""
+    monkeypatch.setattr(figures, "sweep", quiet)
+    monkeypatch.setattr(RunConfig, "folder", tmp_path)
+    trials = [{"num_envs": 1}, {"num_envs": 64}, {"num_envs": 2}]
+    ended = [
+        TrialResult(trial, steps, [{"seed": 5, "mean": mean}], finished)
+        for trial, steps, mean, finished in (
+            (0, 10_000, -150.0, True),
+            (1, 10_048, -1200.0, True),
+            (2, 5_000, 0.0, False),
+        )
+    ]
+    task = Task("ddpg", trials, {}, CONFIG, LOOP, RUN, None, 0, False, {})
+    assert [row["trial"] for row in write_tables(task, ended)] == [0, 1, 2]
+
+
+@pytest.mark.parametrize(
+    ("axes", "settings", "sentence"),
+    [
+        ({"noise_steps": [10, 20]}, {}, r"noise_final must be given where noise_steps is given \(10\)"),
+        ({"noise": ["ou", "pink"]}, {"noise_theta": 0.3}, r"noise must be ou where noise_theta is given \(0.3\)"),
+        ({"tau": [0.1]}, {"target_period": 5}, r"target_update must be periodic where target_period is given \(5\)"),
+    ],
+)
+def test_no_trial_has_a_setting_without_effect(axes, settings, sentence, tmp_path):
+    run = RUN.replace(out=tmp_path / "sweep")
+    with pytest.raises(SettingError, match=sentence):
+        sweep("ddpg", grid(axes), CONFIG.replace(**settings), LOOP, run, log=quiet)
+    assert not run.out.exists()
+
+
+@pytest.mark.parametrize("name", ["halt_on_nan", "keep_checkpoints", "checkpoint_replay"])
+def test_settings_that_a_sweep_has_no_use_for_are_refused(name):
+    value = {"halt_on_nan": True, "keep_checkpoints": 5, "checkpoint_replay": False}[name]
+    with pytest.raises(SettingError, match=f"{name} must be .* for a sweep, where it has no effect, not {value}"):
+        sweep("ddpg", POINTS, CONFIG, LOOP, RUN.replace(**{name: value}), log=quiet)
 
 
 @pytest.mark.slow

@@ -13,7 +13,8 @@ from toys import slow_but_for
 
 from ddpg_jax import DDPGConfig, LoopConfig, SettingError, grid, resume_sweep, sweep
 from ddpg_jax.cli.main import main
-from ddpg_jax.runs.checkpoint import read_metadata, saved_steps
+from ddpg_jax.core.types import Learner, TrainState
+from ddpg_jax.runs.checkpoint import Checkpoints, read_metadata, saved_steps
 from ddpg_jax.runs.checksum import json_checksum
 from ddpg_jax.runs.config import RunConfig
 from ddpg_jax.runs.json_values import read_json
@@ -177,7 +178,7 @@ def test_from_the_command_line(tmp_path, capsys, monkeypatch):
     assert main(["resume", str(tmp_path / "sweep"), "--steps", "90"]) == 2
     assert "must not be given to resume a sweep" in capsys.readouterr().err
     monkeypatch.undo()
-    assert main(["sweep", "--resume", str(tmp_path / "sweep")]) == 0
+    assert main(["sweep", f"--resume={tmp_path / 'sweep'}"]) == 0
     assert "sweep.csv" in capsys.readouterr().out
     assert main(["resume", str(tmp_path / "sweep")]) == 2
     assert "nothing is left to do" in capsys.readouterr().err
@@ -188,6 +189,36 @@ def stopped(tmp_path_factory):
     folder = tmp_path_factory.mktemp("sweeps") / "stopped"
     sweep("ddpg", RATES, CONFIG, LOOP, run_in(folder), halving=1, pbt=True, log=quiet, should_stop=stop_at(4))
     return folder
+
+
+def test_checkpoints_that_nothing_is_resumed_from_make_room(stopped, tmp_path):
+    """Those of a finished part, after whose end a process was killed, and damaged ones, all of more steps.
+
+    Orbax writes none of fewer steps than there are, without a word.
+    """
+    folder = tmp_path / "sweep"
+    shutil.copytree(stopped, folder)
+    (own,) = saved_steps(folder)
+    for step in (own + 100, own + 200):
+        shutil.copytree(folder / "checkpoints" / str(own), folder / "checkpoints" / str(step))
+    (folder / "checkpoints" / str(own + 200) / "metadata" / "metadata").write_text("{")
+    said = []
+    assert resume_sweep(folder, log=said.append, should_stop=stop_at(1)).outcome == "stopped"
+    (now,) = saved_steps(folder)
+    assert own < now < own + 100
+    assert any("is damaged" in line and line.endswith("It is moved to checkpoints-damaged.") for line in said)
+    assert [path.name for path in (folder / "checkpoints-damaged").iterdir()] == [f"{own + 200}-1"]
+
+
+def test_a_checkpoint_that_is_not_written_is_an_error(stopped, tmp_path):
+    shutil.copytree(stopped, tmp_path / "sweep")
+    (own,) = saved_steps(tmp_path / "sweep")
+    checkpoints = Checkpoints(tmp_path / "sweep", 1, {})
+    state = TrainState(jax.random.split(jax.random.key(0), 1), np.zeros(1), (), Learner({}, {}, {}), np.zeros(1), None)
+    with pytest.raises(SettingError, match="a checkpoint of 5 vector steps or more is there already"):
+        checkpoints.save(5, state, 0.0)
+    checkpoints.close()
+    assert saved_steps(tmp_path / "sweep") == [own]
 
 
 CHANGES = {

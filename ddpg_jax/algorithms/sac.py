@@ -27,7 +27,9 @@ class SACConfig(NetworkConfig, TargetConfig, LearningConfig):
 
     actor_lr: float = setting(default=3e-4, help="learning rate of the actor", low=0)
     temperature_lr: float = setting(default=3e-4, help="learning rate of the temperature α; 0: α stays fixed", low=0)
-    temperature: float = setting(default=1.0, help="initial temperature α, the weight of the entropy", above=0)
+    temperature: float = setting(
+        default=1.0, help="initial temperature α, the weight of the entropy", above=0, at_start=True
+    )
     target_entropy: float = setting(
         default=-1.0, help="target entropy per action dimension, in nats, of actions in [-1, 1]"
     )

@@ -102,8 +102,8 @@ def _plain_warnings() -> Iterator[None]:
 
 def _exit_code(args: list[str]) -> int:
     """Of the command that the arguments name, or of the help."""
-    if args[:2] in (["train", "--resume"], ["sweep", "--resume"]):
-        args = ["resume", *args[2:]]
+    if args[:1] in (["train"], ["sweep"]) and args[1:] and args[1].partition("=")[0] == "--resume":
+        args = ["resume", *args[1].split("=", 1)[1:], *args[2:]]
     name, *rest = args or [""]
     try:
         if name in COMMANDS:

@@ -50,6 +50,7 @@ class NetworkConfig:
         help="bound of the initial weights of the last layer, U(-bound, bound); None: 1/√inputs as in the other layers",
         low=0,
         high=1_000_000,
+        at_start=True,
     )
 
 

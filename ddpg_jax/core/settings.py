@@ -33,6 +33,7 @@ def setting(
     above: float | str | None = None,
     high: float | None = None,
     longest: int | None = None,
+    at_start: bool = False,
 ) -> Any:
     """Declares one setting, as a field of a `configclass`.
 
@@ -45,12 +46,13 @@ def setting(
       low, high: the smallest and the largest allowed value, elementwise. Floats must be finite in any case.
       above: a value that is too small by itself, in place of `low`.
       longest: the largest number of values of a tuple.
+      at_start: whether it is read only when training begins, so that another value later would have no effect.
 
     `low` and `above` may be the name of another setting of the same class, whose value they then are. A setting whose
     type is `Any` takes an object of any kind, which is not checked here, and is a string on the command line.
     """
     limits = {"low": low, "above": above, "high": high, "longest": longest}
-    return struct.field(default=default, metadata={"help": help, **limits})
+    return struct.field(default=default, metadata={"help": help, "at_start": at_start, **limits})
 
 
 def other_default(owner: Any, name: str, *, default: Any) -> Any:
@@ -78,6 +80,11 @@ def configclass(cls: type[T]) -> type[T]:
 def is_traced(cls: Any, name: str) -> bool:
     """Returns whether a setting of this class is a pytree leaf, so that another value does not recompile."""
     return cls.__dataclass_fields__[name].metadata.get("pytree_node", True)
+
+
+def is_at_start(cls: Any, name: str) -> bool:
+    """Returns whether a setting of this class is read only when training begins."""
+    return cls.__dataclass_fields__[name].metadata.get("at_start", False)
 
 
 def kind_of(hint: Any) -> Any:

@@ -92,7 +92,8 @@ class Checkpoints:
         saved = {name: ocp.args.StandardSave(tree) for name, tree in items.items()}
         saved["metadata"] = ocp.args.JsonSave(metadata | {"checksum": json_checksum(metadata)})
         with self._writing():
-            self._manager.save(vector_step, args=ocp.args.Composite(**saved))
+            if not self._manager.save(vector_step, args=ocp.args.Composite(**saved)):
+                raise OSError(f"a checkpoint of {vector_step:,} vector steps or more is there already")
             if jax.default_backend() == "cpu":  # whose arrays are written from where they are, and trained on next
                 self._manager.wait_until_finished()
 

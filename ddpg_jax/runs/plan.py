@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 import jax
 
 from ddpg_jax.core.loop import LoopConfig, chunk_bounds, fitted_replay
-from ddpg_jax.core.settings import INT32, SettingError, check
+from ddpg_jax.core.settings import INT32, SettingError, check, shown
 from ddpg_jax.core.types import Env, Spec
 from ddpg_jax.devices.backend import nbytes
 from ddpg_jax.devices.layout import Layout
@@ -26,8 +26,13 @@ from ddpg_jax.runs.run_memory import run_memory
 # Below so many updates a run has hardly begun to learn: the target networks need 1/tau of them, 200 by default, to
 # follow once, and each pass of the Bellman equation waits for them.
 FEW_UPDATES = 1_000
-# A setting that has no effect where another one has this value.
-USED_WITH = (("noise_steps", "noise_final", None), ("target_period", "target_update", "polyak"))
+# A setting that has an effect only where another one has this value; None: where it has any.
+USED_WITH = (
+    ("noise_steps", "noise_final", None),
+    ("noise_theta", "noise", "ou"),
+    ("noise_epsilon", "noise", "epsilon-uniform"),
+    ("target_period", "target_update", "periodic"),
+)
 
 
 class Plan(NamedTuple):
@@ -160,11 +165,12 @@ def check_pairs(config: Any) -> None:
       SettingError: one is; the sentence names both.
     """
     fields = type(config).__dataclass_fields__
-    for name, partner, unused in USED_WITH:
-        if name not in fields or getattr(config, partner) != unused or getattr(config, name) == fields[name].default:
+    for name, partner, needed in USED_WITH:
+        if name not in fields or getattr(config, name) == fields[name].default:
             continue
-        value = "given" if unused is None else f"other than {unused}"
-        raise SettingError(f"{partner} must be {value} where {name} is given ({getattr(config, name):,}).")
+        other, value = getattr(config, partner), getattr(config, name)
+        if other is None if needed is None else other != needed:
+            raise SettingError(f"{partner} must be {needed or 'given'} where {name} is given ({value:,}).")
 
 
 def peak_bytes(state_bytes: int, seeds: int, layout: Layout) -> int:
@@ -234,7 +240,7 @@ def plan_run(algorithm: Any, config: Any, loop: LoopConfig, run: RunConfig) -> J
       SettingError: a setting has a value that cannot be used.
     """
     for group in (config, loop, run):
-        check(group)
+        _check_single(check(group))
     check_pairs(config)
     if run.wandb is not None and importlib.util.find_spec("wandb") is None:
         raise SettingError("wandb must be None where the package is not installed; `pip install wandb` installs it.")
@@ -247,6 +253,17 @@ def plan_run(algorithm: Any, config: Any, loop: LoopConfig, run: RunConfig) -> J
     programs = make_programs(env, named, fitted, run.eval_episodes, layout)
     plan = make_plan(env, programs, config, fitted, run, layout)
     return Job(named, config, loop, run, env, layout, programs, plan, codes_of(named, task))
+
+
+def _check_single(config: Any) -> None:
+    """Checks that no setting is several values at once, which `jax.vmap` over `train` takes and a run does not.
+
+    Raises:
+      SettingError: one is.
+    """
+    for name, value in vars(config).items():
+        if getattr(value, "ndim", 0):
+            raise SettingError(f"{name} must be one number in a run, not {shown(value)}; a sweep tries several.")
 
 
 def run_folder_of(algorithm: Named, run: RunConfig, prefix: str) -> Path:

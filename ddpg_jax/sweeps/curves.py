@@ -1,6 +1,5 @@
 """curves.jsonl: a row per trial and evaluation, as in a run's metrics.jsonl, with its trial and values."""
 
-import dataclasses
 import os
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -8,7 +7,7 @@ from typing import IO, Any
 
 import numpy as np
 
-from ddpg_jax.core.settings import SettingError, check
+from ddpg_jax.core.settings import SettingError
 from ddpg_jax.devices import multihost
 from ddpg_jax.runs import metrics
 from ddpg_jax.runs.clock import Clock
@@ -16,6 +15,7 @@ from ddpg_jax.runs.files import atomic_write
 from ddpg_jax.runs.json_values import Value
 from ddpg_jax.runs.plan import Plan
 from ddpg_jax.runs.stored_run import Run
+from ddpg_jax.sweeps.search_space import applied
 from ddpg_jax.sweeps.task import Part, Task
 
 CURVES = "curves.jsonl"
@@ -102,16 +102,17 @@ def read_trials(sweep: Run) -> list[tuple[Run, list[metrics.Row]]]:
 
 def _as_run(sweep: Run, values: dict[str, Value]) -> Run:
     """Returns the sweep as a run with the settings of one trial."""
-    config, loop = sweep.config, sweep.loop
+    groups, trial = (sweep.config, sweep.loop), {}
     for name, value in values.items():
-        group = next((group for group in (config, loop) if name in type(group).__dataclass_fields__), None)
-        if group is None:
+        kind = next((type(group) for group in groups if name in type(group).__dataclass_fields__), None)
+        if kind is None:
             raise value.refuse("the value of a setting of the algorithm or the loop")
-        try:
-            changed = check(dataclasses.replace(group, **{name: value.setting(type(group))}))
-        except SettingError as error:
-            raise SettingError(f"{value.file}: {value.place}: {error}") from None
-        config, loop = (changed, loop) if group is config else (config, changed)
+        trial[name] = value.setting(kind)
+    try:
+        config, loop = applied(trial, *groups)  # together, since the bounds of one may be another
+    except SettingError as error:
+        place = values.get(str(error).partition(" ")[0], next(iter(values.values())))
+        raise SettingError(f"{place.file}: {place.place}: {error}") from None
     return sweep._replace(kind="run", config=config, loop=loop)
 
 

@@ -28,7 +28,9 @@ def write_tables(task: Task, ended: list[TrialResult]) -> list[dict[str, Any]]:
         for one in sorted(ended, key=lambda one: one.trial)
         for row in one.seeds
     ]
-    ranked = sorted(ended, key=lambda one: (one.finished, one.steps, one.interval()), reverse=True)
+    # Finished trials of other numbers of environments have other steps, which are rounded up to all of them.
+    key = lambda one: (one.finished, 0 if one.finished else one.steps, one.interval())  # noqa: E731
+    ranked = sorted(ended, key=key, reverse=True)
     table = [{"trial": one.trial, **trials[one.trial], "steps": one.steps} | one.interval()._asdict() for one in ranked]
     if multihost.is_main():
         figures.sweep(trials, table, folder / "sweep.png")

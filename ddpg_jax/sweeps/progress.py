@@ -6,13 +6,21 @@ and its metadata the progress at that moment. So a sweep that ended anywhere is 
 
 import json
 import shutil
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from ddpg_jax.core.types import TrainState
 from ddpg_jax.devices import multihost
-from ddpg_jax.runs.checkpoint import Checkpoints, Damaged, checkpoints_folder, read_metadata, saved_steps
+from ddpg_jax.runs.checkpoint import (
+    DAMAGED,
+    Checkpoints,
+    Damaged,
+    checkpoints_folder,
+    read_metadata,
+    saved_steps,
+    set_aside,
+)
 from ddpg_jax.runs.checksum import json_checksum
 from ddpg_jax.runs.evaluation import read_rows_of_seeds
 from ddpg_jax.runs.json_values import Value, read_json
@@ -121,6 +129,27 @@ def read_progress(folder: Path, task: Task, parts: int) -> tuple[Progress, Task,
         if found[0].parts == finished[0].parts and found[0].vector_step == vector_step:
             return found
     return finished
+
+
+def clear_checkpoints(folder: Path, kept: int | None, say: Callable[[str], None]) -> None:
+    """Makes room for the next checkpoints of a sweep, since none of fewer steps than there are can be written.
+
+    Args:
+      folder: of the sweep.
+      kept: the vector step of the checkpoint that it is resumed from; None: of none.
+      say: called with a sentence about each that is damaged, which is moved to checkpoints-damaged; others are of a
+        part that is finished, or older, and deleted.
+    """
+    for vector_step in saved_steps(folder):
+        if vector_step == kept:
+            continue
+        try:
+            read_metadata(folder, vector_step)
+        except Damaged as error:
+            say(f"{error} It is moved to {DAMAGED}.")
+            set_aside(folder, vector_step)
+        else:
+            shutil.rmtree(checkpoints_folder(folder) / str(vector_step))
 
 
 def _checked(document: Value) -> Value:

@@ -1,5 +1,6 @@
 """Resuming a sweep from what its folder says of its progress."""
 
+import shlex
 from collections.abc import Callable
 from contextlib import ExitStack
 from pathlib import Path
@@ -15,7 +16,7 @@ from ddpg_jax.runs.monitor import Callbacks
 from ddpg_jax.runs.own_code import codes_of, refuse_changed
 from ddpg_jax.runs.plan import Plan
 from ddpg_jax.runs.stored_run import Run, read_run
-from ddpg_jax.sweeps.progress import read_progress
+from ddpg_jax.sweeps.progress import clear_checkpoints, read_progress
 from ddpg_jax.sweeps.search_space import CompileGroup, Trial, compile_groups, read_trial
 from ddpg_jax.sweeps.sweep import SweepResult, describe, plan_part, train_parts
 from ddpg_jax.sweeps.task import Task
@@ -48,7 +49,9 @@ def resume_sweep(
     stored = read_run(folder)
     folder = stored.folder
     if stored.kind != "sweep":
-        raise SettingError(f"{folder} must be a sweep, not a run; `ddpg-jax resume {folder}` resumes it.")
+        raise SettingError(
+            f"{folder} must be a sweep, not a run; `ddpg-jax resume {shlex.quote(str(folder))}` resumes it."
+        )
     if (folder / "sweep.csv").exists():
         raise SettingError(f"{folder} must be a sweep that has not finished, and nothing is left to do in it.")
     plan = read_plan(stored)
@@ -64,6 +67,7 @@ def resume_sweep(
         progress, task, before = read_progress(folder, task, len(plan.parts))
         if before and (changed := run_folder.differences(before, stored.contents)):
             raise SettingError(f"{folder}/config.json must be as it was when the sweep was saved, and {changed}.")
+        multihost.on_main(lambda: clear_checkpoints(folder, progress.vector_step, callbacks.say))
         groups = compile_groups(plan.trials, config, loop)
         parts = [plan_part(task.algorithm, _group(groups, own), run, env) for own in plan.parts]
         describe(parts, task.run, callbacks)

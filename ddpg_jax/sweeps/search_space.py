@@ -131,7 +131,9 @@ def _value(name: str, word: str, hint: Any) -> Any:
     if kind is str or get_origin(kind) is Literal:
         return word
     try:
-        return tuple(json.loads(f"[{word}]")) if get_origin(kind) is tuple else json.loads(word.lower())
+        if get_origin(kind) is tuple:
+            return tuple(json.loads(f"[{word}]"))
+        return kind(word) if kind in (int, float) else json.loads(word.lower())
     except (ValueError, RecursionError):
         what = {int: "whole numbers", float: "numbers", bool: "True or False"}.get(kind, "whole numbers, as in 64,64")
         raise SettingError(f"{name} must be {what}, not {shown(word)}.") from None

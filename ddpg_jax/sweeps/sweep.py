@@ -32,6 +32,8 @@ from ddpg_jax.sweeps.search_space import CompileGroup, Trial, check_count_of_tri
 from ddpg_jax.sweeps.task import Part, Task
 from ddpg_jax.sweeps.training import sweep_layout, train_part
 
+UNUSED = ("checkpoint_replay", "keep_checkpoints", "halt_on_nan")  # settings of a run that a sweep has no use for
+
 
 class SweepResult(NamedTuple):
     """What a sweep leaves in memory; the same is in its folder."""
@@ -78,7 +80,11 @@ def sweep(
     task = _checked(algorithm, trials, config, loop, run, halving, pbt)
     groups = compile_groups(task.trials, config, loop)
     refuse_duplicates(task.trials)
+    for group in groups:
+        check_pairs(group.config)
     parts = [part for group in groups for part in plan_parts(task.algorithm, group, task.run, task.env)]
+    for part in parts:
+        _check_rungs(task, part)
     chunks = min(len(part.plan.bounds) for part in parts) - 1
     if halving >= chunks:
         raise SettingError(f"halving must be below the {chunks} chunks of the run (steps, evaluations), not {halving}.")
@@ -119,7 +125,6 @@ def _checked(
     """Returns the task of a sweep whose settings can be used."""
     for group in (config, loop, run):
         check(group)
-    check_pairs(config)
     check_count_of_trials("trials", len(trials))
     if not trials or not trials[0]:
         raise SettingError("trials must name at least one setting to try.")
@@ -131,12 +136,34 @@ def _checked(
         raise SettingError("pbt must be given together with halving, which says how often trials are replaced.")
     if run.wandb is not None:
         raise SettingError(f"wandb must be None for a sweep, whose curves are in {CURVES}, not {run.wandb!r}.")
+    for name in UNUSED:
+        value, default = getattr(run, name), RunConfig.__dataclass_fields__[name].default
+        if value != default:
+            raise SettingError(f"{name} must be {default} for a sweep, where it has no effect, not {value}.")
     named, wanted = name_algorithm(algorithm), name_env(run.env)
     check_config(named, config)
     run, env = dataclasses.replace(run, env=wanted.name), open_env(wanted, run)
     run = dataclasses.replace(run, out=run_folder_of(named, run, "runs/sweep-"))
     plain = [{name: getattr(value, "item", lambda v=value: v)() for name, value in trial.items()} for trial in trials]
     return Task(named, plain, {}, config, loop, run, env, halving, pbt, codes_of(named, wanted))
+
+
+def _check_rungs(task: Task, part: Part) -> None:
+    """Checks that the trials which halving leaves are sharded as all of them are, since their replays stay in place.
+
+    Raises:
+      SettingError: after a halving, the devices would share an agent otherwise than before.
+    """
+    size, seeds = len(part.group.indices), task.run.seeds
+    for _ in range(0 if task.pbt else task.halving):
+        size -= size // 2
+        _, layout = sweep_layout(part.group, task.run, size * seeds, task.env)
+        if layout.data_shards != part.layout.data_shards:
+            raise SettingError(
+                f"devices must leave each agent on as many when trials are halved, not {task.run.devices}: it is on "
+                f"{part.layout.data_shards}, and with {counted(size, 'trial')} x {counted(seeds, 'seed')} left it "
+                f"would be on {layout.data_shards}."
+            )
 
 
 def train_parts(

@@ -2,6 +2,7 @@
 
 import dataclasses
 import itertools
+import shlex
 from collections.abc import Sequence
 from typing import Any
 
@@ -9,6 +10,7 @@ import jax
 import numpy as np
 
 from ddpg_jax.core.episodes import Evaluation
+from ddpg_jax.core.settings import is_at_start
 from ddpg_jax.core.types import Env, TrainState
 from ddpg_jax.devices import multihost
 from ddpg_jax.devices.data_parallel import STATE
@@ -89,7 +91,8 @@ def _kept(
 def _perturbed_copy(task: Task, part: Part, parent: int) -> int:
     """Adds a trial like its parent with perturbed settings; returns its index."""
     rng = np.random.default_rng([task.run.seed, len(task.trials)])
-    task.trials.append(perturbed(task.trials[parent], list(part.group.hyperparams), task.config, rng))
+    names = [name for name in part.group.hyperparams if not is_at_start(type(task.config), name)]
+    task.trials.append(perturbed(task.trials[parent], names, task.config, rng))
     task.parents[len(task.trials) - 1] = parent
     return len(task.trials) - 1
 
@@ -105,7 +108,7 @@ def _train_rung(
 ) -> tuple[TrainState, Evaluation] | None:
     """Trains the active trials from the first bound to the last; without a state they begin. None: it was stopped."""
     if resumable(task.run.folder):
-        again = f"`ddpg-jax sweep --resume {task.run.folder}` resumes the sweep"
+        again = f"`ddpg-jax sweep --resume {shlex.quote(str(task.run.folder))}` resumes the sweep"
         signals.end_at_once(f"stopped at once, where nothing is lost; {again}", 75)
     programs, layout = _programs(task, part, active)
     keys = seed_keys(task.run, layout, len(active))  # all seeds of the first trial, then of the next
