@@ -39,7 +39,7 @@ OF = {
     "td3": NOISE | {"target_noise": Range("uniform", 0.0, 0.4)},
     "sac": {"temperature_lr": Range("log", 1e-4, 3e-3), "target_entropy": Range("uniform", -3.0, 0.0)},
 }
-NORMS = ("none", "layer")  # alternating
+NORMS = ("none", "layer")  # alternating, from that of the defaults
 FIXED = {"mountain-car": {"noise": "pink"}}  # uncorrelated noise does not climb the hill
 WIDER = {"mountain-car": {"noise_scale": Range("log", 0.2, 0.8)}}  # nor does a little of any noise
 
@@ -60,11 +60,11 @@ def groups_of(task: str, **settings: Any) -> tuple[LoopConfig, RunConfig]:
         env=flags["env"],
         steps=int(flags["steps"]),
         seeds=SEEDS,
-        eval_episodes=16,
         out=Path(tempfile.mkdtemp()) / "sweep",
         backend=flags.get("backend"),
         episode_length=int(flags["episode_length"]) if "episode_length" in flags else None,
-        **settings,
+        **{"evaluations": int(flags.get("evaluations", 10)), "eval_episodes": int(flags.get("eval_episodes", 16))}
+        | settings,
     )
     return LoopConfig(batch_size=64, replay_capacity=100_000, **envs), run
 
@@ -81,8 +81,9 @@ def search(task: str, method: str, draws: int) -> dict[str, Any]:
     config = kind(hidden=(64, 64), **fixed)
     space = SPACE | OF[method] | {name: ends for name, ends in WIDER.get(task, {}).items() if name in OF[method]}
     trials = [{name: getattr(config, name) for name in space}, *sampled(draws - 1, space, seed=0)]
-    trials = [trial | {"norm": NORMS[at % 2]} for at, trial in enumerate(trials)]
-    loop, run = groups_of(task, seed=FIRST_SEED, evaluations=10)
+    norms = (config.norm, *(norm for norm in NORMS if norm != config.norm))
+    trials = [trial | {"norm": norms[at % 2]} for at, trial in enumerate(trials)]
+    loop, run = groups_of(task, seed=FIRST_SEED)
     began = time.perf_counter()
     result = sweep(method, trials, config, loop, run, halving=1)
     return {

@@ -425,3 +425,13 @@ def test_a_run_fits_in_memory_with_the_seed_that_is_copied_out(missing, monkeypa
         return
     with pytest.raises(SettingError, match="replay_capacity must fit in memory"):
         make_plan(*settings)
+
+
+def test_numbers_of_numpy_are_settings_and_several_at_once_are_not(tmp_path):
+    """In config.json they are plain; an array is for `jax.vmap` over `train`."""
+    config = DDPGConfig(tau=np.float32(0.5), hidden=(np.int64(4),))
+    job = plan_run("ddpg", config, LoopConfig(num_envs=np.int64(2)), RunConfig(env="lqr", out=tmp_path / "run"))
+    found = job.config_dict()
+    assert (found["config"]["tau"], found["config"]["hidden"], found["loop"]["num_envs"]) == (0.5, [4], 2)
+    with pytest.raises(SettingError, match="tau must be one number in a run, not array"):
+        plan_run("ddpg", DDPGConfig(tau=np.array([0.1, 0.2])), LoopConfig(), RunConfig(env="lqr", out=tmp_path / "run"))

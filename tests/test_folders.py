@@ -226,6 +226,20 @@ def test_a_run_ends_when_its_folder_is_deleted_and_leaves_nothing(run):
     assert not run.exists()
 
 
+def test_checkpoints_outlive_a_config_that_is_deleted_alone(run):
+    """Each of them has a copy of it, so the run is not lost."""
+    identity = folders.identify(run)
+    (run / "config.json").unlink()
+    before = everything(run)
+    with pytest.raises(SettingError, match="was deleted or moved"):
+        folders.check_present(run, identity)
+    assert everything(run) == before
+    shutil.rmtree(run / "checkpoints")
+    with pytest.raises(SettingError, match="was deleted or moved"):
+        folders.check_present(run, identity)
+    assert not run.exists()
+
+
 @pytest.mark.parametrize("has_begun", [True, False])
 def test_a_run_that_took_the_place_of_a_deleted_one_is_not_touched(run, has_begun):
     """Whether it can be resumed already or not."""

@@ -201,6 +201,7 @@ def test_an_environment_that_was_passed_stays_open(run, gym_env, monkeypatch):
     [
         ("CartPole-v1", r"CartPole-v1 must have Boxes of observations and of actions, not .* and Discrete\(2\)"),
         ("MountainCarContinuous-v0", r"observations of shape \(3,\) and dtype float32, .* not \(2,\) and float32"),
+        (":Pendulum-v1", r"Gymnasium does not make ':Pendulum-v1' \("),
         ("Pendulums-v1", r"Gymnasium does not make 'Pendulums-v1' \(.*did you mean|Did you mean"),
         ("no_such_package:Pendulum-v1", "does not make 'no_such_package:Pendulum-v1'"),
         (3, "env must be a Gymnasium id or a gymnasium.Env, not a int"),

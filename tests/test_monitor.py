@@ -1,11 +1,15 @@
 """What the host decides after a chunk, on chunks that are made up."""
 
+import importlib
+import signal
+import sys
 import warnings
 from types import SimpleNamespace
 
 import numpy as np
 import pytest
 
+from ddpg_jax.cli import interrupt
 from ddpg_jax.runs import monitor
 from ddpg_jax.runs.chunks import ChunkResult
 from ddpg_jax.runs.monitor import Callbacks, CheckpointClock, Monitor
@@ -145,3 +149,16 @@ def test_an_interrupt_in_a_callback_passes():
 
     with pytest.raises(KeyboardInterrupt):
         Callbacks(interrupt).guarded().say("anything")
+
+
+@pytest.mark.parametrize("words", [["-m", "ddpg_jax", "train"], ["-X", "dev", "-m", "ddpg_jax"], ["-m", "mine.run"]])
+def test_ctrl_c_is_left_to_programs_of_others(words, monkeypatch):
+    """While `python -m` imports a package, "-m" is the first argument of every module."""
+    monkeypatch.setattr(sys, "argv", ["-m", *words])
+    monkeypatch.setattr(sys, "orig_argv", ["python", *words])
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    try:
+        importlib.reload(interrupt)
+        assert (signal.getsignal(signal.SIGINT) is signal.SIG_DFL) == ("ddpg_jax" in words)
+    finally:
+        signal.signal(signal.SIGINT, before)

@@ -24,6 +24,7 @@ from ddpg_jax import (
     load_policy,
     make_env,
     make_policy,
+    make_renderer,
     open_run,
     register_algorithm,
     register_environment,
@@ -216,6 +217,13 @@ class Drift:
         return x, x, -jnp.square(x).sum(), False, {}
 
 
+class Drawn(Drift):
+    """One that draws itself."""
+
+    def render(self, state):
+        return np.zeros((8, 8, 3), np.uint8)
+
+
 def test_an_object_has_a_run_folder(tmp_path, monkeypatch):
     """Of which this process knows the environment, and another one asks for it."""
     drift, run = Drift(), RUN.replace(out=tmp_path / "run")
@@ -263,6 +271,12 @@ def test_names_of_a_session(tmp_path, monkeypatch):
     assert make_env("drift-v0").spec.name == "drift-v0"
     result = run_experiment("my-ddpg", CONFIG, LOOP, RUN.replace(env="drift-v0", out=tmp_path / "run"), log=None)
     assert evaluated(result.folder) is not None
+    register_environment("my-lqr", lambda: make_env("lqr", episode_length=9))  # an `Env`, with a name of its own
+    result = run_experiment("ddpg", CONFIG, LOOP, RUN.replace(env="my-lqr", episode_length=None, out=tmp_path / "lqr"))
+    assert evaluated(result.folder) is not None
+    assert make_renderer("my-lqr").dt == make_renderer("lqr").dt
+    register_environment("drawn-v0", Drawn)
+    assert make_renderer("drawn-v0").draw(None).shape == (8, 8, 3)
     assert "none that ddpg_jax has itself" in refusal(register_algorithm, "ddpg", ALGORITHM)
     assert "must be an Algorithm" in refusal(register_algorithm, "x", ddpg)
     assert "is one" in refusal(register_environment, "Pendulum-v1", Drift())
@@ -322,9 +336,22 @@ def test_what_is_a_reference_and_what_it_is_called():
         assert is_reference(name)
     for name in ("Pendulum-v1", "brax/ant", "lqr", "pixels/Pendulum-v1", "Tank@12", "a-b:C", "a:"):
         assert not is_reference(name)
-    labels = {"a/my_env.py:Tank": "Tank", "my_algo.py:ALGORITHM": "my_algo", "pkg.algos:ALGORITHM": "algos"}
+    labels = {
+        "a/my_env.py:Tank": "Tank",
+        "/me@home/my_env.py:Tank": "Tank",
+        "my_algo.py:ALGORITHM": "my_algo",
+        "pkg.algos:ALGORITHM": "algos",
+    }
     for name, short in (labels | {"Drift@1f": "Drift", "brax/ant": "brax/ant", "ddpg": "ddpg"}).items():
         assert label(name) == short
+
+
+def test_the_folder_of_a_file_may_have_an_at_sign(tmp_path):
+    """As an object of another process has in its name."""
+    (tmp_path / "me@home").mkdir()
+    (tmp_path / "me@home" / "mine.py").write_text("class Mine:\n    pass\n")
+    assert isinstance(named.name_env(f"{tmp_path}/me@home/mine.py:Mine").value, object)
+    assert named.name_env(f"{tmp_path}/me@home/mine.py:Mine").code is not None
 
 
 def test_a_changed_file_is_read_anew_and_an_unchanged_one_is_not(tmp_path):

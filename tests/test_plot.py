@@ -7,11 +7,14 @@ import pytest
 
 from ddpg_jax import LoopConfig, RunConfig, SettingError, Spec, plot
 from ddpg_jax.cli.main import main
-from ddpg_jax.results.compare import compare, improvement, profile
+from ddpg_jax.results.compare import _varying_settings, compare, improvement, profile
+from ddpg_jax.results.curves import distinct_names
 from ddpg_jax.results.labels import caption, legend_label, tick
 from ddpg_jax.results.plot import draw_comparison
 from ddpg_jax.runs.registry import OWN
 from ddpg_jax.runs.run_folder import config_dict, write_config
+from ddpg_jax.runs.stored_run import read_run
+from ddpg_jax.sweeps.curves import read_trials
 
 LOOP = LoopConfig()
 
@@ -63,6 +66,29 @@ def test_runs_join_if_only_their_seeds_differ(tmp_path):
     np.testing.assert_array_equal(groups[0].values, [[1, 5, 6], [2, 7, 8], [3, 9, 9]])
     with pytest.raises(SettingError, match="seed 0 is in"):
         compare([one, one])
+
+
+def test_an_algorithm_may_have_gained_a_setting_since(tmp_path):
+    """As one's own may between two runs; what a run does not have differs from what another has."""
+    old, new = run(tmp_path / "old", FOUR), run(tmp_path / "new", FOUR, algorithm="ddpg", tau=0.5)
+    settings = [{"algorithm": "mine"}, {"algorithm": "mine", "charge": 0.5}]
+    for given in (settings, settings[::-1]):
+        assert sorted(distinct_names(given, "algorithm")) == ["mine, charge 0.5", "mine, charge none"]
+    assert _varying_settings(settings, ["mine", "mine"]) == ["charge"]
+    assert len(compare([old, new]).groups) == 2
+
+
+def test_the_bounds_of_a_trial_may_be_each_other(tmp_path):
+    """They are checked together; value_low 200 alone would be above d4pg's value_high."""
+    swept = run(tmp_path / "sweep", [[0.0]], "d4pg", steps=(1,), kind="sweep")
+    values = {"value_low": 200.0, "value_high": 500.0}
+    row = {"trial": 0, "values": values, "steps": 1, "updates": 1, "seconds": 1, "eval_return": [0.0]}
+    (swept / "curves.jsonl").write_text(json.dumps(row) + "\n")
+    ((trial, _),) = read_trials(read_run(swept))
+    assert (trial.config.value_low, trial.config.value_high) == (200.0, 500.0)
+    (swept / "curves.jsonl").write_text(json.dumps(row | {"values": values | {"value_low": 600.0}}) + "\n")
+    with pytest.raises(SettingError, match=r"values.value_high: value_high must be above value_low \(600.0\)"):
+        read_trials(read_run(swept))
 
 
 def test_seeds_with_other_steps_are_interpolated_but_not_extrapolated(tmp_path):

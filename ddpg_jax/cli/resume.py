@@ -2,6 +2,7 @@
 
 import dataclasses
 import functools
+import shlex
 from typing import Annotated, Any
 
 import tyro
@@ -44,9 +45,10 @@ def resume(
         return _resume_sweep(stored, follow_links, process)
     run = dataclasses.replace(stored.run, devices=stored.run.devices if devices is None else devices)
     train.prepare_for(check(run), stored.loop, stored.config, process)
-    kept = f"stopped before the first update; `ddpg-jax train --resume {folder}` resumes the run from its checkpoint"
-    again = functools.partial(resume_experiment, stored, steps, devices, accept_changes, follow_links, more=more)
-    return train.run_to_end(process, again, kept)
+    again = f"`ddpg-jax train --resume {shlex.quote(str(folder))}`"
+    kept = f"stopped before the first update; {again} resumes the run from its checkpoint"
+    resume = functools.partial(resume_experiment, stored, steps, devices, accept_changes, follow_links, more=more)
+    return train.run_to_end(process, resume, kept)
 
 
 def _resume_sweep(stored: Any, follow_links: bool, process: Processes) -> int:

@@ -3,6 +3,7 @@
 import dataclasses
 import functools
 import itertools
+import shlex
 from collections.abc import Callable
 from typing import Annotated, Any
 
@@ -96,7 +97,7 @@ def run_to_end(processes: Processes, seeds: int, experiment: Callable[..., Any])
     with Stop(print_error, BEFORE_TRAINING) as stop:
         swept, out = run_displayed(processes, is_main, functools.partial(experiment, should_stop=stop))
     if swept.outcome == "stopped":
-        print_line(f"stopped; `ddpg-jax sweep --resume {swept.folder}` resumes the sweep", out)
+        print_line(f"stopped; `ddpg-jax sweep --resume {shlex.quote(str(swept.folder))}` resumes the sweep", out)
         return EXIT_CODES["stopped"]
     title = f"interquartile mean of {seeds} seed{'s' * (seeds > 1)}, 95% interval"
     out.print(table(title, swept.table[0], (row.values() for row in swept.table[:SHOWN])))

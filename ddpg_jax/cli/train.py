@@ -1,6 +1,7 @@
 """`ddpg-jax train` and `resume`: one process or several, of which the first one prints."""
 
 import functools
+import shlex
 import sys
 from collections.abc import Callable
 from typing import Any
@@ -54,7 +55,7 @@ def run_to_end(processes: Processes, experiment: Callable[..., Any], early: str 
     written = sorted(path.name for path in result.folder.glob("[!.]*"))
     print_line(f"{result.folder}: {', '.join(written)}", out)
     if result.outcome == "stopped":
-        again = f"`ddpg-jax train --resume {result.folder}` resumes it"
+        again = f"`ddpg-jax train --resume {shlex.quote(str(result.folder))}` resumes it"
         print_line(f"stopped at {result.steps:,} of {run.steps:,} steps; {again}", out)
     return EXIT_CODES[result.outcome]
 

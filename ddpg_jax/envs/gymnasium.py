@@ -85,7 +85,7 @@ def open_env(env: Any) -> gymnasium.Env:
         raise SettingError(f"env must be a Gymnasium id or a gymnasium.Env, not a {type(env).__name__}.")
     try:
         return gymnasium.make(env)
-    except (gymnasium.error.Error, ImportError) as error:
+    except Exception as error:  # the environment's own constructor may raise anything
         reason = " ".join(str(error).split()).rstrip(".").replace(". ", "; ")
         raise SettingError(f"Gymnasium does not make {env!r} ({reason}).") from None
 

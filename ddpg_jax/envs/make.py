@@ -37,8 +37,10 @@ def make_env(env: Any, **options: Any) -> Env:
     """
     options = {option: value for option, value in options.items() if value is not None}
     if isinstance(env, str) and (is_reference(env) or env in registered_environments()):
-        env, name = instance(env), label(env)
-        options = options if isinstance(env, Env) else {"name": name} | options
+        found, name = instance(env), label(env)
+        if isinstance(found, Env) and env in registered_environments():
+            found = found._replace(spec=found.spec._replace(name=name))
+        env, options = found, options if isinstance(found, Env) else {"name": name} | options
     if isinstance(env, Env):
         _refuse_unknown(options, (), env.spec.name)
         return env

@@ -69,7 +69,8 @@ def fingerprint(file: str) -> str | None:
 
 def label(name: str) -> str:
     """Returns a short name for titles and folders: `Tank` of `my_env.py:Tank`, `my_algo` of `my_algo.py:ALGORITHM`."""
-    place, colon, attribute = name.partition("@")[0].rpartition(":")
+    name = name if is_reference(name) else name.partition("@")[0]  # of an object; a path may have an @, too
+    place, colon, attribute = name.rpartition(":")
     if not colon:
         return place or attribute
     module = Path(place).stem if place.endswith(".py") else place.rpartition(".")[2]

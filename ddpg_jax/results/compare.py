@@ -96,7 +96,7 @@ def _varying_settings(settings: Sequence[dict[str, Any]], methods: Sequence[str]
     names: list[str] = []
     for values, method in zip(settings, methods, strict=True):
         reference = first.setdefault(method, values)
-        names += [name for name in values if values[name] != reference[name]]
+        names += [name for name in values | reference if values.get(name) != reference.get(name)]
     return list(dict.fromkeys(names))
 
 

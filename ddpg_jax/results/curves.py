@@ -44,9 +44,9 @@ def distinct_names(settings: Sequence[dict[str, Any]], key: str, places: Sequenc
     differing: dict[Any, dict[str, None]] = {values[key]: {} for values in settings}  # keys of a dict keep their order
     for (one, here), (other, there) in itertools.combinations(zip(settings, belongs, strict=True), 2):
         if here == there and one[key] == other[key]:
-            differing[one[key]] |= {name: None for name in one if one[name] != other.get(name)}
+            differing[one[key]] |= {name: None for name in one | other if one.get(name) != other.get(name)}
     return [
-        ", ".join([str(values[key]), *(f"{name} {_format_value(values[name])}" for name in differing[values[key]])])
+        ", ".join([str(values[key]), *(f"{name} {_format_value(values.get(name))}" for name in differing[values[key]])])
         for values in settings
     ]
 

@@ -82,6 +82,7 @@ def compile_run(
     layout = choose_layout(config, loop, run, env, found.devices, found.platform)
     functions = make_programs(env, named, loop, run.eval_episodes, layout)
     keys = jax.eval_shape(lambda: seed_keys(run))
+    bounds = chunk_bounds(-(-loop.warmup_steps // loop.num_envs), -(-run.steps // loop.num_envs), run.evaluations)
     state = functions.shapes(keys, config)
 
     arguments = _arguments(state, keys, config, layout)
@@ -93,7 +94,6 @@ def compile_run(
             compiled[name] = compile_for(found, getattr(functions, name), *arguments[name])
         except TooLarge as error:
             too_large[name] = str(error)
-    bounds = chunk_bounds(-(-loop.warmup_steps // loop.num_envs), -(-run.steps // loop.num_envs), run.evaluations)
     planned = run_memory(state, env.spec, config, loop, run, layout).bytes // layout.devices
     return Compilation(found, layout, compiled, too_large, planned, bounds[1] - bounds[0])
 

@@ -1,6 +1,7 @@
 """evaluation.json: the final evaluation of every seed, written and read."""
 
 import math
+import shlex
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -57,7 +58,8 @@ def choice(table: list[dict[str, Any]], episodes: int, folder: Path) -> str:
         return ""
     sure = probability > SURE
     words = f"above {SURE}" if sure else f"{probability:.2f}"
-    more = "" if sure else f"; `ddpg-jax evaluate {folder} --episodes {max(1_000, 10 * episodes)}` compares them better"
+    command = f"ddpg-jax evaluate {shlex.quote(str(folder))} --episodes {max(1_000, 10 * episodes)}"
+    more = "" if sure else f"; `{command}` compares them better"
     return (
         f"seed {best_of(table)} is the best with probability {words}, by the standard errors over {episodes:,} "
         f"episodes (normal approximation){more}"

@@ -15,7 +15,7 @@ from pathlib import Path
 import filelock
 
 from ddpg_jax.core.settings import SettingError, reason
-from ddpg_jax.runs.checkpoint import saved_steps
+from ddpg_jax.runs.checkpoint import Damaged, read_metadata, saved_steps
 from ddpg_jax.runs.contents import LOCK, foreign_entry, is_run
 from ddpg_jax.runs.files import real_path
 from ddpg_jax.runs.paths import not_writable
@@ -88,14 +88,23 @@ def check_present(folder: Path, identity: Identity) -> None:
     """Checks that nobody has deleted, moved or replaced the folder of a run in training.
 
     Raises:
-      SettingError: somebody has; what this run has written there since is deleted, too.
+      SettingError: somebody has; what this run has written there since is deleted, too, but for the checkpoints of a
+        folder that has lost its config.json alone.
     """
     present = identify(folder) == identity
     if present and (folder / "config.json").exists():
         return
-    if folder.is_dir() and not (folder / "config.json").exists() and foreign_entry(folder) is None:
+    # Where config.json alone is gone, each checkpoint has a copy of it. A folder made anew may have the same identity.
+    kept = present and any(_is_readable(folder, step) for step in saved_steps(folder))
+    if folder.is_dir() and not kept and not (folder / "config.json").exists() and foreign_entry(folder) is None:
         shutil.rmtree(folder, ignore_errors=True)
     raise SettingError(f"out must stay while its run trains, and {folder} was deleted or moved; the run ends here.")
+
+
+def _is_readable(folder: Path, vector_step: int) -> bool:
+    with contextlib.suppress(Damaged):
+        return bool(read_metadata(folder, vector_step).config)
+    return False
 
 
 def delete_replaced(folder: Path) -> None:

@@ -66,12 +66,12 @@ def _named(kind: Kind, name: Any, installed: Callable[[str], Any]) -> Named:
         raise SettingError(f"{kind} must be {allowed}, not {shown(name)}.")
     if name in _objects:
         return Named(name, _objects[name])
-    if "@" in name:
-        raise SettingError(
-            f"{kind} {name} is an object of another process; give it again as {kind}: the object to open_run, or a "
-            f"reference to --{kind}, as my_file.py:NAME."
-        )
     if not is_reference(name):
+        if "@" in name:
+            raise SettingError(
+                f"{kind} {name} is an object of another process; give it again as {kind}: the object to open_run, or a "
+                f"reference to --{kind}, as my_file.py:NAME."
+            )
         return Named(name, installed(name))
     found = load_reference(kind, name)
     trust.remember(name, found.code)

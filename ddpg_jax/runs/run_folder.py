@@ -51,7 +51,13 @@ def config_dict(
 
 
 def _plain(config: Any) -> dict[str, Any]:
-    return {name: str(v) if isinstance(v, Path) else v for name, v in vars(config).items()}
+    return {name: _plain_value(value) for name, value in vars(config).items()}
+
+
+def _plain_value(value: Any) -> Any:
+    if isinstance(value, tuple):
+        return [_plain_value(one) for one in value]
+    return str(value) if isinstance(value, Path) else value.item() if hasattr(value, "item") else value
 
 
 def write_config(folder: Path, contents: dict[str, Any], code: Codes = NONE) -> None:

@@ -10,6 +10,9 @@ from typing import Any
 
 from ddpg_jax.core.settings import SettingError, check_count
 from ddpg_jax.core.types import Env
+from ddpg_jax.envs.objects import instance
+from ddpg_jax.envs.references import is_reference
+from ddpg_jax.envs.registered import registered_environments
 from ddpg_jax.results.drawing.renderer import DEFAULT_DT, Renderer, to_rgb
 
 # Prefix of an id -> the module whose `make` draws it, imported when it is first needed; "" is every other id.
@@ -38,6 +41,10 @@ def make_renderer(env: Any, size: int = 400, **options: Any) -> Renderer:
     check_count("size", size)
     if not MIN_SIZE <= size <= MAX_SIZE:
         raise SettingError(f"size must be from {MIN_SIZE} to {MAX_SIZE:,} pixels, not {size}.")
+    if isinstance(env, str) and (is_reference(env) or env in registered_environments()):
+        found = instance(env)
+        if not isinstance(found, Env) or found.spec.name != env:  # an `Env` is drawn by its name, which this is
+            return make_renderer(found, size, **options)
     if isinstance(env, str):
         prefix = max((prefix for prefix in MODULES if env.startswith(prefix)), key=len)
         given = {name: value for name, value in options.items() if value is not None}
