@@ -174,6 +174,11 @@ def test_envs_lists_continuous_environments_only(capsys, monkeypatch):
     printed = capsys.readouterr().out
     assert all(name in printed for name in ("Pendulum-v1", "[-2, 2]", "PointRobot-misc", "lqr"))
     assert "CartPole" not in printed
+    assert main(["envs", "lq"]) == 0
+    assert "lqr" in (printed := capsys.readouterr().out)
+    assert "Pendulum" not in printed
+    assert main(["envs", "brx/"]) == 2
+    assert capsys.readouterr().err == "error: beginning must be that of an id, as brax/ or playground/, not 'brx/'.\n"
 
 
 BAD = {

@@ -208,6 +208,17 @@ def test_a_folder_that_is_linked_to_is_replaced_where_it_is(run, tmp_path):
     assert (run / "config.json").read_text() == "{}"
 
 
+def test_runs_whose_long_names_begin_alike_are_not_confused(run):
+    """Only as much of a name as a file system leaves room for is in that of a run moved aside."""
+    one, other = (run.with_name("x" * 150 + end) for end in "ab")
+    shutil.copytree(run, one)
+    folders._move_aside(one)
+    recover(other)
+    assert not other.exists()
+    recover(one)
+    assert everything(one) == everything(run)
+
+
 def test_the_current_folder_is_not_moved_away(run, monkeypatch):
     monkeypatch.chdir(run)
     before = everything(run)

@@ -75,6 +75,16 @@ def test_unfinished_runs_say_so(tmp_path):
     assert "there is no curve" in text
 
 
+def test_a_quantity_that_its_seeds_do_not_share_yet_is_left_out(tmp_path):
+    """As the return of episodes in training is, where one seed's first ended after another's last."""
+    folder = run(tmp_path / "a", [[1.0, 2.0], [3.0, 4.0]], steps=(10, 20))
+    rows = [json.loads(line) for line in (folder / "metrics.jsonl").read_text().splitlines()]
+    for row, values in zip(rows, ([5.0, None], [None, 6.0]), strict=True):
+        row["episode_return"] = values
+    (folder / "metrics.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    assert Page(report(folder, pictures=False).read_text()).tags.count("svg") == 2
+
+
 def test_text_of_a_run_cannot_be_markup(tmp_path):
     markup = "<script>alert('x')</script>"
     folder = run(tmp_path / "a", FOUR, env=markup)

@@ -10,7 +10,7 @@ from typing_extensions import Doc
 
 from ddpg_jax.cli.console import console, print_line, table
 from ddpg_jax.cli.parse import OwnCode, RunFolder
-from ddpg_jax.core.settings import SettingError
+from ddpg_jax.core.settings import SettingError, shown
 
 
 def plot(
@@ -53,22 +53,39 @@ def report(
     print_line(pages.report(own.open(folder), out, pictures, overwrite))
 
 
-def envs() -> None:
-    """List the environments."""
-    from ddpg_jax.envs.make import make_env
+def envs(
+    beginning: Annotated[
+        str, tyro.conf.Positional, tyro.conf.arg(help_behavior_hint=""), Doc("list only ids that begin so, as brax/")
+    ] = "",
+) -> None:
+    """List the environments, a table for each kind of id."""
     from ddpg_jax.envs.registered import registered_environments
     from ddpg_jax.envs.suites import ids, prefixes
 
-    names = list(registered_environments())
+    kinds = [list(registered_environments())]
     for prefix in prefixes():
         with contextlib.suppress(SettingError):  # an extra that is not installed
-            names += ids(prefix)
+            kinds.append(ids(prefix))
+    wanted = [[name for name in kind if name.startswith(beginning)] for kind in kinds]
+    if not any(wanted):
+        raise SettingError(f"beginning must be that of an id, as brax/ or playground/, not {shown(beginning)}.")
+    for names in filter(None, wanted):
+        _print_kind(names)
+
+
+def _print_kind(names: list[str]) -> None:
+    """Prints a table of environments, each of which is built: Playground's take seconds."""
+    from ddpg_jax.envs.make import make_env
+
     listed = Table(Column("id", no_wrap=True, min_width=30), "observation", "action bounds", "episode length")
-    for name in names:
-        with contextlib.suppress(SettingError, OSError):  # discrete actions, or data to be downloaded
-            spec = make_env(name).spec
-            listed.add_row(spec.name, str(spec.obs_shape), _bounds(spec), str(spec.episode_length))
-    console().print(listed)
+    with console(stderr=True).status("building environments") as status:
+        for name in names:
+            status.update(f"building {name}")
+            with contextlib.suppress(SettingError, OSError):  # discrete actions, or data to be downloaded
+                spec = make_env(name).spec
+                listed.add_row(spec.name, str(spec.obs_shape), _bounds(spec), str(spec.episode_length))
+    if listed.row_count:
+        console().print(listed)
 
 
 def _bounds(spec: Any) -> str:

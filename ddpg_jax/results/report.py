@@ -1,11 +1,13 @@
 """`report`: one HTML page about a run, self-contained, from what its folder holds, whether it is finished or not."""
 
+import contextlib
 import dataclasses
 import shlex
 import time
 from pathlib import Path
 from typing import Any
 
+from ddpg_jax.core.settings import SettingError
 from ddpg_jax.deploy.policy import Source
 from ddpg_jax.results.curves import make_group
 from ddpg_jax.results.history import History, diverged_seeds, quantities, read_history, traces
@@ -112,8 +114,9 @@ def _curves(history: History) -> str:
     for index, quantity in enumerate(quantities(history.rows)):
         seeds = traces(history, "steps", quantity)
         if any(len(seed.x) for seed in seeds):
-            group = make_group(history.run.spec.name, history.run.algorithm, seeds, worst=float("nan"))
-            figures.append(curve_figure(group, quantity, f"f{index}-"))
+            with contextlib.suppress(SettingError):  # its seeds have not been measured at the same time yet
+                group = make_group(history.run.spec.name, history.run.algorithm, seeds, worst=float("nan"))
+                figures.append(curve_figure(group, quantity, f"f{index}-"))
     lines = "Thin lines are seeds, the thick one is their interquartile mean and the band its 95% bootstrap interval."
     crosses = "× marks where a seed diverged; from there on, it is excluded."
     return section("Curves", paragraph(f"{lines} {crosses}"), f'<div class="grid">{"".join(figures)}</div>')

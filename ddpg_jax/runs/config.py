@@ -17,7 +17,9 @@ class RunConfig:
         default="Pendulum-v1",
         help="environment id (`ddpg-jax envs` lists them), or one of your own, as my_env.py:Tank",
     )
-    steps: int = setting(default=100_000, help="environment steps per seed, warm-up included", low=1)
+    steps: int = setting(
+        default=100_000, help="environment steps per seed, warm-up included; a repeated action counts as one", low=1
+    )
     seeds: int = setting(default=1, help="number of independent agents, trained together", low=1)
     seed: int = setting(default=0, help="the first seed; the others are seed + 1, seed + 2, ...", low=0)
     out: Path | None = setting(
@@ -50,7 +52,9 @@ class RunConfig:
     checkpoint_replay: bool = setting(
         default=True, help="save the replay in checkpoints; without it, a resumed run first fills a new one"
     )
-    keep_checkpoints: int = setting(default=2, help="number of newest checkpoints to keep, beside the best one", low=1)
+    keep_checkpoints: int = setting(
+        default=2, help="number of newest checkpoints to keep, in addition to the best one", low=1
+    )
     halt_on_nan: bool = setting(
         default=False, help="end the run when a seed diverges; by default that seed is frozen and the others train on"
     )
@@ -66,7 +70,7 @@ class RunConfig:
     eval_episodes: int = setting(default=32, help="whole episodes per evaluation and seed", low=1)
     episode_length: int | None = setting(
         default=None,
-        help="time limit in steps of the environment; by default that of the environment",
+        help="time limit in the environment's own steps; by default that of the environment",
         low=1,
         high=MAX_EPISODE_LENGTH,
     )

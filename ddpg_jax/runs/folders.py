@@ -9,6 +9,7 @@ import contextlib
 import os
 import secrets
 import shutil
+import zlib
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -22,6 +23,7 @@ from ddpg_jax.runs.paths import not_writable
 from ddpg_jax.runs.signals import undone_at_once
 
 Identity = tuple[int, int] | None  # of a folder: device and inode
+LONGEST = 100  # characters of a folder's name that the name of a run moved aside for it begins with
 
 
 @contextlib.contextmanager
@@ -156,17 +158,23 @@ def _check_replaceable(folder: Path, overwrite: bool) -> None:
 
 def _move_aside(folder: Path) -> None:
     place = real_path(folder)
-    aside = place.with_name(f".{place.name[:100]}.replaced-{secrets.token_hex(4)}")
+    aside = place.with_name(_aside_prefix(place) + secrets.token_hex(4))
     try:
         place.rename(aside)
     except OSError as error:
         raise not_writable("folder", folder, reason(error)) from None
 
 
+def _aside_prefix(place: Path) -> str:
+    """Returns how the names of runs begin that were moved aside for this folder, whose own name may be too long."""
+    rest = f"-{zlib.crc32(os.fsencode(place.name)):08x}" if place.name[LONGEST:] else ""
+    return f".{place.name[:LONGEST]}{rest}.replaced-"
+
+
 def _moved_aside(folder: Path) -> list[Path]:
     """Returns the runs that were moved aside for this folder, the oldest first; usually none."""
     place = real_path(folder)
-    prefix = f".{place.name[:100]}.replaced-"
+    prefix = _aside_prefix(place)
     try:
         found = [path for path in place.parent.iterdir() if path.name.startswith(prefix)]
         ours = [path for path in found if not path.is_symlink() and is_run(path) and foreign_entry(path) is None]
