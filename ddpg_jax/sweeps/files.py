@@ -28,9 +28,7 @@ def write_tables(task: Task, ended: list[TrialResult]) -> list[dict[str, Any]]:
         for one in sorted(ended, key=lambda one: one.trial)
         for row in one.seeds
     ]
-    # Finished trials of other numbers of environments have other steps, which are rounded up to all of them.
-    key = lambda one: (one.finished, 0 if one.finished else one.steps, one.interval())  # noqa: E731
-    ranked = sorted(ended, key=key, reverse=True)
+    ranked = sorted(ended, key=_rank, reverse=True)
     table = [{"trial": one.trial, **trials[one.trial], "steps": one.steps} | one.interval()._asdict() for one in ranked]
     if multihost.is_main():
         figures.sweep(trials, table, folder / "sweep.png")
@@ -40,6 +38,14 @@ def write_tables(task: Task, ended: list[TrialResult]) -> list[dict[str, Any]]:
         writer.writerows(lines)
         atomic_write(folder / "sweep.csv", text.getvalue().encode("utf-8"))
     return table
+
+
+def _rank(one: TrialResult) -> tuple[Any, ...]:
+    """Returns what trials are sorted by: those that were stopped earlier are below those that were trained longer.
+
+    Finished ones have equal rank in this: their steps may differ by rounding up to whole steps of all environments.
+    """
+    return one.finished, 0 if one.finished else one.steps, one.interval()
 
 
 def write_best(task: Task, best: TrialResult, part: Part, state: TrainState) -> None:
