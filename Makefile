@@ -3,7 +3,7 @@ define TARGETS
 make train         install, and train DDPG on Pendulum-v1 with 4 seeds
 make test          the quick tests, about five minutes on two cores
 make test-all      all tests
-make test-targets  programs compiled for GPUs and TPUs that are not here
+make test-targets  programs compiled for GPUs and TPUs that are not at hand
 make check         linter, formatter, types, figures in README and docs, the site
 make docs          the documentation site, into build/docs
 make wheel         a wheel, into dist

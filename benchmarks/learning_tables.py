@@ -82,7 +82,7 @@ def chance(pairs: Sequence[tuple[Any, Any]]) -> str:
 
 
 def held_out() -> str:
-    """Returns the candidates beside the defaults before them, on tasks that the search did not see."""
+    """Returns the candidates and the defaults of that time, on tasks that the search did not see."""
     new = tuple(task for task in HELD_OUT if task != TUNED_BEFORE)
     return tried(HELD_OUT, {"all five": HELD_OUT, f"all but {TUNED_BEFORE}": new})
 
@@ -93,7 +93,7 @@ def confirmed() -> str:
 
 
 def tried(tasks: Sequence[str], groups: dict[str, Sequence[str]]) -> str:
-    """Returns the candidates beside the defaults before them, on groups of tasks and on each task."""
+    """Returns the candidates and the defaults of that time, on groups of tasks and on each task."""
     rows = []
     for algorithm, flags, candidate, before in TRIED:
         pairs = ends_of_both(tasks, candidate, before)
@@ -102,7 +102,7 @@ def tried(tasks: Sequence[str], groups: dict[str, Sequence[str]]) -> str:
                 better = chance([pairs[task] for task in members])
                 rows.append([f"**`{algorithm}`**", name, f"`{flags}`", "", f"**{better}**"])
         rows += [[f"`{algorithm}`", task, *map(interval_of, pair), chance([pair])] for task, pair in pairs.items()]
-    return table(["algorithm", "task", "candidate", "defaults before it", "P(candidate higher)"], rows)
+    return table(["algorithm", "task", "candidate", "defaults of that time", "P(candidate higher)"], rows)
 
 
 def wide() -> str:
@@ -156,7 +156,7 @@ def profiles() -> dict[str, dict[str, list[np.ndarray]]]:
                 if all(pair):
                     ours, theirs = ours + pair[0], theirs + pair[1]
         if ours:
-            panels[f"beside {title}"] = {"ddpg_jax": ours, title: theirs}
+            panels[f"compared with {title}"] = {"ddpg_jax": ours, title: theirs}
     return {title: curves for title, curves in panels.items() if all(curves.values())}
 
 
@@ -194,7 +194,7 @@ def diagnosis() -> str:
     for name, case in wrong.CASES.items():
         if name in found:
             rows.append([case.what, f"`{changed(case)}`", *signs(found[name])])
-    head = ["what is the matter", "changed", "return", "Q at the start, and what was achieved", "saturation"]
+    head = ["what is wrong", "changed", "return", "Q at the start : discounted return from there", "saturated actions"]
     return table([*head, "critic's loss", "norm of the gradients, critic and actor"], rows)
 
 

@@ -86,6 +86,20 @@ def settings() -> str:
     return "\n\n".join(parts)
 
 
+SHOWN_BY_ALGORITHM = ("actor_lr", "critic_lr", "norm", "noise", "noise_scale", "tau")
+COMPARED = ("ddpg", "td3", "sac", "tqc", "d4pg", "copdac-q", "dpg-off-policy")
+
+
+def defaults_by_algorithm() -> str:
+    """Returns the defaults in which algorithms differ, a row per setting and a column per algorithm."""
+    rows = []
+    for setting in SHOWN_BY_ALGORITHM:
+        fields = [OWN[name].config.__dataclass_fields__.get(setting) for name in COMPARED]
+        cells = ["" if field is None else shown(field.default) for field in fields]
+        rows.append([f"`--{setting.replace('_', '-')}`", *cells])
+    return table(["", *(f"`{name}`" for name in COMPARED)], rows)
+
+
 def own_fields(config: type) -> list[dataclasses.Field]:
     """Returns the settings that a class adds to its base classes, or whose default it changes."""
     inherited = {
@@ -125,8 +139,9 @@ def highest() -> str:
         clear = sum(all(ours["low"] > one["high"] for one in rest) for ours, rest in others)
         counts.append(f"`{name}` {top} ({clear})")
     return (
-        f"With default settings, on how many of {len(full)} tasks an algorithm has the highest interquartile mean, or "
-        f"one level with it: {', '.join(counts)}. In brackets: its interval lies above those of the two others."
+        f"With default settings, on how many of {len(full)} tasks an algorithm has the highest interquartile mean (a "
+        f"tie counts for each): {', '.join(counts)}. In brackets: on how many of them its interval lies above those of "
+        "the two others."
     )
 
 
@@ -327,7 +342,7 @@ def ratio(name: str, member: dict[str, Any], rate: float) -> str:
 
 
 def headline() -> str:
-    """Returns sentences: speed beside other libraries, launches on an accelerator, learning, and MuJoCo itself."""
+    """Returns sentences: speed compared with other libraries, launches on a GPU, learning, and MuJoCo itself."""
     parts = []
     for name, words in (("classic", "networks of 256-256"), ("small", "networks of 64-64")):
         ratios = [f"{ratio:.1f} times {peer}'s" for peer, ratio in speedups(name).items()]
@@ -340,9 +355,10 @@ def headline() -> str:
         for case, algorithm, library, row in rows_of("h100")
         if case == "classic" and algorithm == "ddpg"
     }
-    others = " and ".join(
-        f"{found['launches']:.0f} of {name}" for name, found in launches.items() if name != "ddpg_jax"
-    )
+    unsorted = {library: found["launches"] - found["sorting"] for library, found in launches.items()}
+    others = " and ".join(f"{count:.0f} of {name}" for name, count in unsorted.items() if name != "ddpg_jax")
+    sorts = [f"{row['sorting']:.0f} with which {name} sorts" for name, row in launches.items() if row["sorting"]]
+    left_out = f" Not counted: {', '.join(sorts)}; where there is a GPU, XLA makes fewer of them." if sorts else ""
     final = [learned("pendulum", method)["final"] for method in LEAGUE]
     reached = ", ".join(
         f"{method} {end['iqm']:.0f} ({end['low']:.0f} to {end['high']:.0f})"
@@ -356,9 +372,9 @@ def headline() -> str:
             f"{'; '.join(parts)}. rejax's DDPG is its TD3, reduced by us. With 1,024 Brax ants, whose physics takes "
             f"most of the time there, SAC makes {' and '.join(ants)} times the updates of Brax's SAC, whose older jax "
             "compiles that physics better (`python benchmarks/throughput.py`).",
-            "- **On an H100**, speed has not been measured yet. XLA's program for it, compiled without one, launches "
-            f"{launches['ddpg_jax']['launches']:.0f} kernels in a training step of DDPG without layer norm, "
-            f"beside {others} (`python benchmarks/targets.py`).",
+            "- **On an H100**, speed has not been measured yet. XLA's program for it, compiled without one, makes "
+            f"{unsorted['ddpg_jax']:.0f} kernel launches (copies included) in a training step of DDPG without layer "
+            f"norm, compared with {others} (`python benchmarks/targets.py`).{left_out}",
             "- **Learning**, the interquartile mean of six seeds after 30,000 steps of Pendulum-v1, with its 95% "
             f"interval: {reached} (`python benchmarks/learning.py`).",
             "- **With default settings** but networks of 64-64 and minibatches of 64, six seeds each: "
@@ -468,11 +484,14 @@ def overhead() -> str:
     result = json.loads((RESULTS / "overhead.json").read_text(encoding="utf-8"))
     bare, overhead = result["seconds"]["bare"], result["overhead"]
     variation = max(bare) / min(bare) - 1
-    found = "No cost of logging could be measured: with it" if abs(overhead) <= variation else "With logging"
+    changed = f"the median run was {abs(overhead):.1%} {'faster' if overhead < 0 else 'slower'}"
+    if abs(overhead) <= variation:
+        found = f"No cost of logging could be measured: with it {changed}, within the {variation:.1%} between runs"
+    else:
+        found = f"With logging {changed}, and runs without it differed by up to {variation:.1%}"
     return (
-        f"{found} the median run took {overhead:+.1%} time, and runs without it differed by up to {variation:.1%} "
-        f"({result['chunks']} chunks of {result['steps'] // result['chunks']:,} steps of DDPG with 64-64 networks and "
-        f"no layer norm, one core; `{result['command']}`)."
+        f"{found} ({result['chunks']} chunks of {result['steps'] // result['chunks']:,} steps of DDPG with 64-64 "
+        f"networks and no layer norm, one core; `{result['command']}`)."
     )
 
 
@@ -580,7 +599,7 @@ def pictures() -> None:
 
 DOCUMENTS: dict[str, tuple[Any, ...]] = {
     "README.md": (headline,),
-    "docs/settings.md": (settings,),
+    "docs/settings.md": (defaults_by_algorithm, settings),
     "docs/presets.md": (presets,),
     "docs/algorithms.md": (sizes,),
     "docs/results.md": (

@@ -53,8 +53,6 @@ PAGES = {
     "](peers/README.md)": "](peers.md)",
     "](thousand_gpus.md)": "](thousand_gpus.md)",
     "](README.md)": "](how_measured.md)",
-    "](../benchmarks/results/learning)": "](how_measured.md)",
-    "](../benchmarks/results/tuning)": "](how_measured.md)",
     "](../notebooks/": "](notebooks/",
     "](../docs/": "](../",  # of a notebook
 }
