@@ -409,6 +409,9 @@ def test_the_checkpoint_that_one_means(tmp_path):
     assert load_policy(folder, checkpoint="best")(obs).item() == actions[best]
     assert load_policy(folder, checkpoint=str(steps[0]))(obs).item() == actions[steps[0]]
     assert "(60, 80, 100), not 'first'" in refusal(load_policy, folder, checkpoint="first")
+    damaged = next(step for step in steps if step != best)  # and another one that cannot be read is not the best
+    (folder / "checkpoints" / str(damaged) / "metadata" / "metadata").write_text("{")
+    assert load_policy(folder, checkpoint="best")(obs).item() == actions[best]
 
 
 def test_ids_of_ours_are_known():

@@ -1,10 +1,11 @@
 """Which of a run's checkpoints is meant: the newest, the one with the best evaluation, or that of a number of steps."""
 
+import contextlib
 import math
 from typing import Literal
 
 from ddpg_jax.core.settings import SettingError, shown
-from ddpg_jax.runs.checkpoint import newest_first, read_metadata
+from ddpg_jax.runs.checkpoint import Damaged, newest_first, read_metadata
 from ddpg_jax.runs.stored_run import Run
 
 Checkpoint = Literal["latest", "best"] | int | str  # a number as text, too, as a command line has it
@@ -37,5 +38,7 @@ def find_checkpoint(run: Run, checkpoint: Checkpoint = "latest") -> int:
 
 
 def _score(run: Run, vector_step: int) -> float:
-    score = read_metadata(run.folder, vector_step).score
-    return -math.inf if score is None else score
+    with contextlib.suppress(Damaged):  # which only matters where there is no better one
+        score = read_metadata(run.folder, vector_step).score
+        return -math.inf if score is None else score
+    return -math.inf
