@@ -54,7 +54,7 @@ RESULTS = HERE / "results" / "learning"
 UNFINISHED = HERE / "results" / "unfinished"  # run folders that a later call resumes
 EPISODES, STARTS = 128, 12345
 CROSSED = 32  # episodes in Gymnasium, which are played one after another
-STOPPED = 75  # the exit code of a run that was stopped on request
+STOPPED, DIVERGED = 75, 4  # the exit codes of a run that was stopped on request, and of one whose seeds all diverged
 
 
 def summary(values: Any, worst: float) -> dict[str, Any]:
@@ -91,11 +91,13 @@ def measure(flags: str, seeds: int, name: str, gymnasium: str | None = None) -> 
         code = ddpg_jax(["train", "--resume", str(folder)] if begun else shlex.split(begin))
         if code == STOPPED:
             return None
-        if code:
+        if code not in (0, DIVERGED):
             raise SystemExit(f"{flags}: training failed")
     rows = evaluate_run(folder, EPISODES, STARTS)["seeds"]
     stored = read_run(folder)
     curve = metrics.read_rows(folder / "metrics.jsonl", seeds)
+    for row, last in zip(rows, curve[-1]["eval_return"], strict=True):
+        row["mean"] = row["mean"] if last is not None else None  # a frozen policy's returns are not those of the method
     elsewhere = {gymnasium: evaluate_gymnasium(folder, gymnasium, CROSSED, STARTS)["seeds"]} if gymnasium else {}
     shutil.rmtree(folder)
     return {

@@ -8,6 +8,7 @@ import statistics
 import jax
 import numpy as np
 import pytest
+from trained import make_run
 
 from ddpg_jax import DDPGConfig, Evaluation, LoopConfig, SettingError, ddpg, load_critic, load_policy, make_env, train
 from ddpg_jax.cli.main import main
@@ -432,10 +433,21 @@ def test_a_run_fits_in_memory_with_the_seed_that_is_copied_out(missing, monkeypa
         make_plan(*settings)
 
 
+def test_environments_too_have_the_precision_of_the_run(tmp_path):
+    """In `evaluate` and `render`, where no other program has it around them."""
+    env = read_run(make_run(tmp_path / "run", "ddpg", make_env("lqr").spec)).make_env_to_play()
+    state = jax.eval_shape(env.reset, jax.random.key(0))
+    text = jax.jit(env.step).lower(jax.random.key(0), state, np.zeros(1, np.float32)).as_text()
+    assert text.count("stablehlo.dot_general") == text.count("precision = [HIGHEST, HIGHEST]") > 0
+
+
 def test_numbers_of_numpy_are_settings_and_several_at_once_are_not(tmp_path):
-    """In config.json they are plain; an array is for `jax.vmap` over `train`."""
+    """In all that a run writes they are plain; an array is for `jax.vmap` over `train`."""
     config = DDPGConfig(tau=np.float32(0.5), hidden=(np.int64(4),))
-    job = plan_run("ddpg", config, LoopConfig(num_envs=np.int64(2)), RunConfig(env="lqr", out=tmp_path / "run"))
+    run = RunConfig(env="lqr", steps=np.int64(1_100), evaluations=np.int32(1), out=tmp_path / "run")
+    job = plan_run("ddpg", config, LoopConfig(num_envs=np.int64(2), updates_per_step=np.int64(1)), run)
+    assert "2 environments" in job.describe()
+    assert all(type(number) is int for number in (*job.plan.bounds, job.plan.steps(5), job.plan.updates(550)))
     found = job.config_dict()
     assert (found["config"]["tau"], found["config"]["hidden"], found["loop"]["num_envs"]) == (0.5, [4], 2)
     with pytest.raises(SettingError, match="tau must be one number in a run, not array"):

@@ -15,7 +15,7 @@ import numpy as np
 import pytest
 from trained import HIGH, LOW, PIXELS, SPEC, invented, make_run
 
-from ddpg_jax import SettingError, export, load_policy, make_env
+from ddpg_jax import SettingError, export, load_policy
 from ddpg_jax.cli.main import main
 from ddpg_jax.deploy.export import loader
 from ddpg_jax.deploy.export.npz import encode as encode_npz
@@ -25,7 +25,6 @@ from ddpg_jax.deploy.policy import TrainedSeed, load_seed
 from ddpg_jax.runs import folders
 from ddpg_jax.runs.contents import LOCK
 from ddpg_jax.runs.files import temporary_name
-from ddpg_jax.runs.stored_run import read_run
 
 onnx = pytest.importorskip("onnx")
 onnxruntime = pytest.importorskip("onnxruntime")
@@ -127,14 +126,6 @@ def test_stablehlo_is_for_every_platform_at_the_precision_of_the_run(runs, tmp_p
     assert there.platforms == ("cpu", "cuda", "tpu")
     assert there.in_avals[0].shape[1:] == (2, 2)
     text = there.mlir_module()
-    assert text.count("stablehlo.dot_general") == text.count("precision = [HIGHEST, HIGHEST]") > 0
-
-
-def test_environments_too_have_the_precision_of_the_run(tmp_path):
-    """In `evaluate` and `render`, where no other program has it around them."""
-    env = read_run(make_run(tmp_path / "run", "ddpg", make_env("lqr").spec)).make_env()
-    state = jax.eval_shape(env.reset, jax.random.key(0))
-    text = jax.jit(env.step).lower(jax.random.key(0), state, jnp.zeros(1)).as_text()
     assert text.count("stablehlo.dot_general") == text.count("precision = [HIGHEST, HIGHEST]") > 0
 
 

@@ -151,7 +151,7 @@ def test_an_interrupt_in_a_callback_passes():
         Callbacks(interrupt).guarded().say("anything")
 
 
-@pytest.mark.parametrize("words", [["-m", "ddpg_jax", "train"], ["-X", "dev", "-m", "ddpg_jax"], ["-m", "mine.run"]])
+@pytest.mark.parametrize("words", [["-m", "ddpg_jax", "train"], ["-um", "ddpg_jax"], ["-m", "mine.run"]])
 def test_ctrl_c_is_left_to_programs_of_others(words, monkeypatch):
     """While `python -m` imports a package, "-m" is the first argument of every module."""
     monkeypatch.setattr(sys, "argv", ["-m", *words])

@@ -68,6 +68,17 @@ def test_runs_join_if_only_their_seeds_differ(tmp_path):
         compare([one, one])
 
 
+def test_methods_are_compared_where_a_surviving_one_ends(tmp_path):
+    """Not where the run of one ended because all of its seeds had diverged, nor before another was first measured."""
+    dead = run(tmp_path / "a", [[0.0], [None]], steps=(10, 20))
+    good = run(tmp_path / "b", [[0.0], [1.0], [50.0], [100.0]], "td3", steps=(10, 20, 50, 100))
+    late = run(tmp_path / "c", [[5.0], [6.0]], "sac", steps=(120, 130))
+    found = compare([dead, good])
+    assert found.compared_at == {"lqr": 100}
+    assert (found.scores["lqr", "ddpg"].item(), found.scores["lqr", "td3"].item()) == (0.0, 1.0)
+    assert compare([good, late]).scores.keys() == {("lqr", "td3")}
+
+
 def test_an_algorithm_may_have_gained_a_setting_since(tmp_path):
     """As one's own may between two runs; what a run does not have differs from what another has."""
     old, new = run(tmp_path / "old", FOUR), run(tmp_path / "new", FOUR, algorithm="ddpg", tau=0.5)

@@ -17,6 +17,11 @@ def test_an_interval_covers_the_mean_as_often_as_it_claims():
     assert 0.88 < np.mean([one.low < 0 < one.high for one in intervals]) <= 0.99
 
 
+def test_a_value_that_is_not_finite_does_not_make_the_interval_a_point():
+    """The middle half leaves one of six out, and the interval does not."""
+    assert interval([-np.inf, 1.0, 2.0, 3.0, 4.0, 5.0]) == (2.5, -np.inf, 5.0)
+
+
 def test_a_single_value_and_equal_ones_are_their_own_interval():
     for values in ([3.0], [3.0, 3.0, 3.0]):
         assert interval(values) == (3.0, 3.0, 3.0)

@@ -185,8 +185,10 @@ def test_replacing_needs_halving():
 def test_devices_that_halving_would_shard_otherwise_are_refused(tmp_path):
     """Four agents are on a device each, two would be on two each, whose replay one device has filled alone."""
     run = RUN.replace(seeds=1, devices=4, evaluations=2, out=tmp_path / "sweep")
-    with pytest.raises(SettingError, match="it is on 1, and with 2 trials x 1 seed left it would be on 2"):
+    with pytest.raises(SettingError, match="is on 1, and with 2 trials x 1 seed left after a halving it would be on 2"):
         sweep("ddpg", POINTS, CONFIG, LOOP.replace(num_envs=4), run, halving=1, log=quiet)
+    with pytest.raises(SettingError, match="with 2 trials x 1 seed left after a halving: num_envs must be a multiple"):
+        sweep("ddpg", POINTS, CONFIG, LOOP, run, halving=1, log=quiet)
     assert not run.out.exists()
 
 
@@ -212,6 +214,7 @@ def test_trials_are_ranked_by_return_also_where_their_steps_are_rounded(tmp_path
     [
         ({"noise_steps": [10, 20]}, {}, r"noise_final must be given where noise_steps is given \(10\)"),
         ({"noise": ["ou", "pink"]}, {"noise_theta": 0.3}, r"noise must be ou where noise_theta is given \(0.3\)"),
+        ({"noise_epsilon": [0.1, 0.3]}, {}, r"noise must be epsilon-uniform where noise_epsilon is given \(0.3\)"),
         ({"tau": [0.1]}, {"target_period": 5}, r"target_update must be periodic where target_period is given \(5\)"),
     ],
 )

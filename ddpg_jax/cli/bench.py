@@ -81,7 +81,7 @@ def bench(
         fits_one_thread(envs, batch_size or 256, hidden or (256, 256), str(env).startswith("pixels/"))
         for envs in num_envs or (1,)
     )
-    prepare(max((1, *(seeds or ()))) if options else 8, one_thread, cache=not options)
+    prepare(max((1, *(seeds or ()))) if options else 8, one_thread, cache=False)
     (_combinations if options else _beside_limit)(options, seconds, json)
 
 

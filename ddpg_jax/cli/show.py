@@ -64,8 +64,11 @@ def envs(
 
     kinds = [list(registered_environments())]
     for prefix in prefixes():
-        with contextlib.suppress(SettingError):  # an extra that is not installed
+        try:
             kinds.append(ids(prefix))
+        except SettingError:  # an extra that is not installed
+            if beginning and prefix.startswith(beginning):
+                raise
     wanted = [[name for name in kind if name.startswith(beginning)] for kind in kinds]
     if not any(wanted):
         raise SettingError(f"beginning must be that of an id, as brax/ or playground/, not {shown(beginning)}.")

@@ -131,6 +131,23 @@ def check(config: Any) -> Any:
     return config
 
 
+def plain(config: Any) -> Any:
+    """Returns `config` after `check`, with Python's own numbers in place of NumPy's and of arrays of a single one.
+
+    Raises:
+      SettingError: a value is not allowed, or a setting is several numbers, as for `jax.vmap` over `train`.
+    """
+    return dataclasses.replace(check(config), **{name: _plain(name, value) for name, value in vars(config).items()})
+
+
+def _plain(name: str, value: Any) -> Any:
+    if isinstance(value, tuple):
+        return tuple(_plain(name, one) for one in value)
+    if getattr(value, "ndim", 0):
+        raise SettingError(f"{name} must be one number in a run, not {shown(value)}; a sweep tries several.")
+    return value.item() if isinstance(value, np.generic | np.ndarray | jax.Array) else value
+
+
 _hints_of: Any = functools.cache(get_type_hints)
 
 

@@ -38,7 +38,7 @@ def evaluate_run(folder: Source, episodes: int, seed: int = 0, checkpoint: Check
         if not low <= number <= INT32:
             raise SettingError(f"{name} must be from {low} to {INT32:,}, not {number}.")
     agent, learners, run = load_learners(folder, checkpoint)
-    env = run.make_env()
+    env = run.make_env_to_play()
     check_episodes(env, run.config, episodes, run.run.seeds)
 
     def evaluate_seed(key, learner):

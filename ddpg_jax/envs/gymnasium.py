@@ -86,8 +86,8 @@ def open_env(env: Any) -> gymnasium.Env:
     try:
         return gymnasium.make(env)
     except Exception as error:  # the environment's own constructor may raise anything
-        reason = " ".join(str(error).split()).rstrip(".").replace(". ", "; ")
-        raise SettingError(f"Gymnasium does not make {env!r} ({reason}).") from None
+        words = " ".join((str(error) or type(error).__name__).split()).rstrip(".").replace(". ", "; ")
+        raise SettingError(f"Gymnasium does not make {env!r} ({words}).") from None
 
 
 def check_spaces(env: gymnasium.Env, spec: Spec, name: str) -> None:

@@ -62,7 +62,7 @@ def compare(folders: Sequence[str | Path | Run], x: str = "steps", y: str = "eva
     """Reads runs and computes how they compare.
 
     Scores are returns at `compared_at`, scaled so that the range of all evaluations of all these runs on the task is 0
-    to 1; so they are comparable within one comparison only.
+    to 1; so they are comparable within one comparison only. A method that was first measured after that has none.
 
     Args:
       folders: run folders, or sweeps, each of whose settings counts as a run; or what `open_run` returns of them.
@@ -107,10 +107,12 @@ def _compare_traces(x: str, y: str, traces: dict[tuple[str, str], list[Trace]], 
     if without := next((task for task in tasks if not np.isfinite(ranges[task][0])), None):
         raise SettingError(f"y must have a finite value to be drawn, and no run on {without} has one of {y!r}.")
     groups = [make_group(*key, traces[key], ranges[key[0]][0] if y in RETURNS else np.nan) for key in traces]
-    compared_at = {task: float(min(group.x[-1] for group in groups if group.task == task)) for task in tasks}
+    compared_at = {task: _last_shared([group for group in groups if group.task == task]) for task in tasks}
     scores = {}
     for group in groups if y in RETURNS else []:
         low, high = ranges[group.task]
+        if group.x[0] > compared_at[group.task]:
+            continue  # it was first measured when another had ended already
         last = np.array([np.interp(compared_at[group.task], group.x, values) for values in group.values.T])
         scores[group.task, group.method] = (last - low) / ((high - low) or 1.0)
     on_every_task = [method for method in methods if all((task, method) in scores for task in tasks)]
@@ -118,6 +120,12 @@ def _compare_traces(x: str, y: str, traces: dict[tuple[str, str], list[Trace]], 
     profiles = [profile(method, per_task[method]) for method in per_task]
     improvements = [improvement(a, b, per_task[a], per_task[b]) for a, b in itertools.combinations(per_task, 2)]
     return Comparison(x, y, tasks, methods, varying, groups, compared_at, scores, profiles, improvements)
+
+
+def _last_shared(groups: Sequence[Group]) -> float:
+    """Returns the last x of all groups; not of one whose seeds have all diverged, which keeps the worst return."""
+    surviving = [group for group in groups if len(group.diverged) < len(group.seeds)]
+    return float(min(group.x[-1] for group in surviving or groups))
 
 
 def profile(method: str, scores: Sequence[np.ndarray], thresholds: np.ndarray | None = None) -> Profile:

@@ -84,7 +84,7 @@ def render(
     _check_numbers(seed, start_seed, episodes, fps)
     log = log or (lambda line: None)
     agent, learner, stored, seed = load_seed(folder, seed, checkpoint)
-    run, env = stored.run, stored.make_env()
+    run, env = stored.run, stored.make_env_to_play()
     own = stored.name_env().value
     renderer = Renderer(whole_state, draw, DEFAULT_DT) if draw else make_renderer(own, size, **env_options(run))
     check_count("max_steps", 1 if max_steps is None else max_steps)

@@ -1,7 +1,7 @@
 """Which of a run's checkpoints is meant: the newest, the one with the best evaluation, or that of a number of steps."""
 
-import contextlib
 import math
+import warnings
 from typing import Literal
 
 from ddpg_jax.core.settings import SettingError, shown
@@ -38,7 +38,9 @@ def find_checkpoint(run: Run, checkpoint: Checkpoint = "latest") -> int:
 
 
 def _score(run: Run, vector_step: int) -> float:
-    with contextlib.suppress(Damaged):  # which only matters where there is no better one
+    try:
         score = read_metadata(run.folder, vector_step).score
-        return -math.inf if score is None else score
-    return -math.inf
+    except Damaged as error:
+        warnings.warn(f"{error} So it is not known whether that one is the best, and it is not chosen.", stacklevel=3)
+        return -math.inf
+    return -math.inf if score is None else score

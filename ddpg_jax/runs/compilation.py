@@ -9,7 +9,7 @@ import jax.numpy as jnp
 from jax.sharding import NamedSharding, PartitionSpec
 
 from ddpg_jax.core.loop import LoopConfig, chunk_bounds, fitted_replay
-from ddpg_jax.core.settings import check
+from ddpg_jax.core.settings import plain
 from ddpg_jax.devices.data_parallel import STATE
 from ddpg_jax.devices.layout import BY_SEED, Layout, shardings
 from ddpg_jax.devices.targets import Compiled, Target, TooLarge, compile_for, find_target
@@ -74,8 +74,7 @@ def compile_run(
     Raises:
       SettingError: a setting cannot be used, or there is no such target.
     """
-    for group in (config, loop, run):
-        check(group)
+    config, loop, run = plain(config), plain(loop), plain(run)
     check_pairs(config)
     loop = fitted_replay(loop, run.steps)
     named, found, env = name_algorithm(algorithm), find_target(target), open_env(name_env(run.env), run)

@@ -96,9 +96,14 @@ def check_present(folder: Path, identity: Identity) -> None:
     present = identify(folder) == identity
     if present and (folder / "config.json").exists():
         return
-    # Where config.json alone is gone, each checkpoint has a copy of it. A folder made anew may have the same identity.
-    kept = present and any(_is_readable(folder, step) for step in saved_steps(folder))
-    if folder.is_dir() and not kept and not (folder / "config.json").exists() and foreign_entry(folder) is None:
+    # A folder made anew by a write after the deletion may have the same identity, but not the file that is open.
+    same = present and (folder / "metrics.jsonl").exists()
+    if same and any(_is_readable(folder, vector_step) for vector_step in saved_steps(folder)):
+        raise SettingError(
+            f"out must stay while its run trains, and config.json of {folder} was deleted, of which each checkpoint "
+            "there has a copy; the run ends here."
+        )
+    if folder.is_dir() and not (folder / "config.json").exists() and foreign_entry(folder) is None:
         shutil.rmtree(folder, ignore_errors=True)
     raise SettingError(f"out must stay while its run trains, and {folder} was deleted or moved; the run ends here.")
 

@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 import jax
 
 from ddpg_jax.core.loop import LoopConfig, chunk_bounds, fitted_replay
-from ddpg_jax.core.settings import INT32, SettingError, check, shown
+from ddpg_jax.core.settings import INT32, SettingError, plain, shown
 from ddpg_jax.core.types import Env, Spec
 from ddpg_jax.devices.backend import nbytes
 from ddpg_jax.devices.layout import Layout
@@ -166,11 +166,11 @@ def check_pairs(config: Any) -> None:
     """
     fields = type(config).__dataclass_fields__
     for name, partner, needed in USED_WITH:
-        if name not in fields or getattr(config, name) == fields[name].default:
+        if not {name, partner} <= fields.keys() or getattr(config, name) == fields[name].default:
             continue
         other, value = getattr(config, partner), getattr(config, name)
         if other is None if needed is None else other != needed:
-            raise SettingError(f"{partner} must be {needed or 'given'} where {name} is given ({value:,}).")
+            raise SettingError(f"{partner} must be {needed or 'given'} where {name} is given ({shown(value)}).")
 
 
 def peak_bytes(state_bytes: int, seeds: int, layout: Layout) -> int:
@@ -233,15 +233,19 @@ def idle_devices(layout: Layout, run: RunConfig) -> str:
     )
 
 
-def plan_run(algorithm: Any, config: Any, loop: LoopConfig, run: RunConfig) -> Job:
+def plan_run(algorithm: Any, config: Any, loop: LoopConfig, run: RunConfig, begins: bool = True) -> Job:
     """Plans a run of an algorithm, as for `name_algorithm`, with these settings.
+
+    Args:
+      algorithm, config, loop, run: what to train, and how.
+      begins: whether the run is a new one; an older one may have settings without effect.
 
     Raises:
       SettingError: a setting has a value that cannot be used.
     """
-    for group in (config, loop, run):
-        _check_single(check(group))
-    check_pairs(config)
+    config, loop, run = plain(config), plain(loop), plain(run)
+    if begins:
+        check_pairs(config)
     if run.wandb is not None and importlib.util.find_spec("wandb") is None:
         raise SettingError("wandb must be None where the package is not installed; `pip install wandb` installs it.")
     named, task = name_algorithm(algorithm), name_env(run.env)
@@ -253,17 +257,6 @@ def plan_run(algorithm: Any, config: Any, loop: LoopConfig, run: RunConfig) -> J
     programs = make_programs(env, named, fitted, run.eval_episodes, layout)
     plan = make_plan(env, programs, config, fitted, run, layout)
     return Job(named, config, loop, run, env, layout, programs, plan, codes_of(named, task))
-
-
-def _check_single(config: Any) -> None:
-    """Checks that no setting is several values at once, which `jax.vmap` over `train` takes and a run does not.
-
-    Raises:
-      SettingError: one is.
-    """
-    for name, value in vars(config).items():
-        if getattr(value, "ndim", 0):
-            raise SettingError(f"{name} must be one number in a run, not {shown(value)}; a sweep tries several.")
 
 
 def run_folder_of(algorithm: Named, run: RunConfig, prefix: str) -> Path:

@@ -103,7 +103,7 @@ def _plan_again(
         steps=stored.run.steps if steps is None else steps,
         devices=stored.run.devices if devices is None else devices,
     )
-    job = plan_run(algorithm, stored.config, stored.loop, run)
+    job = plan_run(algorithm, stored.config, stored.loop, run, begins=False)
     return job, split_devices(stored.run.seeds, stored.run.devices)[1] if stored.run.devices else 1
 
 

@@ -24,13 +24,17 @@ def iqm(values: Any, axis: int = -1) -> Any:
 def interval(values: Sequence[float]) -> Interval:
     """Returns the interquartile mean over seeds with its percentile bootstrap interval; that of one value is the value.
 
+    With a value that is not finite, which the middle half may leave out, it is from the least to the largest value.
+
     Args:
       values: [S] a number per seed.
     """
     from scipy.stats import bootstrap
 
     middle = float(iqm(np.array(values, float)))
-    if len(values) == 1 or np.ptp(values) == 0 or not np.isfinite(values).all():
+    if not np.isfinite(values).all():
+        return Interval(middle, float(np.min(values)), float(np.max(values)))
+    if len(values) == 1 or np.ptp(values) == 0:
         return Interval(middle, middle, middle)
     resampled = bootstrap((values,), iqm, n_resamples=10_000, method="percentile", rng=0)
     return Interval(middle, *map(float, resampled.confidence_interval))

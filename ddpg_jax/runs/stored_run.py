@@ -73,7 +73,7 @@ class Run(NamedTuple):
         return name_env(self.own_env)
 
     def make_env(self) -> Env:
-        """Returns the environment that it was trained in; it multiplies matrices at the precision of the training.
+        """Returns the environment that it was trained in.
 
         Raises:
           SettingError: it is not here, or is another one.
@@ -81,7 +81,11 @@ class Run(NamedTuple):
         env = open_env(self.name_env(), self.run)
         if _shapes(env.spec) != _shapes(self.spec):
             raise SettingError(f"env must be the {self.spec.name} of {self.folder}, and observes or acts otherwise.")
-        precision = self.loop.matmul_precision
+        return env
+
+    def make_env_to_play(self) -> Env:
+        """Returns the environment, which multiplies matrices at the precision of the training; errors as `make_env`."""
+        env, precision = self.make_env(), self.loop.matmul_precision
         return env._replace(reset=_at_precision(env.reset, precision), step=_at_precision(env.step, precision))
 
     def make_agent(self) -> Agent:

@@ -138,10 +138,10 @@ def clear_checkpoints(folder: Path, kept: int | None, say: Callable[[str], None]
       folder: of the sweep.
       kept: the vector step of the checkpoint that it is resumed from; None: of none.
       say: called with a sentence about each that is damaged, which is moved to checkpoints-damaged; others are of a
-        part that is finished, or older, and deleted.
+        part that is finished, and deleted.
     """
     for vector_step in saved_steps(folder):
-        if vector_step == kept:
+        if kept is not None and vector_step <= kept:
             continue
         try:
             read_metadata(folder, vector_step)

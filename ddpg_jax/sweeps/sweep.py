@@ -11,7 +11,7 @@ from typing import Any, Literal, NamedTuple
 import jax
 
 from ddpg_jax.core.loop import LoopConfig, fitted_replay
-from ddpg_jax.core.settings import SettingError, check, shown
+from ddpg_jax.core.settings import SettingError, plain, shown
 from ddpg_jax.core.types import Env
 from ddpg_jax.devices import multihost
 from ddpg_jax.devices.backend import memory_limit, refuse_exhaustion
@@ -28,7 +28,14 @@ from ddpg_jax.runs.run_memory import run_memory
 from ddpg_jax.sweeps.curves import CURVES, CurveWriter, keep_lines
 from ddpg_jax.sweeps.files import write_best, write_tables
 from ddpg_jax.sweeps.progress import Keeper, Progress
-from ddpg_jax.sweeps.search_space import CompileGroup, Trial, check_count_of_trials, compile_groups, refuse_duplicates
+from ddpg_jax.sweeps.search_space import (
+    CompileGroup,
+    Trial,
+    applied,
+    check_count_of_trials,
+    compile_groups,
+    refuse_duplicates,
+)
 from ddpg_jax.sweeps.task import Part, Task
 from ddpg_jax.sweeps.training import sweep_layout, train_part
 
@@ -80,8 +87,8 @@ def sweep(
     task = _checked(algorithm, trials, config, loop, run, halving, pbt)
     groups = compile_groups(task.trials, config, loop)
     refuse_duplicates(task.trials)
-    for group in groups:
-        check_pairs(group.config)
+    for trial in task.trials:
+        check_pairs(applied(trial, task.config, task.loop)[0])
     parts = [part for group in groups for part in plan_parts(task.algorithm, group, task.run, task.env)]
     for part in parts:
         _check_rungs(task, part)
@@ -123,8 +130,7 @@ def _checked(
     algorithm: Any, trials: Sequence[Trial], config: Any, loop: LoopConfig, run: RunConfig, halving: int, pbt: bool
 ) -> Task:
     """Returns the task of a sweep whose settings can be used."""
-    for group in (config, loop, run):
-        check(group)
+    config, loop, run = plain(config), plain(loop), plain(run)
     check_count_of_trials("trials", len(trials))
     if not trials or not trials[0]:
         raise SettingError("trials must name at least one setting to try.")
@@ -144,8 +150,8 @@ def _checked(
     check_config(named, config)
     run, env = dataclasses.replace(run, env=wanted.name), open_env(wanted, run)
     run = dataclasses.replace(run, out=run_folder_of(named, run, "runs/sweep-"))
-    plain = [{name: getattr(value, "item", lambda v=value: v)() for name, value in trial.items()} for trial in trials]
-    return Task(named, plain, {}, config, loop, run, env, halving, pbt, codes_of(named, wanted))
+    values = [{name: getattr(value, "item", lambda v=value: v)() for name, value in trial.items()} for trial in trials]
+    return Task(named, values, {}, config, loop, run, env, halving, pbt, codes_of(named, wanted))
 
 
 def _check_rungs(task: Task, part: Part) -> None:
@@ -157,12 +163,15 @@ def _check_rungs(task: Task, part: Part) -> None:
     size, seeds = len(part.group.indices), task.run.seeds
     for _ in range(0 if task.pbt else task.halving):
         size -= size // 2
-        _, layout = sweep_layout(part.group, task.run, size * seeds, task.env)
+        left = f"with {counted(size, 'trial')} x {counted(seeds, 'seed')} left after a halving"
+        try:
+            _, layout = sweep_layout(part.group, task.run, size * seeds, task.env)
+        except SettingError as error:
+            raise SettingError(f"{left}: {error}") from None
         if layout.data_shards != part.layout.data_shards:
             raise SettingError(
                 f"devices must leave each agent on as many when trials are halved, not {task.run.devices}: it is on "
-                f"{part.layout.data_shards}, and with {counted(size, 'trial')} x {counted(seeds, 'seed')} left it "
-                f"would be on {layout.data_shards}."
+                f"{part.layout.data_shards}, and {left} it would be on {layout.data_shards}."
             )
 
 

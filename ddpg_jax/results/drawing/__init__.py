@@ -43,8 +43,10 @@ def make_renderer(env: Any, size: int = 400, **options: Any) -> Renderer:
         raise SettingError(f"size must be from {MIN_SIZE} to {MAX_SIZE:,} pixels, not {size}.")
     if isinstance(env, str) and (is_reference(env) or env in registered_environments()):
         found = instance(env)
-        if not isinstance(found, Env) or found.spec.name != env:  # an `Env` is drawn by its name, which this is
+        if not isinstance(found, Env) or found.spec.name != env:
             return make_renderer(found, size, **options)
+        if found.spec.image:  # by its own name, which this is, nothing else can draw it
+            return _module("pixels/").of_observations(size)
     if isinstance(env, str):
         prefix = max((prefix for prefix in MODULES if env.startswith(prefix)), key=len)
         given = {name: value for name, value in options.items() if value is not None}
