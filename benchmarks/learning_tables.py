@@ -178,13 +178,16 @@ def crossing() -> str:
 def carried_over() -> str:
     """Returns a sentence about policies of Brax in Gymnasium."""
     task, other = "crossing-halfcheetah", GYMNASIUM["crossing-halfcheetah"]
-    result = learned(task, "td3")
-    assert result
-    here, there = map(interval_of, (ends(result), [row["mean"] for row in result["gymnasium"][other]]))
+    results = {method: found for method in ("td3", "sac") if (found := learned(task, method))}
+    one = next(iter(results.values()))
+    returns = []
+    for method, result in results.items():
+        here, there = ends(result), [row["mean"] for row in result["gymnasium"][other]]
+        returns.append(f"{method.upper()}'s return {interval_of(here)} in Brax and {interval_of(there)} in MuJoCo")
     return (
-        f"- **Out of Brax**: TD3's policies after {result['curve']['steps'][-1]:,} steps of its halfcheetah (`mjx`, "
-        f"networks of 64-64, {len(result['seeds'])} seeds) return {here} there and {there} in Gymnasium's {other}, as "
-        "they are."
+        f"- **Out of Brax**: after {one['curve']['steps'][-1]:,} steps of its halfcheetah (`mjx`, networks of 64-64, "
+        f"{len(one['seeds'])} seeds), policies are played in Gymnasium's {other} without retraining. "
+        f"{', and '.join(returns)}."
     )
 
 
