@@ -17,8 +17,10 @@ PYTHON ?= python3
 VENV ?= .venv
 CONSTRAINTS ?= -c constraints.txt
 BIN = $(VENV)/bin
+# Most modules of the packages are never imported; those that are are compiled when they are.
+INSTALL = -m pip install -q --disable-pip-version-check --no-compile $(CONSTRAINTS)
 
-.PHONY: help train test test-newest test-all test-targets check docs wheel wheels accelerator clean
+.PHONY: help train test test-newest test-all test-targets check lint types figures docs wheel wheels accelerator clean
 
 help:
 	@echo "$$TARGETS"
@@ -42,16 +44,21 @@ test-all: $(VENV)/.dev
 
 # In an environment of its own: JAX warns on every start that there is no such device.
 test-targets:
-	$(MAKE) VENV=.venv-targets .venv-targets/.installed
-	.venv-targets/bin/python -m pip install -q --disable-pip-version-check $(CONSTRAINTS) -e ".[targets]" pytest pytest-xdist
+	$(MAKE) VENV=.venv-targets .venv-targets/.targets
 	.venv-targets/bin/python -m pytest -n 2 -m "slow or not slow" tests/test_targets.py
 
-check: $(VENV)/.dev
+# `make -j2 check` runs them beside each other.
+check: lint types figures docs
+
+lint: $(VENV)/.dev
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
+
+types: $(VENV)/.dev
 	$(BIN)/mypy
+
+figures: $(VENV)/.dev
 	$(BIN)/python benchmarks/readme.py --check
-	$(MAKE) docs
 
 docs: $(VENV)/.dev
 	$(BIN)/python -m sphinx -q -W --keep-going -b html docs build/docs
@@ -90,9 +97,13 @@ clean:
 
 $(VENV)/.installed: pyproject.toml constraints.txt
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
-	$(BIN)/python -m pip install -q --disable-pip-version-check $(CONSTRAINTS) -e .
+	$(BIN)/python $(INSTALL) -e .
+	touch $@
+
+$(VENV)/.targets: $(VENV)/.installed
+	$(BIN)/python $(INSTALL) -e ".[targets]" pytest pytest-xdist
 	touch $@
 
 $(VENV)/.dev: $(VENV)/.installed
-	$(BIN)/python -m pip install -q --disable-pip-version-check $(CONSTRAINTS) -e ".[dev]"
+	$(BIN)/python $(INSTALL) -e ".[dev]"
 	touch $@

@@ -1,5 +1,9 @@
 """Run folders without a run: random parameters and statistics, so that nothing in a policy is at its initial 0 or 1."""
 
+import shutil
+import tempfile
+from pathlib import Path
+
 import jax
 import numpy as np
 
@@ -28,8 +32,18 @@ def invented(shapes, seed=0):
     return jax.tree_util.tree_map_with_path(invent, shapes)
 
 
+PLACE, TEMPLATES = tempfile.TemporaryDirectory(), {}  # with a folder for each kind of run, which others are copies of
+
+
 def make_run(folder, algorithm, spec=SPEC, seeds=2, best=4, **settings):
     """A folder that `load_policy` reads: seeds from 3, of which `best` did best."""
+    kind = repr((algorithm, tuple(spec), seeds, best, sorted(settings.items())))
+    if kind not in TEMPLATES:
+        TEMPLATES[kind] = _make_run(Path(PLACE.name) / str(len(TEMPLATES)), algorithm, spec, seeds, best, settings)
+    return Path(shutil.copytree(TEMPLATES[kind], folder))
+
+
+def _make_run(folder, algorithm, spec, seeds, best, settings):
     made = algorithms()[algorithm]
     config = made.config(**{"hidden": (4, 4), "optimizer": "sgd"} | settings)
     agent = made.make(config, spec)

@@ -137,7 +137,8 @@ def plain(config: Any) -> Any:
     Raises:
       SettingError: a value is not allowed, or a setting is several numbers, as for `jax.vmap` over `train`.
     """
-    return dataclasses.replace(check(config), **{name: _plain(name, value) for name, value in vars(config).items()})
+    numbers = [field.name for field in dataclasses.fields(check(config)) if not field.metadata["object"]]
+    return dataclasses.replace(config, **{name: _plain(name, getattr(config, name)) for name in numbers})
 
 
 def _plain(name: str, value: Any) -> Any:
