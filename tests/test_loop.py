@@ -291,7 +291,7 @@ def test_initial_states_have_the_precision_of_the_steps():
         return x, x, 1.0, False, False
 
     env = env_from_functions(reset, step, spec((2,), 1, episode_length=3))
-    phases = trainer(env, watcher(lambda learner, batch, key, update_step: (learner, {})), LOOP)
+    phases = trainer(env, watcher(lambda learner, batch, key, update_step: (learner, {})), LOOP.replace(num_envs=2))
     key = jax.random.key(0)
     for traced in (
         jax.jit(phases.init).lower(key),
