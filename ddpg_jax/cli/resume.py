@@ -47,8 +47,8 @@ def resume(
     train.prepare_for(check(run), stored.loop, stored.config, process)
     again = f"`ddpg-jax train --resume {shlex.quote(str(folder))}`"
     kept = f"stopped before the first update; {again} resumes the run from its checkpoint"
-    resume = functools.partial(resume_experiment, stored, steps, devices, accept_changes, follow_links, more=more)
-    return train.run_to_end(process, resume, kept)
+    experiment = functools.partial(resume_experiment, stored, steps, devices, accept_changes, follow_links, more=more)
+    return train.run_to_end(process, experiment, kept)
 
 
 def _resume_sweep(stored: Any, follow_links: bool, process: Processes) -> int:
