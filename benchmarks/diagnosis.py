@@ -31,7 +31,7 @@ CAR = f"ddpg --env MountainCarContinuous-v0 --steps 50000 {SMALL}"
 
 
 class Case(NamedTuple):
-    """A run: what is the matter with it, and the command without the seeds."""
+    """A run: what is wrong with it, and the command without the seeds."""
 
     what: str
     command: str

@@ -1,7 +1,7 @@
 """Compiles runs for one accelerator, a host of them and a pod, and calculates where sharing an agent stops paying.
 
     python benchmarks/pods.py                # compiles all in a few minutes; needs `pip install -e ".[targets]"`
-    python benchmarks/pods.py --only ddpg    # these algorithms
+    python benchmarks/pods.py --only ddpg    # these algorithms; the rows of others stay
     python benchmarks/pods.py --assume '{"h100": {"flops": 6e13}}'  # compiles nothing: calculates with other speeds
 
 Collectives, bytes, launches and memory are XLA's, of the programs that it has compiled. Speeds are assumed: `ASSUMED`.
@@ -191,6 +191,18 @@ def find(result: dict[str, Any], algorithm: str, target: str, layout: str = "one
     return next(row for row in result["rows"] if (row["algorithm"], row["target"], row["layout"]) == wanted)
 
 
+def keep(new: dict[str, Any]) -> None:
+    """Writes what was compiled, in the place of the rows of the same algorithms."""
+    old = read() if RESULTS.exists() else {"flops_per_transition": {}, "rows": []}
+    work = old["flops_per_transition"] | new["flops_per_transition"]
+    stay = [row for row in old["rows"] if row["algorithm"] not in new["flops_per_transition"]]
+    rows = sorted(stay + new["rows"], key=lambda row: list(work).index(row["algorithm"]))
+    result = {"command": "python benchmarks/pods.py", "date": time.strftime("%Y-%m-%d")}
+    RESULTS.parent.mkdir(parents=True, exist_ok=True)
+    result |= {"flops_per_transition": work, "rows": rows}
+    RESULTS.write_text(json.dumps(result, indent=1) + "\n", encoding="utf-8")
+
+
 def read() -> dict[str, Any]:
     """Returns the stored result."""
     return json.loads(RESULTS.read_text(encoding="utf-8"))
@@ -212,10 +224,7 @@ def main() -> None:
     options = parser.parse_args()
     os.environ.setdefault("JAX_PLATFORMS", "cpu")
     if options.assume is None:
-        command = " ".join(["python", "benchmarks/pods.py", *sys.argv[1:]])
-        head = {"command": command, "date": time.strftime("%Y-%m-%d")}
-        RESULTS.parent.mkdir(parents=True, exist_ok=True)
-        RESULTS.write_text(json.dumps(head | compile_pods(options.only), indent=1) + "\n", encoding="utf-8")
+        keep(compile_pods(options.only))
     result, assumed = read(), with_assumptions(options.assume or {})
     for algorithm in result["flops_per_transition"]:
         for target, axes in PODS.items():

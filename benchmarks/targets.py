@@ -81,12 +81,15 @@ def per_step(row: dict[str, Any]) -> dict[str, float | None]:
 
 
 def keep(library: str, rows: list[dict[str, Any]]) -> None:
-    """Writes rows to the file of a library, in the place of those of the same case, algorithm and target."""
+    """Writes rows to the file of a library, in the place of those of the same case, algorithm and target.
+
+    An error that names no target takes the place of all of its case and algorithm, and is itself replaced by any.
+    """
     path = RESULTS / f"{library}.json"
     kept = json.loads(path.read_text(encoding="utf-8"))["rows"] if path.exists() else []
-    new = {key(row) for row in rows}
-    order = list(CASES)
-    both = sorted([row for row in kept if key(row) not in new] + rows, key=lambda row: order.index(row["case"]))
+    order, new = list(CASES), [key(row) for row in rows]
+    kept = [row for row in kept if not any(_replaces(one, key(row)) for one in new)]
+    both = sorted(kept + rows, key=lambda row: order.index(row["case"]))
     settings = {case: CASES[case][0] for case in dict.fromkeys(row["case"] for row in both)}
     result = {"library": NAMES[library], "command": f"python benchmarks/targets.py {library}"}
     result |= {"date": time.strftime("%Y-%m-%d"), "settings": settings, "rows": both}
@@ -97,6 +100,11 @@ def keep(library: str, rows: list[dict[str, Any]]) -> None:
 def key(row: dict[str, Any]) -> tuple[str, ...]:
     """Returns what a row is about."""
     return row["case"], row["algorithm"], row.get("target", "")
+
+
+def _replaces(new: tuple[str, ...], old: tuple[str, ...]) -> bool:
+    """Returns whether a row is about what an older row is about, where "" stands for every target."""
+    return new[:2] == old[:2] and (new[2] == old[2] or "" in (new[2], old[2]))
 
 
 def read(library: str) -> list[dict[str, Any]]:

@@ -1,4 +1,4 @@
-"""The benchmarks of programs compiled for accelerators that are not here: what is done with their figures."""
+"""The benchmarks of programs compiled for accelerators that this machine does not have: what is done with their figures."""
 
 import importlib.util
 import json
@@ -30,6 +30,25 @@ def test_what_is_compiled_again_takes_the_place_of_what_was(tmp_path, monkeypatc
     found = {targets.key(each): each["compiled"]["launches"] for each in targets.read("rejax")}
     expected = {("classic", "h100"): 5, ("classic", "v5e"): 10, ("seeds", "h100"): 10}
     assert found == {(case, "ddpg", target): launches for (case, target), launches in expected.items()}
+
+
+def test_an_error_takes_the_place_of_what_was_compiled_before(tmp_path, monkeypatch):
+    monkeypatch.setattr(targets, "RESULTS", tmp_path / "targets")
+    targets.keep("rejax", [row("classic", "sac", "h100"), row("classic", "ddpg", "h100")])
+    targets.keep("rejax", [{"case": "classic", "algorithm": "sac", "error": "no"}])
+    assert [targets.key(each) for each in targets.read("rejax")] == [("classic", "ddpg", "h100")]
+    targets.keep("rejax", [row("classic", "sac", "h100")])
+    assert "error" not in (tmp_path / "targets" / "rejax.json").read_text()
+
+
+def test_pods_that_are_compiled_again_leave_those_of_other_algorithms(tmp_path, monkeypatch):
+    monkeypatch.setattr(pods, "RESULTS", tmp_path / "targets" / "pods.json")
+    old = [{"algorithm": algorithm, "launches": 1} for algorithm in ("ddpg", "td3")]
+    pods.keep({"flops_per_transition": {"ddpg": 1.0, "td3": 2.0}, "rows": old})
+    pods.keep({"flops_per_transition": {"ddpg": 3.0}, "rows": [{"algorithm": "ddpg", "launches": 2}]})
+    found = pods.read()
+    assert found["flops_per_transition"] == {"ddpg": 3.0, "td3": 2.0}
+    assert {row["algorithm"]: row["launches"] for row in found["rows"]} == {"td3": 1, "ddpg": 2}
 
 
 def test_a_worker_that_says_nothing_is_an_error():

@@ -215,15 +215,20 @@ def test_seeds_are_dealt_anew_to_other_devices(finished, devices):
 
 
 def test_more_steps_may_be_asked_for(finished, tmp_path):
-    """The run goes on from its end; its earlier lines stay."""
+    """The run goes on from its end; its earlier lines stay, and its evaluation until its next checkpoint."""
     folder = tmp_path / "more"
     shutil.copytree(finished[0], folder)
     before = lines_of(folder)
-    assert main(["train", "--resume", str(folder), "--steps", "200", "--devices", "2"]) == 0
+    with pytest.raises(Stopped):
+        resume_experiment(folder, steps=240, devices=2, log=quiet, on_chunk=stop_after(2))
+    assert newest_first(folder)[0] > 40
+    assert not (folder / "evaluation.json").exists()
+    assert main(["train", "--resume", str(folder), "--steps", "240", "--devices", "2"]) == 0
     after = lines_of(folder)
     assert after[: len(before)] == before
-    assert after[-1]["steps"] == 200
-    assert json.loads((folder / "config.json").read_text())["run"]["steps"] == 200
+    assert after[-1]["steps"] == 240
+    assert json.loads((folder / "config.json").read_text())["run"]["steps"] == 240
+    assert (folder / "evaluation.json").exists()
     assert load_policy(folder)(np.zeros(2, np.float32)).shape == (1,)
 
 

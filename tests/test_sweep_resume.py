@@ -131,7 +131,7 @@ def test_the_best_trial_may_be_of_any_part(means, tmp_path, monkeypatch):
     """With what training would have found in each of two parts."""
     written = []
 
-    def train_part(task, part, writer, keeper):
+    def train_part(task, part, writer, keeper, state):
         mean = means[keeper.progress.parts]
         rows = [dict.fromkeys(("mean", "std", "min", "max", "length"), mean) | {"seed": seed} for seed in (5, 6)]
         found = TrialResult(part.group.indices[-1], 120, rows, True)
@@ -208,6 +208,22 @@ def test_checkpoints_that_nothing_is_resumed_from_make_room(stopped, tmp_path):
     assert own < now < own + 100
     assert any("is damaged" in line and line.endswith("It is moved to checkpoints-damaged.") for line in said)
     assert [path.name for path in (folder / "checkpoints-damaged").iterdir()] == [f"{own + 200}-1"]
+
+
+def test_a_checkpoint_whose_arrays_are_damaged_is_moved_aside_and_the_part_begins_anew(stopped, tmp_path):
+    folder = tmp_path / "sweep"
+    shutil.copytree(stopped, folder)
+    (own,) = saved_steps(folder)
+    for path in (folder / "checkpoints" / str(own) / "learner").rglob("*"):
+        if path.is_file():
+            path.write_bytes(path.read_bytes()[:-1])
+    said = []
+    assert resume_sweep(folder, log=said.append, should_stop=stop_at(1)).outcome == "stopped"
+    assert any(" is damaged " in line and "It is moved to checkpoints-damaged" in line for line in said)
+    assert [path.name for path in (folder / "checkpoints-damaged").iterdir()] == [f"{own}-1"]
+    (now,) = saved_steps(folder)
+    assert now < own
+    assert read_metadata(folder, now).config["progress"]["ended"] == []
 
 
 def test_a_checkpoint_that_is_not_written_is_an_error(stopped, tmp_path):

@@ -31,6 +31,11 @@ def write_evaluation(folder: Path, episodes: int, table: list[dict[str, Any]]) -
     write_json(folder / "evaluation.json", {"episodes": episodes, **best, "seeds": table})
 
 
+def delete_evaluation(folder: Path) -> None:
+    """Deletes evaluation.json, if there is one."""
+    (folder / "evaluation.json").unlink(missing_ok=True)
+
+
 def best_of(table: list[dict[str, Any]]) -> int | None:
     """Returns the seed with the highest mean return, the first of equals; None if no mean is finite."""
     best = max(table, key=lambda row: -math.inf if row["mean"] is None else row["mean"])

@@ -22,7 +22,7 @@ from ddpg_jax.runs.chunks import ChunkResult, run_chunks
 from ddpg_jax.runs.clock import Clock
 from ddpg_jax.runs.config import RunConfig
 from ddpg_jax.runs.dashboards import hyperparameters
-from ddpg_jax.runs.evaluation import write_evaluation
+from ddpg_jax.runs.evaluation import delete_evaluation, write_evaluation
 from ddpg_jax.runs.monitor import Callbacks, CheckpointClock, Monitor
 from ddpg_jax.runs.plan import Job, Plan, plan_run
 
@@ -128,6 +128,8 @@ def train_job(
                     writer.sync()
                 if outcome and multihost.is_main():  # before the last checkpoint, after which nothing is left to resume
                     write_evaluation(folder, run.eval_episodes, _table(job, chunk))
+                elif multihost.is_main():  # that of a run which had ended here and is resumed is of another policy
+                    delete_evaluation(folder)
                 checkpoints.save(step, chunk.state, chunk.score())
                 saves.saved(plan.steps(step))
                 multihost.on_main(functools.partial(folders.delete_replaced, folder))

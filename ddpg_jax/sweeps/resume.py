@@ -1,14 +1,18 @@
 """Resuming a sweep from what its folder says of its progress."""
 
 import shlex
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import ExitStack
+from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from ddpg_jax.core.settings import SettingError
+from ddpg_jax.core.types import TrainState
 from ddpg_jax.devices import multihost
+from ddpg_jax.devices.backend import refuse_exhaustion
 from ddpg_jax.runs import run_folder
+from ddpg_jax.runs.checkpoint import DAMAGED, Damaged, set_aside
 from ddpg_jax.runs.contents import refuse_links_out
 from ddpg_jax.runs.folders import locked, recover
 from ddpg_jax.runs.json_values import Value
@@ -16,10 +20,11 @@ from ddpg_jax.runs.monitor import Callbacks
 from ddpg_jax.runs.own_code import codes_of, refuse_changed
 from ddpg_jax.runs.plan import Plan
 from ddpg_jax.runs.stored_run import Run, read_run
-from ddpg_jax.sweeps.progress import clear_checkpoints, read_progress
+from ddpg_jax.sweeps.progress import Progress, clear_checkpoints, read_progress
 from ddpg_jax.sweeps.search_space import CompileGroup, Trial, compile_groups, read_trial
 from ddpg_jax.sweeps.sweep import SweepResult, describe, plan_part, train_parts
-from ddpg_jax.sweeps.task import Task
+from ddpg_jax.sweeps.task import Part, Task
+from ddpg_jax.sweeps.training import load_states
 
 
 def resume_sweep(
@@ -31,7 +36,8 @@ def resume_sweep(
 ) -> SweepResult:
     """Resumes a sweep; on the same machine, with results that are bitwise identical to those of one that never stopped.
 
-    Parts that are finished are kept, and the part in training is resumed from its newest checkpoint.
+    Parts that are finished are kept, and the part in training is resumed from its newest checkpoint; if that is
+    damaged, it is moved to checkpoints-damaged, and the part begins anew.
 
     Args:
       folder: the folder of the sweep, or what `open_run` returns.
@@ -64,15 +70,36 @@ def resume_sweep(
         multihost.on_main(lambda: stack.enter_context(locked(folder)))
         if not follow_links:
             multihost.on_main(lambda: refuse_links_out(folder))
-        progress, task, before = read_progress(folder, task, len(plan.parts))
-        if before and (changed := run_folder.differences(before, stored.contents)):
-            raise SettingError(f"{folder}/config.json must be as it was when the sweep was saved, and {changed}.")
-        multihost.on_main(lambda: clear_checkpoints(folder, progress.vector_step, callbacks.say))
         groups = compile_groups(plan.trials, config, loop)
         parts = [plan_part(task.algorithm, _group(groups, own), run, env) for own in plan.parts]
+        with refuse_exhaustion():
+            progress, task, state = _recover(task, parts, stored.contents, callbacks)
+        multihost.on_main(lambda: clear_checkpoints(folder, progress.vector_step, callbacks.say))
         describe(parts, task.run, callbacks)
         callbacks.say(f"resuming with {progress.parts} of {len(parts)} parts finished")
-        return train_parts(task, parts, stored.contents, progress, callbacks)
+        return train_parts(task, parts, stored.contents, progress, callbacks, state)
+
+
+def _recover(
+    task: Task, parts: Sequence[Part], contents: dict[str, Any], callbacks: Callbacks
+) -> tuple[Progress, Task, TrainState | None]:
+    """Reads how far a sweep has come, and the states of the trials in training from the newest readable checkpoint.
+
+    Raises:
+      SettingError: config.json is another than it was when the sweep was saved.
+    """
+    folder = task.run.folder
+    while True:
+        progress, reached, before = read_progress(folder, task, len(parts))
+        if before and (changed := run_folder.differences(before, contents)):
+            raise SettingError(f"{folder}/config.json must be as it was when the sweep was saved, and {changed}.")
+        if (vector_step := progress.vector_step) is None:
+            return progress, reached, None
+        try:
+            return progress, reached, load_states(reached, parts[progress.parts], progress.active, vector_step)
+        except Damaged as error:
+            callbacks.say(f"{error} It is moved to {DAMAGED}, and what was saved before it is used.")
+            multihost.on_main(partial(set_aside, folder, vector_step))
 
 
 class StoredPlan(NamedTuple):

@@ -12,7 +12,7 @@ import jax
 
 from ddpg_jax.core.loop import LoopConfig, fitted_replay
 from ddpg_jax.core.settings import SettingError, plain, shown
-from ddpg_jax.core.types import Env
+from ddpg_jax.core.types import Env, TrainState
 from ddpg_jax.devices import multihost
 from ddpg_jax.devices.backend import memory_limit, refuse_exhaustion
 from ddpg_jax.runs import folders, run_folder
@@ -176,9 +176,18 @@ def _check_rungs(task: Task, part: Part) -> None:
 
 
 def train_parts(
-    task: Task, parts: Sequence[Part], contents: dict[str, Any], progress: Progress, callbacks: Callbacks
+    task: Task,
+    parts: Sequence[Part],
+    contents: dict[str, Any],
+    progress: Progress,
+    callbacks: Callbacks,
+    state: TrainState | None = None,
 ) -> SweepResult:
-    """Trains part after part from where the progress says, and writes the results."""
+    """Trains part after part from where the progress says, and writes the results.
+
+    Args:
+      state: of the trials in training, where the progress is within a part.
+    """
     folder = task.run.folder
     spent = keep_lines(folder, progress.lines, task.run.seeds) if multihost.is_main() else (0.0, 0.0)
     with ExitStack() as stack:
@@ -189,13 +198,14 @@ def train_parts(
         keeper = stack.enter_context(closing(Keeper(task, contents, writer, callbacks, progress)))
         for number, part in list(enumerate(parts, 1))[progress.parts :]:
             callbacks.say(f"training part {number} of {len(parts)}")
-            state = train_part(task, part, writer, keeper)
-            if state is None:
+            trained = train_part(task, part, writer, keeper, state)
+            state = None  # whose arrays are no longer needed
+            if trained is None:
                 return SweepResult(folder, [], None, "stopped")
             best, result = keeper.progress.best, keeper.progress.ended[-1]
             if best is None or result.interval() > best.interval():
                 best = result
-                write_best(task, best, part, state)
+                write_best(task, best, part, trained)
             keeper.finish_part(keeper.progress._replace(parts=number, best=best))
             if number < len(parts) and keeper.stopping():
                 return SweepResult(folder, [], None, "stopped")

@@ -33,8 +33,10 @@ def sweep_layout(group: CompileGroup, run: RunConfig, members: int, env: Env) ->
     return all_seeds, choose_layout(group.config, group.loop, all_seeds, env)
 
 
-def train_part(task: Task, part: Part, writer: CurveWriter, keeper: Keeper) -> TrainState | None:
-    """Trains a part, from its beginning or from the checkpoint that `keeper.progress` names.
+def train_part(
+    task: Task, part: Part, writer: CurveWriter, keeper: Keeper, state: TrainState | None
+) -> TrainState | None:
+    """Trains a part, from its beginning or, where a state is given, from where `keeper.progress` says.
 
     The results of its trials join `keeper.progress.ended` in the order in which they ended, the best last.
 
@@ -42,10 +44,9 @@ def train_part(task: Task, part: Part, writer: CurveWriter, keeper: Keeper) -> T
       the states of the seeds of the best trial; None if the sweep was stopped.
     """
     bounds, seeds, number = part.plan.bounds, task.run.seeds, keeper.progress.parts
-    active, state, reached = list(part.group.indices), None, bounds[0]
+    active, reached = list(part.group.indices), bounds[0]
     if keeper.progress.vector_step is not None:
         active, reached = list(keeper.progress.active), keeper.progress.vector_step
-        state = _load(task, part, active, reached)
     rungs = [round((len(bounds) - 1) * rung / (task.halving + 1)) for rung in range(task.halving + 2)]
     for begin, end in itertools.pairwise(dict.fromkeys(bounds[rung] for rung in rungs)):
         if end <= reached:
@@ -145,8 +146,12 @@ def _hyperparams(task: Task, part: Part, active: Sequence[int]) -> dict[str, Any
     }
 
 
-def _load(task: Task, part: Part, active: Sequence[int], vector_step: int) -> TrainState:
-    """Reads the states of the active trials from a checkpoint of the sweep."""
+def load_states(task: Task, part: Part, active: Sequence[int], vector_step: int) -> TrainState:
+    """Reads the states of the active trials from a checkpoint of the sweep.
+
+    Raises:
+      Damaged: it cannot be read, or holds something else.
+    """
     programs, layout = _programs(task, part, active)
     keys = jax.eval_shape(lambda: seed_keys(task.run, repeats=len(active)))
     shapes = programs.shapes(keys, part.group.config, _hyperparams(task, part, active))
