@@ -334,6 +334,24 @@ def throughput() -> str:
     )
 
 
+def durations() -> str:
+    """Returns sentences: how long a run with the default number of steps takes, with large and with small networks."""
+    rates = {}
+    for case in ("classic", "small"):
+        result = json.loads((RESULTS / "throughput" / f"{case}--1.json").read_text(encoding="utf-8"))
+        rates[case] = result["members"]["ddpg_jax"]["median"]
+    steps = RunConfig.__dataclass_fields__["steps"].default
+    seconds = {case: steps / rate for case, rate in rates.items()}
+    return (
+        f"On one CPU core DDPG without layer norm makes about {per_second(rates['classic'])} updates per second on "
+        "Pendulum with the default networks of 256-256 and minibatches of 256, and about "
+        f"{per_second(rates['small'])} with 64-64 and 64, as in the examples here. So the default {steps:,} steps take "
+        f"about {seconds['classic'] / 60:.0f} minutes or {seconds['small']:.0f} seconds per seed and core, without "
+        "compilation and evaluation; layer norm, a second critic and the physics of Brax take more "
+        "(`python benchmarks/throughput.py`)."
+    )
+
+
 def ratio(name: str, member: dict[str, Any], rate: float) -> str:
     """Returns a member's rate, and how many times as fast ours is."""
     if "median" not in member:
@@ -376,9 +394,10 @@ def headline() -> str:
             f"{unsorted['ddpg_jax']:.0f} kernel launches (copies included) in a training step of DDPG without layer "
             f"norm, compared with {others} (`python benchmarks/targets.py`).{left_out}",
             "- **Learning**, the interquartile mean of six seeds after 30,000 steps of Pendulum-v1, with its 95% "
-            f"interval: {reached} (`python benchmarks/learning.py`).",
+            f"interval, networks of 64-64 and minibatches of 64: {reached} (`python benchmarks/learning.py`).",
             "- **With default settings** but networks of 64-64 and minibatches of 64, six seeds each: "
-            f"{'; '.join(defaults)}. The search for defaults had not used the halfcheetah.",
+            f"{'; '.join(defaults)}. The search had not used the halfcheetah; the choice between its candidate and the "
+            "defaults before had.",
             carried_over(),
         )
     )
@@ -599,6 +618,7 @@ def pictures() -> None:
 
 DOCUMENTS: dict[str, tuple[Any, ...]] = {
     "README.md": (headline,),
+    "docs/quickstart.md": (durations,),
     "docs/settings.md": (defaults_by_algorithm, settings),
     "docs/presets.md": (presets,),
     "docs/algorithms.md": (sizes,),

@@ -37,7 +37,7 @@ def targets() -> str:
         "sorting": "sorting",
         "submitted": "by the host",
     }
-    heads = ["case", "algorithm", "library", *kinds.values(), "host decides", "around the loop", "an iteration"]
+    heads = ["case", "algorithm", "library", *kinds.values(), "host decides", "outside the loop", "an iteration"]
     launched, held = [], []
     tpu = {row[:3]: row[3] for row in rows_of("v5e")}
     for case, algorithm, library, row in rows_of("h100"):

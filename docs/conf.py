@@ -49,6 +49,9 @@ def _escape_stars(app, what, name, obj, options, lines):
 # Links of documents that are also read beside the code -> the pages here that hold them.
 PAGES = {
     "](../CONTRIBUTING.md)": "](your_algorithm.md)",
+    "](../benchmarks/README.md)": "](how_measured.md)",
+    "](../benchmarks/peers/README.md)": "](peers.md)",
+    "](../benchmarks/thousand_gpus.md)": "](thousand_gpus.md)",
     "](docs/": "](",
     "](peers/README.md)": "](peers.md)",
     "](thousand_gpus.md)": "](thousand_gpus.md)",

@@ -83,6 +83,12 @@ class OldFarWalk(FarWalk):
         return (state.time >= state.length) | (state.time >= params.max_steps_in_episode)
 
 
+class OldOnNewBase(OldFarWalk):
+    """`OldFarWalk` on the base class of gymnax 1.0, which gives every environment an `is_truncated`."""
+
+    is_truncated = FarWalk.is_truncated
+
+
 class Echo:
     """Gymnax style, without parameters. The observation is the action it was given, flattened; nothing ends it."""
 

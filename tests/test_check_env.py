@@ -3,6 +3,7 @@
 import jax
 import jax.numpy as jnp
 import pytest
+from flax import struct
 from gymnax.environments.spaces import Box
 
 from ddpg_jax import SettingError, check_env
@@ -25,11 +26,11 @@ class Puck:
         return Box(-1.0, 1.0, (2,))
 
     def reset_env(self, key, params):
-        x = jax.random.uniform(key, minval=-1.0, maxval=1.0)
-        return jnp.array([x, jnp.nan if self.fault == "nan first" else 0.0]), {"x": x, "time": 0}
+        x, zero = jax.random.uniform(key, minval=-1.0, maxval=1.0), (0,) if self.fault == "another state" else 0
+        return jnp.array([x, jnp.nan if self.fault == "nan first" else 0.0]), {"x": x, "time": zero}
 
     def step_env(self, key, state, action, params):
-        x, time = jnp.clip(state["x"] + 0.1 * action[0], -1.0, 1.0), state["time"] + 1
+        x, time = jnp.clip(state["x"] + 0.1 * action[0], -1.0, 1.0), jnp.ravel(jnp.array(state["time"]))[0] + 1
         reward, obs, new = -jnp.abs(x), jnp.array([x, 0.0]), {"x": x, "time": time}
         if self.fault == "wide obs":
             obs = jnp.zeros(3)
@@ -39,6 +40,8 @@ class Puck:
             new = {"x": x, "time": time + 0.5}
         if self.fault == "more state":
             new |= {"speed": x}
+        if self.fault == "another state":
+            new["time"] = [time]
         if self.fault == "wide reward":
             reward = reward[None]
         if self.fault == "nan reward":
@@ -55,6 +58,7 @@ FAULTS = {
     "wide state": r"Puck: state\['x'\] has shape \(\) after reset and \(2,\) after step.",
     "fraction": r"Puck: state\['time'\] is int32 after reset and float32 after step; reset must return float32.",
     "more state": r"but state\['speed'\] exists after step but not after reset.",
+    "another state": r"Puck must keep the structure of its state, which has tuple after reset and list after step.",
     "wide reward": r"Puck must return one reward per step, not an array of shape \(1,\).",
     "wide end": r"Puck must return one terminated per step, not an array of shape \(2,\).",
     "nan first": r"obs after reset\[1\] is nan at step 0.",
@@ -70,6 +74,38 @@ FAULTS = {
 def test_what_is_wrong_is_named(fault):
     with pytest.raises(SettingError, match=FAULTS[fault]):
         check_env(Puck(fault), steps=30, episode_length=50)
+
+
+def test_a_reference_is_checked_like_its_object(tmp_path, monkeypatch):
+    (tmp_path / "pucks.py").write_text("from test_check_env import Puck\n\noutside = Puck('outside')\n")
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(SettingError, match="must stay within its observation_space"):
+        check_env("pucks.py:outside", steps=30, episode_length=50)
+
+
+@struct.dataclass
+class Fixed:
+    x: jax.Array
+    size: int = struct.field(pytree_node=False, default=1)
+
+
+@pytest.mark.parametrize(
+    ("after", "difference"),
+    [
+        (Fixed(0.0, 2), "Fixed with other fields outside the tree after reset than after step"),
+        (Fixed([0.0, ()]), r"state.x\[0\] exists after step but not after reset"),
+    ],
+)
+def test_the_state_keeps_its_kind(after, difference):
+    class Kinds(Puck):
+        def reset_env(self, key, params):
+            return jnp.zeros(2), Fixed(0.0)
+
+        def step_env(self, key, state, action, params):
+            return jnp.zeros(2), after, 0.0, False, {}
+
+    with pytest.raises(SettingError, match=difference):
+        check_env(Kinds(), steps=2, episode_length=50)
 
 
 def test_what_is_right_passes():

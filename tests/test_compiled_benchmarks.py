@@ -1,4 +1,4 @@
-"""The benchmarks of programs compiled for accelerators that this machine does not have: what is done with their figures."""
+"""The benchmarks of programs compiled for accelerators that are not at hand: what is done with their figures."""
 
 import importlib.util
 import json

@@ -7,7 +7,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 import scipy.stats
-from probes import FAR, Bandit, Echo, FarWalk, Metronome, OldFarWalk, Steps, WalkParams
+from probes import FAR, Bandit, Echo, FarWalk, Metronome, OldFarWalk, OldOnNewBase, Steps, WalkParams
 from toys import counting
 
 from ddpg_jax import make_env
@@ -61,6 +61,10 @@ def test_the_corners_and_the_middle_of_the_box_are_exact(low, high, shape):
     state = env.reset(KEY)
     native = jax.vmap(lambda action: env.step(KEY, state, action)[1].next_obs)(actions)
     np.testing.assert_array_equal(native, np.stack([low.ravel(), high.ravel(), ((low + high) / 2).ravel()]))
+    for one in np.asarray(actions, np.float32):  # as a policy in use does
+        alone = env.spec.to_native(one)
+        assert np.shape(alone) == shape
+        np.testing.assert_allclose(env.spec.from_native(np.asarray(alone)), one, atol=1e-6)
 
 
 def test_every_dimension_has_its_own_bounds_in_order():
@@ -106,7 +110,7 @@ def test_an_episode_ends_by_itself_with_discount_0():
     np.testing.assert_array_equal(steps.obs[1:], steps.next_obs[:-1])
 
 
-@pytest.mark.parametrize("walk", [FarWalk, OldFarWalk])
+@pytest.mark.parametrize("walk", [FarWalk, OldFarWalk, OldOnNewBase])
 def test_a_time_limit_truncates_and_keeps_the_discount(walk):
     steps = episode(make_env(walk(), **FOUR, episode_length=3), 3)
     assert steps.discount.tolist() == [1, 1, 1]
@@ -115,7 +119,7 @@ def test_a_time_limit_truncates_and_keeps_the_discount(walk):
     assert not steps.terminated.any()
 
 
-@pytest.mark.parametrize("walk", [FarWalk, OldFarWalk])
+@pytest.mark.parametrize("walk", [FarWalk, OldFarWalk, OldOnNewBase])
 def test_the_environments_own_time_limit_truncates(walk):
     env = make_env(walk(), params=WalkParams(shortest=4, longest=4, max_steps_in_episode=2))
     assert env.spec.episode_length == 2
@@ -123,7 +127,7 @@ def test_the_environments_own_time_limit_truncates(walk):
     assert (steps.discount.tolist(), steps.truncated.tolist()) == ([1, 1], [False, True])
 
 
-@pytest.mark.parametrize("walk", [FarWalk, OldFarWalk])
+@pytest.mark.parametrize("walk", [FarWalk, OldFarWalk, OldOnNewBase])
 def test_an_end_at_the_time_limit_is_a_termination(walk):
     steps = episode(make_env(walk(), **FOUR, episode_length=4), 4)
     assert steps.discount.tolist() == [1, 1, 1, 0]

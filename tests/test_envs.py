@@ -153,7 +153,7 @@ def test_discrete_actions_are_refused_by_name():
 
 
 @pytest.mark.parametrize(
-    "bounds", [(-np.inf, np.inf), (0.0, np.inf), (-np.inf, 0.0), (1.0, 1.0), (2.0, 1.0), (np.nan, 1.0)]
+    "bounds", [(-np.inf, np.inf), (0.0, np.inf), (-np.inf, 0.0), (1.0, 1.0), (2.0, 1.0), (np.nan, 1.0), (-3e38, 3e38)]
 )
 def test_bounds_that_are_no_box_are_refused_by_name(bounds):
     message = refusal(Echo(*bounds, (2,)))
@@ -394,6 +394,8 @@ FOREIGN = {
     "Reacher-v5": f"here it is brax/reacher, {BRAX_PHYSICS}",
     "dm_control/cheetah-run": "here it is playground/CheetahRun, the same task in MJX.",
     "dm_control/ball_in_cup-catch-v0": "here it is playground/BallInCup, the same task in MJX.",
+    "dm_control/quadruped-walk": "MuJoCo Playground, which has many of dm_control's tasks, does not have it; "
+    "`ddpg-jax envs` lists those here.",
     "LunarLander-v2": "it has discrete actions, and a deterministic policy gradient needs a continuous box.",
     "ALE/Pong-v5": "it has discrete actions, and a deterministic policy gradient needs a continuous box.",
     "LunarLanderContinuous-v2": "it needs Box2D, which does not run in JAX; `ddpg-jax envs` lists what does.",
@@ -409,6 +411,11 @@ def test_an_id_of_another_library_is_answered_with_ours(name):
 
 def test_the_table_of_foreign_ids_names_environments_that_are_here():
     assert {f"brax/{name}" for name in elsewhere.BRAX.values()} <= set(ids("brax/"))
+
+
+def test_the_tasks_of_playground_are_those_that_it_has():
+    pytest.importorskip("mujoco_playground")
+    assert set(ids("playground/")) == {f"playground/{name}" for name in elsewhere.PLAYGROUND}
 
 
 @pytest.mark.parametrize("name", ["", "brax/", "§§§§§§§§"])

@@ -285,6 +285,8 @@ def test_what_cannot_be_exported_is_refused_in_a_sentence(runs, tmp_path, monkey
         export(runs["td3"], "npz", tmp_path / "file" / "p.npz")
     with pytest.raises(SettingError, match="not a run folder"):
         export(tmp_path / "none", "npz")
+    with pytest.raises(SettingError, match="seed and checkpoint must not be given for a policy"):
+        export(load_policy(runs["td3"]), "npz", tmp_path / "p.npz", seed=0)
     monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
     with pytest.raises(SettingError, match="format onnx needs onnx; `pip install onnx`"):
         export(runs["td3"], "onnx", tmp_path / "p.onnx")

@@ -68,6 +68,16 @@ def test_runs_join_if_only_their_seeds_differ(tmp_path):
         compare([one, one])
 
 
+def test_two_versions_of_ones_own_code_are_apart(tmp_path):
+    for name in "ab":
+        folder = run(tmp_path / name, [[1.0], [2.0], [3.0]], env="tank.py:Tank")
+        contents = json.loads((folder / "config.json").read_text())
+        contents["code"] = {"env": {"file": str(tmp_path / "tank.py"), "sha256": 64 * name}}
+        (folder / "config.json").write_text(json.dumps(contents))
+    groups = compare([tmp_path / "a", tmp_path / "b"]).groups
+    assert [group.task for group in groups] == ["tank.py:Tank, code aaaaaaaa", "tank.py:Tank, code bbbbbbbb"]
+
+
 def test_methods_are_compared_where_a_surviving_one_ends(tmp_path):
     """Not where the run of one ended because all of its seeds had diverged, nor before another was first measured."""
     dead = run(tmp_path / "a", [[0.0], [None]], steps=(10, 20))

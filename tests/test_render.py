@@ -22,6 +22,7 @@ from ddpg_jax.core.episodes import Trajectory, rollout
 from ddpg_jax.deploy.evaluate import evaluate_run
 from ddpg_jax.envs.suites import ids
 from ddpg_jax.results.drawing import MODULES, animation, classic_control, opengl, planar, top_down
+from ddpg_jax.results.drawing.pixels import channel_column
 from ddpg_jax.results.drawing.title import add_title
 from ddpg_jax.results.render import frame_durations, frame_indices, frames, render
 
@@ -151,6 +152,36 @@ def test_an_environment_with_a_render_method_is_drawn_by_it():
     images = frames(played, renderer.draw)
     assert images.shape[0] == 4
     assert images[0, -1, 0] == pytest.approx(played.states[0, 0, 0] * 255, abs=1)
+
+
+def test_a_fault_of_a_render_method_is_named():
+    class Broken(Walk):
+        dt = 0.1
+
+        def render(self, x):
+            return {}["x"]
+
+    renderer = make_renderer(Broken())
+    assert renderer.dt == 0.1
+    with pytest.raises(SettingError, match=r"walk.render raised KeyError at test_render.py, line \d+: 'x'."):
+        renderer.draw(np.zeros(1))
+    Broken.dt = lambda self: 0.1
+    with pytest.raises(SettingError, match=r"walk.dt must be the seconds of a step, a number above 0, not"):
+        make_renderer(Broken())
+
+
+def test_images_of_several_sizes_are_refused():
+    played = rollout(jax.random.key(0), toys.wandering(3), lambda obs: jnp.zeros_like(obs))
+    with pytest.raises(SettingError, match="must have one size, and that of step 1 has 9 x 9 pixels"):
+        frames(played, lambda state: np.zeros((8 + int(state.time), 8 + int(state.time), 3), np.uint8))
+
+
+@pytest.mark.parametrize("channels", [1, 3, 20, 100])
+def test_any_number_of_channels_fits_in_a_column(channels):
+    obs = np.full((16, 16, channels), 200, np.uint8)
+    column = channel_column(obs, 64)
+    assert column.shape[0] == 64
+    assert (column == 200).any()
 
 
 def test_a_renderer_is_what_as_gymnasium_takes():
@@ -284,11 +315,11 @@ def test_frames_are_skipped_for_a_lower_frame_rate(run):
 
 def test_a_run_is_drawn_by_a_function_of_ones_own(run):
     out = run.parent / "own.gif"
-    result = render(run, out, draw=lambda state: np.full((64, 64), state.time / 7))
+    result = render(run, out, draw=lambda state: np.full((64, 64), 36 * int(state.time), np.uint8))
     with Image.open(out) as image:
         last = [frame.convert("L").getpixel((60, 70)) for frame in ImageSequence.Iterator(image)]
     assert result.frames == len(last) == 8
-    assert last == pytest.approx(np.linspace(0, 255, 8), abs=4)  # a palette is chosen in 64 shades of each color
+    assert last == pytest.approx(36 * np.arange(8), abs=4)  # a palette is chosen in 64 shades of each color
 
 
 def test_an_html_page_contains_its_animation(run):

@@ -79,9 +79,12 @@ def action_bounds(low: Any, high: Any, shape: tuple[int, ...], name: str) -> tup
     if not all(isinstance(size, int | np.integer) and size >= 1 for size in shape):
         raise SettingError(f"{name} must have actions of at least one number, not of the shape {shown(shape)}.")
     low, high = (_bound(bound, shape, name) for bound in (low, high))
-    if not (np.isfinite(low).all() and np.isfinite(high).all() and (low < high).all()):
+    with np.errstate(over="ignore", invalid="ignore"):
+        width = high - low  # which is infinite between the largest numbers, a way to write that there is no bound
+    if not (np.isfinite(width).all() and (width > 0).all()):
         raise SettingError(
-            f"{name} has action bounds {low.tolist()} to {high.tolist()}; both must be finite, low < high."
+            f"{name} has action bounds {low.tolist()} to {high.tolist()}; both must be finite, and so must their "
+            "difference, low < high."
         )
     return low, high
 
@@ -164,6 +167,8 @@ def _cast_like(new: EnvState, old: EnvState, name: str) -> EnvState:
     for path in before.keys() ^ after.keys():
         where = "reset but not after step" if path in before else "step but not after reset"
         raise SettingError(f"{name} must keep the structure of its state, but {_name_of(path)} exists after {where}.")
+    if other := _other_node(*(jax.tree.structure(state.inner) for state in (old, new))):
+        raise SettingError(f"{name} must keep the structure of its state, which has {other}.")
 
     def cast(path, new, old):
         part = f"{name}: {_name_of(path)}"
@@ -177,6 +182,16 @@ def _cast_like(new: EnvState, old: EnvState, name: str) -> EnvState:
         return jnp.asarray(new, old.dtype)
 
     return jax.tree_util.tree_map_with_path(cast, new, old)
+
+
+def _other_node(old: Any, new: Any) -> str:
+    """Returns in words where two tree structures with the same paths to their leaves differ; "" where they do not."""
+    (was, fields), (is_now, fields_now) = (tree.node_data() or (None, None) for tree in (old, new))
+    if was is not is_now:
+        return f"{getattr(was, '__name__', was)} after reset and {getattr(is_now, '__name__', is_now)} after step"
+    if fields != fields_now:
+        return f"{getattr(was, '__name__', was)} with other fields outside the tree after reset than after step"
+    return next(filter(None, map(_other_node, old.children(), new.children())), "")
 
 
 def _can_cast(new: Any, old: Any) -> bool:

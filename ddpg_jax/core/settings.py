@@ -112,7 +112,7 @@ def check_count(name: str, value: Any) -> None:
     Raises:
       SettingError: it is not.
     """
-    if not isinstance(value, int) or isinstance(value, bool) or value < 1:
+    if not isinstance(value, int | np.integer) or isinstance(value, bool) or value < 1:
         raise SettingError(f"{name} must be a whole number of at least 1, not {shown(value)}.")
 
 

@@ -84,14 +84,14 @@ class Spec(NamedTuple):
 
     def to_native(self, action: Any) -> Any:
         """Maps [..., A] in [-1, 1] to [..., *shape of the bounds] in the environment's own units, within its bounds."""
-        fraction = (action.reshape(*action.shape[:-1], *self.action_low.shape) + 1) / 2
+        fraction = (action.reshape((*action.shape[:-1], *self.action_low.shape)) + 1) / 2
         native = self.action_low * (1 - fraction) + self.action_high * fraction  # exact at both bounds
         return native.clip(self.action_low, self.action_high)
 
     def from_native(self, action: Any) -> Any:
         """Maps an action in the environment's own units to [..., A] in [-1, 1]: the inverse of `to_native`."""
         scaled = (action - self.action_low) / (self.action_high - self.action_low) * 2 - 1
-        return scaled.reshape(*action.shape[: action.ndim - self.action_low.ndim], self.action_size)
+        return scaled.reshape((*action.shape[: action.ndim - self.action_low.ndim], self.action_size))
 
 
 @struct.dataclass

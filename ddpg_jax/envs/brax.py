@@ -1,6 +1,7 @@
 """Adapter for Brax environments, and for any object in their style, such as MuJoCo Playground's."""
 
 import types
+from collections.abc import Mapping
 from typing import Any
 
 import jax
@@ -84,8 +85,9 @@ def wrap(
     def step(key, state, action):
         state = called(name, env.step, _copy(state), action)
         obs, reward, done = (attribute(name, "step", state, field) for field in ("obs", "reward", "done"))
-        info = getattr(state, "info", None) or {}
-        truncated = scalar("truncation", info.get("truncation", False), bool, name)  # by Brax's EpisodeWrapper
+        info = getattr(state, "info", None)
+        told = info.get("truncation", False) if isinstance(info, Mapping) else False  # by Brax's EpisodeWrapper
+        truncated = scalar("truncation", told, bool, name)
         return state, obs, reward, scalar("done", done, bool, name) & ~truncated, truncated
 
     shape, dtype = obs_shape_and_dtype(reset, name)

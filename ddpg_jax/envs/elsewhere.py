@@ -15,6 +15,7 @@ class Meant(NamedTuple):
 
 PHYSICS = "the same task with Brax's own physics, so returns are not those in MuJoCo"
 PORTED = "the same task in MJX"
+MISSING = "MuJoCo Playground, which has many of dm_control's tasks, does not have it; `ddpg-jax envs` lists those here"
 DISCRETE = "it has discrete actions, and a deterministic policy gradient needs a continuous box"
 BOX2D = "it needs Box2D, which does not run in JAX; `ddpg-jax envs` lists what does"
 # The tasks of Gymnasium's MuJoCo suite that Brax has, as they are written without capitals and underscores.
@@ -43,6 +44,34 @@ OTHERS = {
     "lunarlandercontinuous": BOX2D,
     "taxi": DISCRETE,
 }
+# The dm_control tasks that Playground has; it need not be installed to say so.
+PLAYGROUND = {
+    "AcrobotSwingup",
+    "AcrobotSwingupSparse",
+    "BallInCup",
+    "CartpoleBalance",
+    "CartpoleBalanceSparse",
+    "CartpoleSwingup",
+    "CartpoleSwingupSparse",
+    "CheetahRun",
+    "FingerSpin",
+    "FingerTurnEasy",
+    "FingerTurnHard",
+    "FishSwim",
+    "HopperHop",
+    "HopperStand",
+    "HumanoidRun",
+    "HumanoidStand",
+    "HumanoidWalk",
+    "PendulumSwingup",
+    "PointMass",
+    "ReacherEasy",
+    "ReacherHard",
+    "SwimmerSwimmer6",
+    "WalkerRun",
+    "WalkerStand",
+    "WalkerWalk",
+}
 # Words that Playground does not write as the others: dm_control/ball_in_cup-catch is playground/BallInCup.
 UNLIKE = {"BallInCupCatch": "BallInCup", "PointMassEasy": "PointMass"}
 VERSIONED = re.compile(r"-v\d+$")
@@ -56,7 +85,8 @@ def meant(name: str) -> Meant | None:
     space, _, task = base.rpartition("/")
     if space.lower() in ("dm_control", "dm-control", "dmc"):
         words = "".join(word.capitalize() for word in re.split(r"[-_]", task))
-        return Meant(f"playground/{UNLIKE.get(words, words)}", PORTED)
+        port = UNLIKE.get(words, words)
+        return Meant(f"playground/{port}", PORTED) if port in PLAYGROUND else Meant(None, MISSING)
     if space.lower() == "ale":
         return Meant(None, DISCRETE)
     key = task.lower().replace("_", "")

@@ -154,19 +154,22 @@ class _LazyModule(ModuleType):
 
 
 def _time_limit(env: Any, params: Any, name: str, episode_length: int | None) -> tuple[int, Any]:
-    """Returns the time limit, and parameters that agree with it.
+    """Returns the time limit, and parameters with one that is a step later, so that it is never reached.
 
-    An object without `is_truncated` follows gymnax before 1.0, where the time limit is part of `done` and would look
-    like a termination. Its own limit is set one step later, so that it is never reached.
+    In environments written for gymnax before 1.0 the time limit is part of `done` and would look like a termination,
+    also where they have the `is_truncated` of the base class of gymnax 1.0.
     """
     own = getattr(params, "max_steps_in_episode", None)
     if own is None:
         return episode_length or DEFAULT_LENGTH, params
     length = episode_length or called(f"{name}: max_steps_in_episode", int, own)
     check_count(f"{name}: max_steps_in_episode", length)
-    inner = length if hasattr(env, "is_truncated") else length + 1
-    if inner == own:
-        return length, params
-    if not hasattr(params, "replace"):
-        raise SettingError(f"{name} must have params with replace, as those of flax.struct, for another time limit.")
-    return length, called(name, functools.partial(params.replace, max_steps_in_episode=inner))
+    replace = getattr(params, "replace", getattr(params, "_replace", None))  # of flax.struct, of a NamedTuple
+    if replace is None:
+        if own > length or (own == length and hasattr(env, "is_truncated")):
+            return length, params
+        raise SettingError(
+            f"{name} must have params with replace, as those of flax.struct, so that its max_steps_in_episode can be "
+            "told from a termination."
+        )
+    return length, called(name, functools.partial(replace, max_steps_in_episode=length + 1))

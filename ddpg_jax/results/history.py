@@ -12,6 +12,7 @@ import numpy as np
 from ddpg_jax.core.settings import SettingError
 from ddpg_jax.runs.config import env_options
 from ddpg_jax.runs.metrics import Row, read_rows
+from ddpg_jax.runs.named import Kind
 from ddpg_jax.runs.reading import reads_again
 from ddpg_jax.runs.stored_run import Run, read_run
 from ddpg_jax.sweeps.curves import read_trials
@@ -24,12 +25,16 @@ class History(NamedTuple):
     rows: list[Row]  # as in metrics.jsonl
 
     def task(self) -> dict[str, Any]:
-        """Returns what is to be learned: the environment and its options."""
-        return {"env": self.run.spec.name} | env_options(self.run.run)
+        """Returns what is to be learned: the environment, its code if it is one's own, and its options."""
+        return {"env": self.run.spec.name} | self._code("env") | env_options(self.run.run)
 
     def settings(self) -> dict[str, Any]:
-        """Returns what decides how it is learned: all settings of the algorithm and the loop."""
-        return vars(self.run.loop) | vars(self.run.config)
+        """Returns what decides how it is learned: the algorithm's code if it is one's own, and all of its settings."""
+        return self._code("algorithm") | vars(self.run.loop) | vars(self.run.config)
+
+    def _code(self, kind: Kind) -> dict[str, str]:
+        code = self.run.codes.get(kind)
+        return {"code": code.sha256[:8]} if code else {}
 
 
 class Trace(NamedTuple):

@@ -63,10 +63,11 @@ def render(
         whose code a browser loads from the network; any other .html is self-contained.
       seed: which seed of the run; None takes the best by final evaluation.
       episodes: the number of episodes, shown one after the other.
-      start_seed: the seed of their initial states; the episodes are those of `evaluate_run` with this seed.
+      start_seed: the seed of their initial states; up to rounding, the episodes are those of `evaluate_run`
+        with this seed.
       size: width and height of a frame in pixels.
-      fps: approximate frames per second, at most one frame per action; by default 25, or fewer where the animation
-        would have more than 500 frames.
+      fps: approximate frames per second, at most one frame per action and, but in an .mp4, 50; by default 25, or fewer
+        where the animation would have more than 500 frames.
       max_steps: maximum number of actions shown per episode.
       draw: state -> image [H, W, 3], in place of the environment's own renderer; a step then counts as 0.05 s.
       overwrite: replace the file.
@@ -94,10 +95,12 @@ def render(
     key = episode_keys(start_seed, run.seeds)[seed - run.seed]
     trajectory = rollout(key, env, lambda obs: agent.act(learner, obs), episodes, max_steps, renderer.select)
     dt = renderer.dt * env.spec.action_repeat
+    html = renderer.html if out.suffix.lower() == ".html" else None
+    if fps and html is None and out.suffix.lower() != ".mp4":
+        fps = min(fps, 50)  # of a GIF and of the pictures in a page, which are shown for 20 ms at least
     stride = _stride(fps, dt, int(trajectory.lengths.sum()))
     durations = frame_durations(trajectory, stride, dt)
     log(f"drawing {len(durations):,} frames")
-    html = renderer.html if out.suffix.lower() == ".html" else None
     if html is not None:
         parts = [trajectory.state_at(*index) for index in frame_indices(trajectory, stride)]
         save_html(out, html(parts, stride * dt))
@@ -147,6 +150,11 @@ def frames(trajectory: Trajectory, draw: Callable[[Any], Any], stride: int = 1) 
         if len(trajectory.lengths) > 1:
             titles.insert(0, f"episode {episode + 1}   {title}")
         images.append(add_title(image, titles))
+        if images[-1].shape != images[0].shape:
+            height, width = image.shape[:2]
+            raise SettingError(
+                f"the drawing must have one size, and that of step {step} has {width} x {height} pixels."
+            )
     return np.stack(images)
 
 

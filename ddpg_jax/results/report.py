@@ -82,15 +82,18 @@ def _summary(history: History) -> str:
         last = rows[-1]
         sentences.append(f"It was trained for {last['steps']:,.0f} of {run.steps:,} steps per seed.")
         updates = f"{last['updates']:,.0f} update{'s' * (last['updates'] != 1)}"
-        sentences.append(f"This took {last['seconds']:,.1f} seconds and {updates} per seed.")
+        took = f"{last['seconds']:,.1f} seconds and " if last["seconds"] else ""  # 0 where `save_run` has written it
+        sentences.append(f"This took {took}{updates} per seed.")
     else:
         sentences.append("It has no evaluation yet.")
     if not (history.run.folder / "evaluation.json").exists():
         sentences.append("It is not finished: evaluation.json is missing, so it is running or was interrupted.")
     diverged = [f"Seed {seed} diverged by step {step:,.0f}." for seed, step in diverged_seeds(history).items()]
     stability = " ".join(diverged) or ("No seed diverged." if rows else "")
-    command = f"<pre>{escape(shlex.join(train_command(history)))}</pre>"
-    return paragraph(" ".join(sentences)) + paragraph(stability) + paragraph("Its settings as a command:") + command
+    command = paragraph("Its settings as a command:") + f"<pre>{escape(shlex.join(train_command(history)))}</pre>"
+    if "@" in run.env or "@" in history.run.algorithm:
+        command = paragraph("It was started in Python, with an object that no command line has.")
+    return paragraph(" ".join(sentences)) + paragraph(stability) + command
 
 
 def _settings(history: History) -> str:

@@ -44,14 +44,16 @@ PRESETS = {
         {},
     ),
     "lillicrap2016-pixels": Preset(
-        "the same from gray images of 64 x 64, three frames, an action repeat of 3; convolution biases start at 0",
+        "the same from images of 64 x 64, three frames, an action repeat of 3; other than in the paper, images are "
+        "gray and convolution biases start at 0",
         "ddpg",
         PAPER | {"hidden": (200, 200), "final_scale": 3e-4},
         {"batch_size": 16, "replay_capacity": 1_000_000, "warmup_steps": 64},
         {"env": "pixels/Pendulum-v1"},
     ),
     "fujimoto2018": Preset(
-        "Fujimoto et al. 2018, section 6 and supplement C: networks of 400-300, minibatches of 100, one learning rate",
+        "Fujimoto et al. 2018, section 6 and supplement C: networks of 400-300, minibatches of 100, one learning rate; "
+        "random steps as for most tasks, of which the paper has 10,000 for HalfCheetah and Ant",
         "td3",
         {
             "hidden": (400, 300),

@@ -51,8 +51,8 @@ def export(
       overwrite: replace the file that `out` names.
 
     Raises:
-      SettingError: there is no such format or seed, the folder holds no run, the file exists or cannot be written, a
-        library is not installed, or the format cannot express the policy.
+      SettingError: there is no such format or seed, a seed or a checkpoint is given for a policy, the folder holds no
+        run, the file exists or cannot be written, a library is not installed, or the format cannot express the policy.
     """
     if format not in FORMATS:
         raise SettingError(f"format must be one of {', '.join(FORMATS)}, not {format!r}.")
@@ -61,6 +61,8 @@ def export(
     for library in libraries:
         if importlib.util.find_spec(library) is None:
             raise SettingError(f"format {format} needs {library}; `pip install {library}` installs it.")
+    if isinstance(folder, Policy) and (seed is not None or checkpoint != "latest"):
+        raise SettingError("seed and checkpoint must not be given for a policy, which has been loaded already.")
     trained = folder.trained if isinstance(folder, Policy) else load_seed(folder, seed, checkpoint)
     if trained is None:
         raise SettingError("folder must be a run folder or a policy from load_policy or make_policy, not another one.")

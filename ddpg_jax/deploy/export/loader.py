@@ -25,9 +25,9 @@ def load(path):
     def policy(obs):
         obs = np.asarray(obs, np.float32)
         batch = obs.shape[: obs.ndim - len(obs_shape)]
-        x = obs.reshape(*batch, obs_shape.prod())
+        x = obs.reshape((*batch, obs_shape.prod()))
         for name, values in zip(names, parameters, strict=True):
             x = STEPS[name](x, *values)
-        return x.reshape(*batch, *action_shape)
+        return x.reshape((*batch, *action_shape))
 
     return policy

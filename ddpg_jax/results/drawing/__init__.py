@@ -8,8 +8,11 @@ import importlib
 import inspect
 from typing import Any
 
-from ddpg_jax.core.settings import SettingError, check_count
+import numpy as np
+
+from ddpg_jax.core.settings import SettingError, check_count, shown
 from ddpg_jax.core.types import Env
+from ddpg_jax.envs.calls import called
 from ddpg_jax.envs.objects import instance
 from ddpg_jax.envs.references import is_reference
 from ddpg_jax.envs.registered import registered_environments
@@ -82,5 +85,7 @@ def _of_render_method(env: Any) -> Renderer:
             f"{name} cannot be drawn: it needs a `render` that takes a state and returns an image [H, W, 3] of bytes."
         ) from None
     assert render is not None
-    dt = float(getattr(env, "dt", DEFAULT_DT))
-    return Renderer(lambda state: state.inner, lambda state: to_rgb(render(state), name), dt)
+    dt = getattr(env, "dt", DEFAULT_DT)
+    if callable(dt) or np.ndim(dt) or not float(dt) > 0:
+        raise SettingError(f"{name}.dt must be the seconds of a step, a number above 0, not {shown(dt)}.")
+    return Renderer(lambda state: state.inner, lambda state: to_rgb(called(name, render, state), name), float(dt))

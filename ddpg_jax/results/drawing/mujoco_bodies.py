@@ -47,7 +47,7 @@ def _load_brax(task: str, backend: str | None) -> Any:
 def _load_playground(task: str) -> Any:
     from mujoco_playground import dm_control_suite
 
-    return dm_control_suite.load(task)
+    return dm_control_suite.load(task, config_overrides={"impl": "jax"})  # as it is trained; "warp" wants a GPU
 
 
 def of_object(env: Any, size: int, view: View | None = None, name: str | None = None) -> Renderer:

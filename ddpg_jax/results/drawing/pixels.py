@@ -40,12 +40,13 @@ def channel_column(obs: np.ndarray, size: int) -> np.ndarray:
     """
     from PIL import Image
 
-    channels = obs.shape[-1]
-    height = (size - GAP * (channels - 1)) // channels
+    channels = min(obs.shape[-1], size)  # of more, the newest
+    gap = GAP if size >= 3 * GAP * channels else 0
+    height = (size - gap * (channels - 1)) // channels
     width = max(1, height * obs.shape[1] // obs.shape[0])
     column = np.full((size, width, 3), BACKGROUND, np.uint8)
-    for index, channel in enumerate(np.moveaxis(obs, -1, 0)):
+    for index, channel in enumerate(np.moveaxis(obs, -1, 0)[-channels:]):
         image = Image.fromarray(np.ascontiguousarray(channel)).resize((width, height), Image.Resampling.NEAREST)
-        top = index * (height + GAP)
+        top = index * (height + gap)
         column[top : top + height] = np.asarray(image)[..., None]
     return column
