@@ -55,14 +55,24 @@ FIRST = (
 
 def pytest_configure(config):
     """Empties a cache that has grown too large, once per run and before workers start."""
+    config.addinivalue_line("markers", "quick_twin(part, other): a quick case of the test so named, but for that part")
     if hasattr(config, "workerinput") or not PROGRAMS.exists():
         return
     if sum(path.stat().st_size for path in PROGRAMS.iterdir()) > PROGRAMS_BYTES:
         shutil.rmtree(PROGRAMS)
 
 
-def pytest_collection_modifyitems(items):
-    """Puts the files of `FIRST` first; `--dist loadfile --no-loadscope-reorder` hands files out in this order."""
+@pytest.hookimpl(trylast=True)  # when tests have been chosen by their marks and names
+def pytest_collection_modifyitems(config, items):
+    """Leaves out what a slow test that is chosen, too, does with more of the same, and puts the files of `FIRST` first.
+
+    `--dist loadfile --no-loadscope-reorder` hands files out in this order.
+    """
+    chosen = {(item.path, item.name) for item in items}
+    twins = ((item, item.get_closest_marker("quick_twin")) for item in items)
+    covered = [item for item, twin in twins if twin and (item.path, item.name.replace(*twin.args)) in chosen]
+    config.hook.pytest_deselected(items=covered)
+    items[:] = [item for item in items if item not in covered]
     order = {name: place for place, name in enumerate(FIRST)}
     items.sort(key=lambda item: order.get(item.path.stem, len(FIRST)))
 

@@ -93,7 +93,7 @@ class Fixed:
     ("after", "difference"),
     [
         (Fixed(0.0, 2), "Fixed with other fields outside the tree after reset than after step"),
-        (Fixed([0.0, ()]), r"state.x\[0\] exists after step but not after reset"),
+        (Fixed([0.0, ()]), r"state.x exists after reset but not after step"),
     ],
 )
 def test_the_state_keeps_its_kind(after, difference):

@@ -24,6 +24,7 @@ from ddpg_jax.runs.resume import resume_experiment
 pytestmark = pytest.mark.usefixtures("same_programs")
 CONFIG = DDPGConfig(hidden=(4,))
 LOOP = LoopConfig(num_envs=2, batch_size=8, replay_capacity=400, warmup_steps=20, pool_size=2)
+FULL = LOOP.replace(replay_capacity=120)  # by a run, whose program is then also that of the run that goes on from it
 LONG = 60  # steps of an episode
 
 
@@ -129,7 +130,7 @@ def half_dead(tmp_path_factory):
     run = RunConfig(env="toy", steps=120, seeds=4, evaluations=5, eval_episodes=1, checkpoint_seconds=0.0)
     folder, said = tmp_path_factory.mktemp("runs") / "run", []
     result = run_experiment(
-        "ddpg", CONFIG, LOOP, dataclasses.replace(run, out=folder), log=said.append, should_stop=lambda: False
+        "ddpg", CONFIG, FULL, dataclasses.replace(run, out=folder), log=said.append, should_stop=lambda: False
     )
     yield result, said, run
     patch.undo()
@@ -165,7 +166,7 @@ def test_the_others_go_on_as_they_would_have(half_dead, tmp_path):
     result, _, run = half_dead
     for seed in set(range(4)) - dead_of(result):
         alone = run_experiment(
-            "ddpg", CONFIG, LOOP, dataclasses.replace(run, seed=seed, seeds=1, out=tmp_path / str(seed)), log=str
+            "ddpg", CONFIG, FULL, dataclasses.replace(run, seed=seed, seeds=1, out=tmp_path / str(seed)), log=str
         )
         for mine, theirs in zip(
             jax.tree.leaves(result.state.learner), jax.tree.leaves(alone.state.learner), strict=True
@@ -187,7 +188,7 @@ def test_a_dead_seed_is_still_dead_after_a_resume(half_dead):
 def test_halting_ends_the_run_at_the_chunk(half_dead, tmp_path):
     _, _, run = half_dead
     run = dataclasses.replace(run, halt_on_nan=True, out=tmp_path / "run")
-    result = run_experiment("ddpg", CONFIG, LOOP, run, log=str)
+    result = run_experiment("ddpg", CONFIG, FULL, run, log=str)
     assert (result.outcome, result.steps) == ("halted", 100)
 
 

@@ -39,6 +39,8 @@ NOT_RUN = {
 NOT_TRAINED = ("lillicrap2016-pixels", "brax/ant", "--help")  # in commands that would take minutes
 LONGEST = 15  # lines of an example that a reader takes in
 FEWER = "--steps 1200 --evaluations 2 --eval-episodes 2 --no-tensorboard"
+# What several pages begin with: it is run once, and each of them gets a copy of the folder.
+DEMO = "ddpg-jax train ddpg --env Pendulum-v1 --seeds 4 --steps 20000 --hidden 64 64 --batch-size 64 --out runs/demo"
 # The functions that do the work of a command.
 WORK = ("runs.experiment.run_experiment", "sweeps.sweep.sweep", "runs.resume.resume_experiment")
 WORK += ("deploy.evaluate.evaluate_run", "deploy.evaluate.evaluate_gymnasium", "results.render.render")
@@ -84,12 +86,15 @@ def test_every_block_is_found():
 
 @pytest.fixture(scope="module")
 def demo(tmp_path_factory):
-    """The run of the quickstart, with fewer steps, and another one that is drawn beside it."""
+    """The run of the quickstart, with fewer steps, and another one that is drawn beside it.
+
+    Both have the program of the runs that go on from them, as their replay does not grow.
+    """
     folder = tmp_path_factory.mktemp("demo")
-    words = ["--env", "Pendulum-v1", "--seeds", "4", "--hidden", "64", "64", "--batch-size", "64"]
-    for algorithm, name in (("ddpg", "demo"), ("td3", "shared")):
-        out = str(folder / "runs" / name)
-        assert main(["train", algorithm, *words, "--out", out, *FEWER.split()]) == 0
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(folder)
+        for line in (DEMO, DEMO.replace("train ddpg", "train td3").replace("runs/demo", "runs/shared")):
+            assert run_line(line, f"{FEWER} --replay-capacity 1200") == 0
     return folder / "runs"
 
 
@@ -145,7 +150,7 @@ def run_page(page, folder, monkeypatch, chosen):
             code = re.sub(r"steps=(\d{2,}_\d{3}|[2-9]_\d{3})", "steps=1_200", block.code)
             exec(compile("\n" * (block.line - 1) + code, str(page), "exec"), names)
         for line in commands(block):
-            if not is_not_run(line) and not any(words in line for words in NOT_TRAINED):
+            if line != DEMO and not is_not_run(line) and not any(words in line for words in NOT_TRAINED):
                 assert run_line(line) == 0, line
 
 
@@ -154,6 +159,7 @@ def is_quick(page):
     return lambda block: block.language == "python" and not any(words in block.code for words in slow)
 
 
+@pytest.mark.quick_twin("the_quick_examples", "the_examples")
 @pytest.mark.parametrize("page", [page for page in PAGES if page.stem in QUICK], ids=lambda page: page.stem)
 def test_the_quick_examples_of_a_page_run(page, tmp_path, monkeypatch):
     run_page(page, tmp_path, monkeypatch, is_quick(page))
@@ -164,7 +170,7 @@ def test_the_quick_examples_of_a_page_run(page, tmp_path, monkeypatch):
 def test_the_examples_of_a_page_run(page, demo, tmp_path, monkeypatch):
     text = page.read_text(encoding="utf-8")
     shutil.copytree(demo, tmp_path / "runs")
-    made = [line for block in blocks(text) for line in commands(block) if "--resume" not in line]
+    made = [line for block in blocks(text) for line in commands(block) if "--resume" not in line and line != DEMO]
     for name in ("demo", "shared"):  # what the page makes itself
         if any(line.startswith("ddpg-jax train") and f"--out runs/{name}" in line for line in made):
             shutil.rmtree(tmp_path / "runs" / name)

@@ -28,7 +28,7 @@ from ddpg_jax.runs.resume import resume_experiment
 from ddpg_jax.runs.stored_run import read_run
 
 pytestmark = pytest.mark.usefixtures("same_programs")
-LOOP = "--warmup-steps 100 --batch-size 16 --replay-capacity 1000"
+LOOP = "--warmup-steps 100 --batch-size 16 --replay-capacity 140"  # as many as the fewest steps: one program for all
 COMMAND = (
     f"train ddpg --env Pendulum-v1 --seeds 2 --seed 3 --steps 500 --evaluations 4 --eval-episodes 3 --hidden 8 8 {LOOP}"
 )

@@ -7,7 +7,9 @@ import pytest
 from toys import slow
 
 # (kills, chunks of the run)
-FEW, MANY = (2, 40), pytest.param((10, 60), marks=pytest.mark.slow)
+FEW = pytest.param((2, 40), marks=pytest.mark.quick_twin("few", "many"), id="few")
+MANY = pytest.param((10, 60), marks=pytest.mark.slow, id="many")
+again_and_again = pytest.mark.parametrize("killed", [FEW, MANY], indirect=True)
 
 
 @pytest.fixture(scope="module")
@@ -18,7 +20,7 @@ def killed(request, tmp_path_factory):
     return faults.kills(kills, chunks, place, longest=1.5), place, kills
 
 
-@pytest.mark.parametrize("killed", [FEW, MANY], ids=["few", "many"], indirect=True)
+@again_and_again
 def test_a_run_that_is_killed_again_and_again_ends_like_one_left_in_peace(killed):
     """Every line and every bit; what is lost is less than what lies between two checkpoints."""
     figures, _, wanted = killed
@@ -27,7 +29,7 @@ def test_a_run_that_is_killed_again_and_again_ends_like_one_left_in_peace(killed
     assert set(figures["chunks lost"]) <= {0, 1}
 
 
-@pytest.mark.parametrize("killed", [FEW], ids=["few"], indirect=True)
+@again_and_again
 @pytest.mark.parametrize("kinds", [("flip", "missing"), *slow(("half", "empty"))])
 def test_no_damage_to_any_file_of_a_checkpoint_goes_unnoticed(killed, kinds):
     _, place, _ = killed
@@ -36,7 +38,7 @@ def test_no_damage_to_any_file_of_a_checkpoint_goes_unnoticed(killed, kinds):
     assert counts["needed and found"] == counts["needed"] >= 5 * len(set(kinds) - {"flip"})
 
 
-@pytest.mark.parametrize("killed", [FEW], ids=["few"], indirect=True)
+@again_and_again
 def test_a_damaged_checkpoint_is_set_aside_and_the_one_before_it_taken(killed):
     """And the end is the same; where all are damaged, that is said."""
     _, place, _ = killed

@@ -3,10 +3,9 @@
 import os
 import shutil
 import signal
-import subprocess
-import sys
 
 import pytest
+from forking import forking
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from toys import TINY, slow, slow_but_for
@@ -183,11 +182,18 @@ with folders.new_run_folder(run, overwrite=True):
 PLACES = ["while the old one is moved", "before the new folder", "before a checkpoint", "after a checkpoint", "later"]
 
 
+@pytest.fixture(scope="module")
+def process():
+    """Runs code as a process of its own, but for the time that imports take."""
+    with forking("ddpg_jax.runs.folders", "ddpg_jax.runs.signals", "ddpg_jax.runs.files") as run_code:
+        yield run_code
+
+
 @pytest.mark.parametrize("where", slow_but_for(PLACES, "before a checkpoint"))
-def test_wherever_a_process_is_killed_one_of_the_two_runs_is_whole(run, where):
+def test_wherever_a_process_is_killed_one_of_the_two_runs_is_whole(run, where, process):
     before, lines = everything(run), []
-    killed = subprocess.run([sys.executable, "-c", KILLED, str(run), where], check=False)
-    assert killed.returncode == 9
+    killed = process(KILLED, str(run), where)
+    assert killed.returncode == 9, killed.stderr
     recover(run, lines.append)
     if ("checkpoint" in where and "after" in where) or where == "later":
         assert (run / "config.json").read_text() == "{}"
@@ -348,11 +354,9 @@ sys.exit(75)
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, *slow(signal.SIGINT, signal.SIGHUP)])
 @pytest.mark.parametrize("when", ["at once", "at the end of a chunk"])
-def test_a_signal_ends_a_process_at_once_until_there_is_something_to_save(tmp_path, when, number):
+def test_a_signal_ends_a_process_at_once_until_there_is_something_to_save(tmp_path, when, number, process):
     out = tmp_path / "out.png"
-    ended = subprocess.run(
-        [sys.executable, "-c", ENDING, str(out), when, str(int(number))], check=False, capture_output=True, text=True
-    )
+    ended = process(ENDING, str(out), when, str(int(number)))
     assert len(ended.stderr.splitlines()) == 1, ended.stderr
     if when == "at once":
         assert ended.returncode == 128 + number

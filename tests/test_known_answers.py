@@ -178,7 +178,7 @@ def lqr_errors(learners):
     return np.linalg.norm(fits - gain, axis=(1, 2)) / np.linalg.norm(gain), np.sqrt(np.mean(off**2, 1)) / exact.std()
 
 
-@pytest.mark.parametrize("seeds", [1, *slow(3)])
+@pytest.mark.parametrize("seeds", [pytest.param(1, marks=pytest.mark.quick_twin("[1]", "[3]")), *slow(3)])
 def test_the_linear_quadratic_problem_is_solved(seeds):
     """Gain and Q of a double integrator against Riccati. Reached: gain within 0.9%, Q within 1.5%."""
     gain_error, q_error = lqr_errors(solve_lqr(seeds))

@@ -21,11 +21,12 @@ from ddpg_jax.devices import multihost
 from ddpg_jax.runs.experiment import run_experiment
 
 ENDS_WITHIN = 60  # seconds in which the others notice that a process has died
-LOOP = LoopConfig(num_envs=4, batch_size=8, replay_capacity=200, warmup_steps=40, pool_size=2)
+# The replay has room for the steps of the shortest run, so that longer ones have its shapes, and its programs.
+LOOP = LoopConfig(num_envs=4, batch_size=8, replay_capacity=160, warmup_steps=40, pool_size=2)
 CONFIG = DDPGConfig(hidden=(4,), normalize_obs=True)
 RUN = RunConfig(env="lqr", episode_length=7, steps=160, evaluations=3, eval_episodes=2, checkpoint_seconds=0.0)
 FLAGS = (
-    "--num-envs 4 --batch-size 8 --replay-capacity 200 --warmup-steps 40 --pool-size 2 --hidden 4 --normalize-obs "
+    "--num-envs 4 --batch-size 8 --replay-capacity 160 --warmup-steps 40 --pool-size 2 --hidden 4 --normalize-obs "
     "--env lqr --episode-length 7 --evaluations 3 --eval-episodes 2 --checkpoint-seconds 0"
 )
 
@@ -66,15 +67,20 @@ def lines_of(folder):
 
 
 @pytest.mark.parametrize(
-    ("count", "seeds", "devices"),
-    [pytest.param(2, 2, None, marks=pytest.mark.slow), (2, 1, 2), pytest.param(4, 2, 4, marks=pytest.mark.slow)],
-    ids=["seeds dealt to two processes", "an agent shared by two", "two agents shared by two each"],
+    ("count", "seeds", "devices", "slurm"),
+    [
+        pytest.param(2, 2, None, True, marks=pytest.mark.slow),
+        (2, 1, 2, False),
+        pytest.param(4, 2, 4, False, marks=pytest.mark.slow),
+    ],
+    ids=["seeds dealt to two tasks of slurm", "an agent shared by two", "two agents shared by two each"],
 )
-def test_processes_train_what_devices_of_one_would(count, seeds, devices, tmp_path):
-    """Every line of the metrics to rounding, the same files, and one voice."""
+def test_processes_train_what_devices_of_one_would(count, seeds, devices, slurm, tmp_path):
+    """Every line of the metrics to rounding, the same files, and one voice; under Slurm without a flag."""
     words = f"train ddpg {FLAGS} --steps 160 --seeds {seeds} --out {tmp_path / 'many'}"
-    codes, said, errors = ended(started(count, words + (f" --devices {devices}" if devices else "")))
+    codes, said, errors = ended(started(count, words + (f" --devices {devices}" if devices else ""), slurm))
     assert codes == [0] * count, errors
+    assert f"on {count} devices" in said[0].replace("\n", " ")
     assert "deterministic episodes per seed" in said[0]
     others = [line for output in said[1:] for line in output.splitlines() if not line.startswith("[Gloo]")]
     assert others == []
@@ -97,7 +103,7 @@ def test_a_killed_process_ends_the_others_and_the_run_goes_on_from_its_checkpoin
     processes = started(
         2,
         f"train ddpg {FLAGS.replace('--evaluations 3', '--evaluations 100000')} "
-        f"--steps 100000000 --seeds 2 --out {out}",
+        f"--steps 100000000 --seeds 2 --no-tensorboard --out {out}",
     )
     deadline = time.monotonic() + 120
     while not (out / "metrics.jsonl").exists() or len(lines_of(out)) < 3:
@@ -125,7 +131,7 @@ def test_a_signal_to_one_process_stops_all_with_a_checkpoint(tmp_path):
     """After the chunk, with the code that says that the run can go on."""
     out = tmp_path / "run"
     endless = FLAGS.replace("--evaluations 3", "--evaluations 100000")
-    processes = started(2, f"train ddpg {endless} --steps 100000000 --seeds 2 --out {out}")
+    processes = started(2, f"train ddpg {endless} --steps 100000000 --seeds 2 --no-tensorboard --out {out}")
     deadline = time.monotonic() + 120
     while not (out / "metrics.jsonl").exists() or len(lines_of(out)) < 2:
         assert time.monotonic() < deadline
@@ -150,15 +156,23 @@ def test_what_cannot_be_distributed_is_refused_by_all(tmp_path):
 
 
 @pytest.mark.slow
-def test_under_slurm_the_processes_find_each_other_without_a_flag(tmp_path):
-    """And one writes; with --no-distributed each of them would be a run of its own."""
-    out = tmp_path / "run"
-    codes, said, errors = ended(started(2, f"train ddpg {FLAGS} --steps 160 --seeds 2 --out {out}", slurm=True))
-    assert codes == [0, 0], errors
-    assert "on 2 devices" in said[0]
-    assert "on 2 devices" not in said[1]
-    (alone,) = started(1, f"train ddpg {FLAGS} --steps 160 --no-distributed --out {tmp_path / 'alone'}", slurm=True)
-    assert ended([alone])[0] == [0]
+def test_a_task_of_slurm_may_be_a_run_of_its_own(tmp_path, monkeypatch):
+    """With --no-distributed; without it, the task would connect to the other one."""
+
+    class Connects(Exception):
+        pass
+
+    def connect(*told):
+        raise Connects
+
+    monkeypatch.setenv("SLURM_STEP_NODELIST", "localhost")
+    monkeypatch.setenv("SLURM_NTASKS", "2")
+    monkeypatch.setattr(multihost, "initialize", connect)
+    words = shlex.split(f"train ddpg {FLAGS} --steps 160 --seeds 2 --out {tmp_path / 'alone'}")
+    with pytest.raises(Connects):
+        main(words)
+    assert main([*words, "--no-distributed"]) == 0
+    assert lines_of(tmp_path / "alone")[-1]["steps"] == 160
 
 
 def test_what_a_launcher_says_is_believed(monkeypatch):

@@ -42,10 +42,12 @@ from ddpg_jax.runs.checkpoint import load_learner, saved_steps
 from ddpg_jax.runs.checksum import json_checksum
 from ddpg_jax.runs.files import atomic_write
 
-FLAGS = "--hidden 4 --batch-size 4 --replay-capacity 100 --warmup-steps 40 --eval-episodes 2 --steps 60 --evaluations 1"
+# The replay of a run that goes on to more steps stays as it is, and so does its program.
+FLAGS = "--hidden 4 --batch-size 4 --replay-capacity 60 --warmup-steps 40 --eval-episodes 2 --steps 60 --evaluations 1"
 FLAGS += " --episode-length 9"
 CONFIG = DDPGConfig(hidden=(4,), norm="none", actor_lr=1e-3)
-LOOP = LoopConfig(batch_size=4, replay_capacity=100, warmup_steps=40)
+LOOP = LoopConfig(batch_size=4, replay_capacity=60, warmup_steps=40)
+ROOM = LOOP.replace(replay_capacity=100)  # for more steps than are trained
 RUN = RunConfig(steps=60, evaluations=1, eval_episodes=2, episode_length=9, tensorboard=False)
 ALGORITHM = Algorithm(DDPGConfig, partial(ddpg), "DDPG by another name.")
 
@@ -367,9 +369,9 @@ def test_what_is_in_memory_can_be_saved_and_exported(tmp_path):
     """As if it had been trained in the folder: the same learner, the same returns, and it can be resumed."""
     env, run = make_env("lqr", episode_length=9), RUN.replace(env="lqr", evaluations=2, out=tmp_path / "saved")
     agent = ddpg(CONFIG, env.spec)
-    state, history = jax.jit(lambda key: train(key, env, agent, LOOP, steps=60, chunks=2))(jax.random.key(0))
-    saved = save_run(state, "ddpg", CONFIG, LOOP, run, history)
-    whole = run_experiment("ddpg", CONFIG, LOOP, run.replace(out=tmp_path / "whole"), log=None)
+    state, history = jax.jit(lambda key: train(key, env, agent, ROOM, steps=60, chunks=2))(jax.random.key(0))
+    saved = save_run(state, "ddpg", CONFIG, ROOM, run, history)
+    whole = run_experiment("ddpg", CONFIG, ROOM, run.replace(out=tmp_path / "whole"), log=None)
     assert saved.table == whole.table
     (step,) = saved_steps(saved.folder)
     shapes = jax.eval_shape(jax.vmap(agent.init), jax.eval_shape(lambda: jax.random.split(jax.random.key(0), 1)))
@@ -388,11 +390,11 @@ def test_what_is_in_memory_can_be_saved_and_exported(tmp_path):
     assert "out must be given" in refusal(ddpg_jax.export, policy, "npz")
     wrong = DDPGConfig(hidden=(5,))
     assert "state must be what `train` makes with these settings" in refusal(
-        save_run, state, "ddpg", wrong, LOOP, run.replace(out=tmp_path / "other")
+        save_run, state, "ddpg", wrong, ROOM, run.replace(out=tmp_path / "other")
     )
     assert not (tmp_path / "other").exists()
     assert "history must have 2 values" in refusal(
-        save_run, state, "ddpg", CONFIG, LOOP, run.replace(out=tmp_path / "other"), {"x": np.zeros(3)}
+        save_run, state, "ddpg", CONFIG, ROOM, run.replace(out=tmp_path / "other"), {"x": np.zeros(3)}
     )
 
 

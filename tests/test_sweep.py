@@ -22,7 +22,7 @@ from ddpg_jax.sweeps.task import Task, TrialResult
 
 pytestmark = pytest.mark.usefixtures("same_programs")
 CONFIG = DDPGConfig(hidden=(8,))
-LOOP = LoopConfig(batch_size=8, replay_capacity=200, warmup_steps=40, pool_size=2)
+LOOP = LoopConfig(batch_size=8, replay_capacity=120, warmup_steps=40, pool_size=2)  # for the steps of `RUN` and no more
 RUN = RunConfig(env="lqr", episode_length=10, steps=120, seeds=2, seed=5, evaluations=4, eval_episodes=2)
 POINTS = grid({"actor_lr": [1e-4, 3e-2], "tau": [0.01, 0.5]})
 MODULE = sys.modules["ddpg_jax.sweeps.sweep"]

@@ -8,6 +8,7 @@ import sys
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
+from forking import forking
 
 from ddpg_jax import SettingError
 from ddpg_jax.cli.main import main
@@ -163,12 +164,32 @@ def test_a_count_of_gpus_that_cannot_be_is_refused(name, monkeypatch):
         targets.find_target(name)
 
 
-def compiled(words):
+def own_environment():
+    """That of a user, without the settings of the test run."""
+    return {name: value for name, value in os.environ.items() if not name.startswith(("XLA_", "JAX_"))}
+
+
+def compiled_alone(words):
     """What `ddpg-jax compile` says in a process of its own, since the packages speak when JAX is imported."""
-    environment = {name: value for name, value in os.environ.items() if not name.startswith(("XLA_", "JAX_"))}
     command = [sys.executable, "-m", "ddpg_jax", "compile", *words.split(), "--json"]
-    done = subprocess.run(command, check=True, capture_output=True, text=True, env=environment)
+    done = subprocess.run(command, check=True, capture_output=True, text=True, env=own_environment())
     return json.loads(done.stdout)
+
+
+COMMAND = "import sys; from ddpg_jax.cli.main import main; sys.exit(main(sys.argv[1:]))"
+
+
+@pytest.fixture(scope="module")
+def compiled():
+    """The same as `compiled_alone`, in a process that need not import JAX."""
+    with forking("ddpg_jax.cli.main", "ddpg_jax.runs.compilation", env=own_environment()) as run:
+
+        def ask(words):
+            done = run(COMMAND, "compile", *words.split(), "--json")
+            done.check_returncode()
+            return json.loads(done.stdout)
+
+        yield ask
 
 
 def needs(module):
@@ -196,7 +217,7 @@ BOUNDS = {
 @pytest.mark.slow
 @needs("jax_cuda12_plugin")
 @pytest.mark.parametrize("words", BOUNDS)
-def test_a_step_on_an_h100_launches_no_more_than_it_did(words):
+def test_a_step_on_an_h100_launches_no_more_than_it_did(words, compiled):
     found = compiled(f"{words} --target h100")
     chunk = found["programs"]["chunk"]
     assert found["fits"]
@@ -209,7 +230,7 @@ def test_a_step_on_an_h100_launches_no_more_than_it_did(words):
 
 @pytest.mark.slow
 @needs("jax_cuda12_plugin")
-def test_without_a_graph_the_host_decides_loops():
+def test_without_a_graph_the_host_decides_loops(compiled):
     chunk = compiled(f"td3 --target h100 --no-cuda-graph {CLASSIC}")["programs"]["chunk"]
     assert chunk["host_decisions"] == 2  # that of the chunk and the delayed update
 
@@ -224,7 +245,7 @@ TPU = {
 @pytest.mark.slow
 @needs("libtpu")
 @pytest.mark.parametrize("case", TPU)
-def test_a_tpu_needs_no_second_replay(case):
+def test_a_tpu_needs_no_second_replay(case, compiled):
     found = compiled(f"ddpg --target v5e --norm none {TPU[case]}")
     assert 0.9 < found["planned_bytes"] / found["peak_bytes"] < 1.1
     assert found["peak_bytes"] < 2.2 * found["programs"]["chunk"]["argument_bytes"]
@@ -232,7 +253,7 @@ def test_a_tpu_needs_no_second_replay(case):
 
 @pytest.mark.slow
 @needs("jax_cuda12_plugin")
-def test_agents_shared_by_gpus_reduce_their_gradients_and_seeds_apart_do_not():
+def test_agents_shared_by_gpus_reduce_their_gradients_and_seeds_apart_do_not(compiled):
     shared = compiled(f"ddpg --target h100:8 --devices 8 --num-envs 8 {CLASSIC}")["programs"]["chunk"]
     apart = compiled(f"ddpg --target h100:8 --seeds 8 {CLASSIC}")["programs"]["chunk"]
     assert set(shared["collectives"]) == {"all-reduce"}
@@ -244,14 +265,14 @@ def test_agents_shared_by_gpus_reduce_their_gradients_and_seeds_apart_do_not():
 def test_two_processes_compile_at_the_same_time():
     """Although libtpu lets only one process have a TPU."""
     with ThreadPoolExecutor() as pool:
-        found = list(pool.map(compiled, ["ddpg --target v5e --only init"] * 2))
+        found = list(pool.map(compiled_alone, ["ddpg --target v5e --only init"] * 2))
     assert all(one["fits"] for one in found)
 
 
 @pytest.mark.slow
 @needs("libtpu")
 @needs("jax_cuda12_plugin")
-def test_a_small_run_fits_a_tpu_and_a_large_one_does_not():
+def test_a_small_run_fits_a_tpu_and_a_large_one_does_not(compiled):
     assert compiled(f"ddpg --target v5e {CLASSIC}")["fits"]
     many = "--seeds 512 --seed-mapping vmap --replay-capacity 1000000 --steps 1000000"
     large = compiled(f"ddpg --target v5e {many} --only chunk")

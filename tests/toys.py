@@ -8,9 +8,10 @@ import pytest
 from ddpg_jax.core.environment import env_from_functions
 from ddpg_jax.core.types import Env, Spec
 
-# The shapes of a run on the command line where a test does not mean others: equal ones are compiled once.
+# The shapes of a run on the command line where a test does not mean others: equal ones are compiled once. A replay has
+# room for no more than the steps of its run, so this one is no larger than the shortest run's: one shape for all.
 TINY = (
-    "--env lqr --episode-length 7 --seeds 2 --hidden 4 --batch-size 4 --replay-capacity 100 --warmup-steps 40 "
+    "--env lqr --episode-length 7 --seeds 2 --hidden 4 --batch-size 4 --replay-capacity 60 --warmup-steps 40 "
     "--eval-episodes 1"
 )
 

@@ -164,7 +164,7 @@ def _cast_like(new: EnvState, old: EnvState, name: str) -> EnvState:
       SettingError: the two differ in structure or shape, or a cast would lose a fraction.
     """
     before, after = (dict(jax.tree.leaves_with_path(state)) for state in (old, new))
-    for path in before.keys() ^ after.keys():
+    for path in (path for path in (before | after) if (path in before) != (path in after)):
         where = "reset but not after step" if path in before else "step but not after reset"
         raise SettingError(f"{name} must keep the structure of its state, but {_name_of(path)} exists after {where}.")
     if other := _other_node(*(jax.tree.structure(state.inner) for state in (old, new))):
