@@ -96,6 +96,7 @@ METHODS = {  # flags of a method on every task; after the colon, a variant of it
     **dict.fromkeys(("copdac-q", "copdac-gq"), "--reward-scale 0.1"),
     **{f"{method}:best": "--preset best" for method in LEAGUE},
     "ddpg:before": "--actor-lr 1e-3 --norm none",
+    "ddpg:searched": "--actor-lr 3e-4 --tau 0.01 --norm layer --noise pink --noise-scale 0.3",
     "td3:layer": "--actor-lr 3e-4 --norm layer",
     "td3:searched": "--actor-lr 3e-4 --norm layer --tau 0.01",
     "sac:before": "--norm none --noise gaussian",
@@ -113,6 +114,7 @@ METHODS = {  # flags of a method on every task; after the colon, a variant of it
 # Flags of a candidate for an algorithm's defaults, the names of its results and of those of the defaults before
 TRIED = (
     ("ddpg", "--actor-lr 3e-4 --norm layer", "ddpg", "ddpg-before"),
+    ("ddpg", "--actor-lr 3e-4 --norm layer --tau 0.01 --noise pink --noise-scale 0.3", "ddpg-searched", "ddpg"),
     ("td3", "--actor-lr 3e-4 --norm layer", "td3-layer", "td3"),
     ("td3", "--actor-lr 3e-4 --norm layer --tau 0.01", "td3-searched", "td3"),
     ("sac", "--norm layer --noise pink", "sac", "sac-before"),
@@ -182,7 +184,7 @@ WIDE = ("ddpg:unnormalized", "sac:unnormalized", "ddpg:slow-critic", "sac:slow-c
 SUITES = {
     "smoke": Suite(tuple(SMOKE_TASKS), ("ddpg",), 2),
     "cpu": Suite(tuple(CPU_TASKS), (*LEAGUE, *(f"{method}:best" for method in LEAGUE))),
-    "defaults": Suite(HELD_OUT, ("ddpg:before", "td3:layer", "td3:searched", "sac:before")),
+    "defaults": Suite(HELD_OUT, ("ddpg:before", "ddpg:searched", "td3:layer", "td3:searched", "sac:before")),
     "confirm": Suite(CONFIRMING, (*LEAGUE, "ddpg:before", "td3:layer", "sac:before")),
     "networks": Suite(("reacher-misc", "inverted-double-pendulum", "reacher", "halfcheetah"), ("sac:residual", "tqc")),
     "locomotion": Suite(tuple(LOCOMOTION_TASKS), ("td3", "sac", "ddpg"), 4),
