@@ -423,6 +423,11 @@ def test_an_unknown_id_without_a_near_one_is_refused(name):
     assert refusal(name).startswith(f"There is no environment {name!r};")
 
 
+def test_numbers_of_numpy_are_options():
+    length = make_env("lqr", episode_length=np.int64(9)).spec.episode_length
+    assert (length, type(length)) == (9, int)
+
+
 def test_foreign_options_are_refused():
     has = "it has episode_length, action_repeat"
     assert refusal("Pendulum-v1", backend="mjx") == f"Pendulum-v1 has no option 'backend'; {has}."

@@ -35,7 +35,8 @@ def make_env(env: Any, **options: Any) -> Env:
       SettingError: there is no such id, the actions are not a box, the environment does not have such an option, or a
         function of an object raises an error or returns something unexpected; the message names what is wrong.
     """
-    options = {option: value for option, value in options.items() if value is not None}
+    given = {option: value for option, value in options.items() if value is not None}
+    options = {option: value.item() if isinstance(value, np.generic) else value for option, value in given.items()}
     if isinstance(env, str) and (is_reference(env) or env in registered_environments()):
         found, name = instance(env), label(env)
         if isinstance(found, Env) and env in registered_environments():

@@ -6,9 +6,8 @@ animation.py writes what they draw.
 
 import importlib
 import inspect
+import math
 from typing import Any
-
-import numpy as np
 
 from ddpg_jax.core.settings import SettingError, check_count, shown
 from ddpg_jax.core.types import Env
@@ -86,6 +85,10 @@ def _of_render_method(env: Any) -> Renderer:
         ) from None
     assert render is not None
     dt = getattr(env, "dt", DEFAULT_DT)
-    if callable(dt) or np.ndim(dt) or not float(dt) > 0:
+    try:
+        seconds = float(dt)
+    except (TypeError, ValueError):
+        seconds = 0.0
+    if not 0 < seconds < math.inf:
         raise SettingError(f"{name}.dt must be the seconds of a step, a number above 0, not {shown(dt)}.")
-    return Renderer(lambda state: state.inner, lambda state: to_rgb(called(name, render, state), name), float(dt))
+    return Renderer(lambda state: state.inner, lambda state: to_rgb(called(name, render, state), name), seconds)
