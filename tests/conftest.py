@@ -55,7 +55,6 @@ FIRST = (
 
 def pytest_configure(config):
     """Empties a cache that has grown too large, once per run and before workers start."""
-    config.addinivalue_line("markers", "quick_twin(part, other): a quick case of the test so named, but for that part")
     if hasattr(config, "workerinput") or not PROGRAMS.exists():
         return
     if sum(path.stat().st_size for path in PROGRAMS.iterdir()) > PROGRAMS_BYTES:

@@ -167,8 +167,8 @@ def _cast_like(new: EnvState, old: EnvState, name: str) -> EnvState:
     for path in (path for path in (before | after) if (path in before) != (path in after)):
         where = "reset but not after step" if path in before else "step but not after reset"
         raise SettingError(f"{name} must keep the structure of its state, but {_name_of(path)} exists after {where}.")
-    if other := _other_node(*(jax.tree.structure(state.inner) for state in (old, new))):
-        raise SettingError(f"{name} must keep the structure of its state, which has {other}.")
+    if difference := _structure_difference(*(jax.tree.structure(state.inner) for state in (old, new))):
+        raise SettingError(f"{name} must keep the structure of its state, which has {difference}.")
 
     def cast(path, new, old):
         part = f"{name}: {_name_of(path)}"
@@ -184,14 +184,14 @@ def _cast_like(new: EnvState, old: EnvState, name: str) -> EnvState:
     return jax.tree_util.tree_map_with_path(cast, new, old)
 
 
-def _other_node(old: Any, new: Any) -> str:
+def _structure_difference(old: Any, new: Any) -> str:
     """Returns in words where two tree structures with the same paths to their leaves differ; "" where they do not."""
     (was, fields), (is_now, fields_now) = (tree.node_data() or (None, None) for tree in (old, new))
     if was is not is_now:
         return f"{getattr(was, '__name__', was)} after reset and {getattr(is_now, '__name__', is_now)} after step"
     if fields != fields_now:
         return f"{getattr(was, '__name__', was)} with other fields outside the tree after reset than after step"
-    return next(filter(None, map(_other_node, old.children(), new.children())), "")
+    return next(filter(None, map(_structure_difference, old.children(), new.children())), "")
 
 
 def _can_cast(new: Any, old: Any) -> bool:

@@ -12,9 +12,7 @@ from ddpg_jax.core.types import Array, Env, Key, Transition
 from ddpg_jax.core.vector_env import vectorize
 from ddpg_jax.envs.calls import called
 from ddpg_jax.envs.make import make_env
-from ddpg_jax.envs.objects import instance
-from ddpg_jax.envs.references import is_reference
-from ddpg_jax.envs.registered import registered_environments
+from ddpg_jax.envs.objects import instance, is_own
 
 NUM_ENVS = 16  # stepped in parallel
 
@@ -38,7 +36,7 @@ def check_env(env: Any, steps: int = 200, seed: int = 0, **options: Any) -> None
     _finite(name, "obs after reset", first[None])
     for what, values in (("obs", transitions.next_obs), ("reward", transitions.reward)):
         _finite(name, what, values)
-    own = instance(env) if isinstance(env, str) and (is_reference(env) or env in registered_environments()) else env
+    own = instance(env) if is_own(env) else env
     if hasattr(own, "observation_space"):
         low, high = _bounds(own, options.get("params"), name, made.spec.obs_shape)
         for what, values in (("obs after reset", first[None]), ("obs", transitions.next_obs)):

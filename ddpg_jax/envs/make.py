@@ -11,8 +11,8 @@ import numpy as np
 from ddpg_jax.core.settings import SHOWN, SettingError, check_count, shown
 from ddpg_jax.core.types import Env, EnvState
 from ddpg_jax.envs.elsewhere import meant
-from ddpg_jax.envs.objects import instance, why_not
-from ddpg_jax.envs.references import is_reference, label
+from ddpg_jax.envs.objects import instance, is_own, why_not
+from ddpg_jax.envs.references import label
 from ddpg_jax.envs.registered import registered_environments
 from ddpg_jax.envs.suites import WRAPPERS, ids, prefix_of, prefixes, suite
 
@@ -37,7 +37,7 @@ def make_env(env: Any, **options: Any) -> Env:
     """
     given = {option: value for option, value in options.items() if value is not None}
     options = {option: value.item() if isinstance(value, np.generic) else value for option, value in given.items()}
-    if isinstance(env, str) and (is_reference(env) or env in registered_environments()):
+    if is_own(env):
         found, name = instance(env), label(env)
         if isinstance(found, Env) and env in registered_environments():
             found = found._replace(spec=found.spec._replace(name=name))

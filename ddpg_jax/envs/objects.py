@@ -6,12 +6,17 @@ from typing import Any
 from ddpg_jax.core.settings import SettingError
 from ddpg_jax.core.types import Env
 from ddpg_jax.envs.calls import called
-from ddpg_jax.envs.references import load
+from ddpg_jax.envs.references import is_reference, load
 from ddpg_jax.envs.registered import registered_environments
 from ddpg_jax.envs.suites import WRAPPERS, suite
 
 HOST_LIBRARIES = ("gymnasium", "gym", "dm_env", "dm_control", "pettingzoo")  # of environments in NumPy
 PORTING = "docs/port_an_environment.md"
+
+
+def is_own(env: Any) -> bool:
+    """Whether an environment is named by a reference or a registered name, which lead to an object of one's own."""
+    return isinstance(env, str) and (is_reference(env) or env in registered_environments())
 
 
 def instance(name: str) -> Any:

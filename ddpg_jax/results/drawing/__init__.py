@@ -12,9 +12,7 @@ from typing import Any
 from ddpg_jax.core.settings import SettingError, check_count, shown
 from ddpg_jax.core.types import Env
 from ddpg_jax.envs.calls import called
-from ddpg_jax.envs.objects import instance
-from ddpg_jax.envs.references import is_reference
-from ddpg_jax.envs.registered import registered_environments
+from ddpg_jax.envs.objects import instance, is_own
 from ddpg_jax.results.drawing.renderer import DEFAULT_DT, Renderer, to_rgb
 
 # Prefix of an id -> the module whose `make` draws it, imported when it is first needed; "" is every other id.
@@ -43,7 +41,7 @@ def make_renderer(env: Any, size: int = 400, **options: Any) -> Renderer:
     check_count("size", size)
     if not MIN_SIZE <= size <= MAX_SIZE:
         raise SettingError(f"size must be from {MIN_SIZE} to {MAX_SIZE:,} pixels, not {size}.")
-    if isinstance(env, str) and (is_reference(env) or env in registered_environments()):
+    if is_own(env):
         found = instance(env)
         if not isinstance(found, Env) or found.spec.name != env:
             return make_renderer(found, size, **options)
