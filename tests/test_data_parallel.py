@@ -4,6 +4,7 @@ import dataclasses
 import functools
 import shlex
 
+import chex
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -11,10 +12,11 @@ import pytest
 from jax.sharding import AxisType, PartitionSpec
 from toys import slow, slow_but_for, spec, wandering
 
-from ddpg_jax import DDPGConfig, LoopConfig, load_policy, make_env
+from ddpg_jax import DDPGConfig, LoopConfig, ddpg, load_policy, make_env
 from ddpg_jax.cli.main import main
 from ddpg_jax.core.collectives import DATA
 from ddpg_jax.core.exploration import noise_schedule
+from ddpg_jax.core.loop import KEYS, trainer
 from ddpg_jax.core.replay import stored_transitions
 from ddpg_jax.core.types import Transition
 from ddpg_jax.devices.data_parallel import per_device_loop
@@ -160,6 +162,32 @@ def shards_of_replay(state):
     read = functools.partial(stored_transitions, wandering().spec, 2, 100)
     shards = jax.tree.map(lambda leaf: leaf.reshape(len(leaf), 4, -1, *leaf.shape[2:]), state.memory)
     return np.asarray(jax.vmap(jax.vmap(read))(jax.device_get(shards)).obs)
+
+
+def test_an_axis_of_somebodys_own_shares_no_agent():
+    """Whatever it is called: independent seeds are mapped over it."""
+    agent = agent_of("ddpg")
+    learners = jax.vmap(agent.init)(RUN_KEYS)
+
+    def update(learner):
+        return agent.update(learner, batch(8), KEY, 0)[0].params
+
+    plain = jax.vmap(update)(learners)
+    for name in ("data", "batch", "devices", "seeds"):
+        chex.assert_trees_all_equal(jax.vmap(update, axis_name=name)(learners), plain)
+
+
+def test_devices_draw_with_keys_that_no_other_use_has():
+    """`fold_in(key, i)` is `split(key)[i]`, so small numbers are taken by the phases of the run."""
+    parts = jax.random.key_data(jax.random.split(KEY, KEYS))
+    own = jax.random.key_data(jax.vmap(lambda i: jax.random.fold_in(KEY, KEYS + i))(jnp.arange(D)))
+    assert not (parts[:, None] == own[None]).all(-1).any()
+    shared = make_programs(wandering(), "ddpg", LOOP, 2, Layout("sequential", 1, 4))
+    reset = shared.init((RUN_KEYS[1:], {}), DDPGConfig(hidden=(8,))).env.env.obs[0]
+    keys = [jax.random.fold_in(RUN_KEYS[1], KEYS + i) for i in range(4)]
+    alone = trainer(wandering(), ddpg(DDPGConfig(hidden=(8,)), wandering().spec), per_device_loop(LOOP, 4)).init
+    alone = [alone(key).env.env.obs for key in keys]
+    np.testing.assert_array_equal(np.asarray(reset).reshape(-1, 2), np.concatenate(alone))
 
 
 def test_a_run_shared_by_devices_keeps_one_learner_and_many_environments():

@@ -41,7 +41,7 @@ def diagnosed(env, agent, **more):
 @pytest.mark.parametrize("scale", [1.0, 10.0])
 def test_a_critic_that_knows_is_not_found_to_overestimate(scale):
     """Beyond the time limit rewards go on: both sides are 1 / (1 - γ), in the environment's own rewards."""
-    found = diagnosed(ones(), knowing(ones(), scale=scale), reward_scale=scale)
+    found = diagnosed(ones(), knowing(ones(), scale=scale)._replace(reward_scale=scale))
     assert found["eval_q"] == pytest.approx(FOREVER)
     assert found["eval_discounted"] == pytest.approx(FOREVER)
 

@@ -67,6 +67,20 @@ def test_the_first_quantity_that_goes_bad_is_known_with_its_clock(what):
         assert all(np.isfinite(leaf).all() for leaf in jax.tree.leaves(after.learner))
 
 
+@pytest.mark.parametrize("what", ["reward", "obs"])
+def test_what_goes_bad_in_the_warm_up_is_known_with_its_clock_and_spoils_no_statistics(what):
+    """There nothing is learned yet, so the report would come when the NaN is drawn from the replay."""
+    env = treacherous(what, when=5)
+    agent = ddpg(CONFIG.replace(normalize_obs=True), env.spec)
+    start, train = jitted(env, agent)
+    begins = (trainer(env, agent, LOOP).init(jax.random.key(seed)).env.env.obs[:, 0] for seed in range(9))
+    before = start(jax.random.key(next(seed for seed, obs in enumerate(begins) if (obs > 0).any())))
+    assert diverged_seeds(before.learner, np.asarray(before.nonfinite_at)[None]) == {0: (4, what)}
+    after = train(before, 10, 5)[0]
+    for leaf in jax.tree.leaves((before.learner, after.learner)):
+        assert np.isfinite(leaf).all()
+
+
 def test_a_loss_is_told_from_what_it_spoils():
     """A critic that explodes in its first step: its loss was finite, what the actor sees of it is not."""
     env = treacherous("nothing")

@@ -24,6 +24,7 @@ from ddpg_jax.runs.evaluation import best_probability, choice, read_evaluation
 from ddpg_jax.runs.experiment import run_experiment, summarize
 from ddpg_jax.runs.plan import idle_devices, make_plan, plan_run
 from ddpg_jax.runs.programs import evaluation_keys, make_programs, seed_keys
+from ddpg_jax.runs.registry import algorithms
 from ddpg_jax.runs.resume import resume_experiment
 from ddpg_jax.runs.stored_run import read_run
 
@@ -111,6 +112,31 @@ def test_the_plan_says_what_was_rounded_and_warns_of_few_updates_and_idle_device
     assert few.startswith("hardly any updates: 14 updates per seed, and a transition is drawn 0.875 times on average; ")
     assert planned(updates_per_step=2).plan.notes == ()
     assert all(idle_devices(job.layout, job.run) == "" for job in (planned(8), planned(1, devices=1)))
+
+
+def test_the_plan_says_which_settings_do_less_than_was_asked_for():
+    """Where that is no mistake to be refused: a preset may have set one of them."""
+
+    def notes(algorithm="ddpg", config=DDPGConfig(hidden=(4,)), **run):
+        loop = LoopConfig(warmup_steps=100, batch_size=16, updates_per_step=2)
+        given = {"env": "lqr", "steps": 1000, "evaluations": 9, "eval_episodes": 1, "out": "nowhere"}
+        return plan_run(algorithm, config, loop, RunConfig(**given | run)).plan.notes
+
+    assert notes() == ()
+    periodic = DDPGConfig(hidden=(4,), target_update="periodic", tau=0.1)
+    assert notes(config=periodic) == ("tau (0.1) has no effect where target_update is periodic",)
+    (slow,) = notes(config=DDPGConfig(hidden=(4,), noise_final=0.1))
+    assert slow == "the noise does not reach noise_final: noise_steps are 100,000, the run's 1,000"
+    assert notes(config=DDPGConfig(hidden=(4,), noise_final=0.1, noise_steps=1000)) == ()
+    (seldom,) = notes(checkpoint_steps=99)
+    assert seldom.startswith("a checkpoint is saved every 100 steps rather than every 99 (checkpoint_steps), ")
+    assert notes(checkpoint_steps=100) == ()
+    on_policy = algorithms()["dpg-on-policy"].config(hidden=(4,))
+    assert notes("dpg-on-policy", on_policy) == (
+        "batch_size (16) has no effect: an on-policy method learns from one step of all environments at a time",
+    )
+    residual = DDPGConfig(hidden=(4,), residual=True, norm="none")
+    assert notes(config=residual) == ("norm (none) has no effect where residual is given",)
 
 
 @pytest.mark.parametrize("seed", [None, 3, 4])
@@ -203,6 +229,8 @@ BAD = {
     "--batch-size 101": "batch_size must be at most the 100 transitions that are stored in the warm-up",
     "--replay-capacity 15": "batch_size must be at most the 15 transitions",
     "--nonsense 3": "`ddpg-jax train ddpg` has no option --nonsense;",
+    "--reset-mode cached --pool-size 8": "reset_mode must be pool where pool_size is given (8).",
+    "--seed 3 --resume runs/a": "--resume takes no other settings than those of its folder",
 }
 
 

@@ -15,7 +15,7 @@ import numpy as np
 import pytest
 from trained import HIGH, LOW, PIXELS, SPEC, invented, make_run
 
-from ddpg_jax import SettingError, export, load_policy
+from ddpg_jax import DDPGConfig, SettingError, ddpg, export, load_policy, make_env, make_policy
 from ddpg_jax.cli.main import main
 from ddpg_jax.deploy.export import loader
 from ddpg_jax.deploy.export.npz import encode as encode_npz
@@ -126,6 +126,15 @@ def test_stablehlo_is_for_every_platform_at_the_precision_of_the_run(runs, tmp_p
     assert there.platforms == ("cpu", "cuda", "tpu")
     assert there.in_avals[0].shape[1:] == (2, 2)
     text = there.mlir_module()
+    assert text.count("stablehlo.dot_general") == text.count("precision = [HIGHEST, HIGHEST]") > 0
+
+
+def test_a_policy_in_memory_has_the_precision_of_training_by_default():
+    """Where that of JAX would be bfloat16 or TF32."""
+    spec = make_env("lqr").spec
+    agent = ddpg(DDPGConfig(hidden=(4,)), spec)
+    policy = make_policy(agent, agent.init(jax.random.key(0)), spec)
+    text = jax.jit(policy.trained.policy).lower(jnp.zeros(spec.obs_shape)).as_text()
     assert text.count("stablehlo.dot_general") == text.count("precision = [HIGHEST, HIGHEST]") > 0
 
 

@@ -301,6 +301,18 @@ def test_initial_states_have_the_precision_of_the_steps():
         assert text.count("stablehlo.dot_general") == text.count("precision = [HIGHEST, HIGHEST]") > 0
 
 
+def test_the_state_of_an_explorer_is_of_all_environments():
+    """As several devices need it; one alone would do without."""
+    agent = ddpg(CONFIG, ENV.spec)
+    counting = agent._replace(
+        explorer=agent.explorer._replace(init=lambda num_envs: (jnp.zeros(num_envs), jnp.ones(())))
+    )
+    with pytest.raises(
+        SettingError, match=r"explorer must have a state \[N, ...\] for N = 2 .*, not one of shape \[\]"
+    ):
+        train(jax.random.key(0), ENV, counting, LoopConfig(num_envs=2), steps=2_000)
+
+
 def test_settings_are_checked_before_they_are_used():
     with pytest.raises(SettingError, match="num_envs must be at least 1, not 0"):
         train(jax.random.key(0), ENV, ddpg(CONFIG, ENV.spec), LoopConfig(num_envs=0), steps=100)

@@ -38,7 +38,7 @@ def free_port():
 
 
 def started(count, words, slurm=False):
-    """`count` processes of the same command that know of each other, by flags or by what srun would tell them."""
+    """`count` processes of the same command, but for INDEX in it, that know of each other: by flags or as of srun's."""
     port = free_port()
     own = {"JAX_NUM_CPU_DEVICES": "1"}
     command = [sys.executable, "-m", "ddpg_jax", *shlex.split(words)]
@@ -49,7 +49,11 @@ def started(count, words, slurm=False):
         for index in range(count)
     ]
     pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
-    return [subprocess.Popen([*command, *more], env=os.environ | own | env, **pipes) for env, more in told]
+    commands = [[word.replace("INDEX", str(index)) for word in command] for index in range(count)]
+    return [
+        subprocess.Popen([*words, *more], env=os.environ | own | env, **pipes)
+        for words, (env, more) in zip(commands, told, strict=True)
+    ]
 
 
 def ended(processes, timeout=240):
@@ -153,6 +157,17 @@ def test_what_cannot_be_distributed_is_refused_by_all(tmp_path):
     assert codes == [2, 2], errors
     assert all("out must be a new folder or a run of ddpg_jax" in error for error in errors)
     assert [path.name for path in (tmp_path / "taken").iterdir()] == ["notes.txt"]
+
+
+@pytest.mark.slow
+def test_processes_with_other_settings_than_the_first_are_refused(tmp_path):
+    """As where a script of srun's gives each task a seed of its own, and means several runs."""
+    codes, _, errors = ended(
+        started(2, f"train ddpg {FLAGS} --steps 160 --seeds 2 --seed INDEX --out {tmp_path / 'a'}")
+    )
+    assert codes == [2, 2], errors
+    assert all("processes [1] have others than process 0; --no-distributed" in error for error in errors)
+    assert not (tmp_path / "a").exists()
 
 
 @pytest.mark.slow

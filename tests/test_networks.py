@@ -8,7 +8,7 @@ import pytest
 from toys import spec
 
 from ddpg_jax import DDPGConfig, SettingError, ddpg
-from ddpg_jax.core.layers import ACTIVATIONS, Conv, Dense, flatten
+from ddpg_jax.core.layers import ACTIVATIONS, Conv, Dense, Norm, flatten
 from ddpg_jax.core.networks import Actor, Critic, Shape, network
 
 KEY = jax.random.key(0)
@@ -83,6 +83,16 @@ def test_train_returns_the_statistics_it_moved():
     np.testing.assert_allclose(stats["mean"], [0.1 * 2.0], rtol=1e-5)
     np.testing.assert_allclose(stats["var"], [0.9 + 0.1 * 1.0], rtol=1e-5)
     assert not np.allclose(y, net.apply(variables, x))
+
+
+@pytest.mark.parametrize("offset", [0, 300, 10_000])
+def test_batch_norm_bears_a_mean_that_is_large_beside_the_deviation(offset):
+    """As that of temperatures in kelvin; the mean of squares minus the square of the mean is 0 in float32."""
+    x = offset + 0.1 * jax.random.normal(KEY, (256, 1))
+    norm = network(Norm("batch"))
+    y, mutated = norm.apply_train(norm.init(KEY, x), x)
+    np.testing.assert_allclose([y.mean(), y.std()], [0, 1], atol=0.02)
+    np.testing.assert_allclose(mutated["batch_stats"]["BatchNorm_0"]["var"], 0.99 + 0.01 * x.var(), rtol=1e-5)
 
 
 def test_train_and_apply_agree_without_statistics():

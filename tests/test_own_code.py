@@ -411,6 +411,8 @@ def test_the_checkpoint_that_one_means(tmp_path):
     assert load_policy(folder, checkpoint="best")(obs).item() == actions[best]
     assert load_policy(folder, checkpoint=str(steps[0]))(obs).item() == actions[steps[0]]
     assert "(60, 80, 100), not 'first'" in refusal(load_policy, folder, checkpoint="first")
+    assert load_policy(folder, checkpoint="6,0")(obs).item() == actions[60]  # as messages group digits
+    assert "not '9999" in refusal(load_policy, folder, checkpoint="9" * 5_000)
     damaged = next(step for step in steps if step != best)  # and another one that cannot be read is not the best
     (folder / "checkpoints" / str(damaged) / "metadata" / "metadata").write_text("{")
     with pytest.warns(UserWarning, match="is damaged .* So it is not known whether that one is the best"):

@@ -112,6 +112,43 @@ def test_the_bounds_of_a_trial_may_be_each_other(tmp_path):
         read_trials(read_run(swept))
 
 
+def sweep_of(folder, values, ends):
+    """A sweep's folder with a trial of two seeds for each of these values of tau, and where its curve ends."""
+    run(folder, [[0.0, 0.0]], steps=(1,), kind="sweep")
+    rows = [
+        {"trial": trial, "values": {"tau": tau}, "steps": steps, "updates": 1, "seconds": 1, "eval_return": [end, end]}
+        for trial, (tau, end) in enumerate(zip(values, ends, strict=True))
+        for steps in (10, 20)
+    ]
+    (folder / "curves.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    return folder
+
+
+def test_trials_with_equal_settings_are_told_apart_by_their_number(tmp_path):
+    """Also where they are equal in float32 alone, as after a factor of 0.8 and one of 1.25."""
+    swept = sweep_of(tmp_path / "sweep", [0.01, 0.5, 0.01 * 0.8 * 1.25 + 1e-18, 0.01], [1.0, 2.0, 3.0, 4.0])
+    comparison = compare([swept])
+    taus = (0.01, 0.5, 0.01, 0.01)
+    assert comparison.methods == [f"ddpg, trial {trial}, tau {tau}" for trial, tau in enumerate(taus)]
+    assert [group.iqm[-1] for group in comparison.groups] == [1.0, 2.0, 3.0, 4.0]
+
+
+def test_of_many_trials_the_best_have_a_style_of_their_own(tmp_path):
+    """14 of 16; the others are one entry in the legend, and of several tasks so many are refused."""
+    values = [0.01 * (1 + trial) for trial in range(16)]
+    swept = sweep_of(tmp_path / "sweep", values, [0.0, *range(15, 0, -1)])
+    figure = draw_comparison(compare([swept]))
+    labels = [text.get_text().replace("\n", " ") for text in figure.legends[0].get_texts()]
+    assert (labels[0], labels[13:]) == (
+        "ddpg, tau 0.02 (2 seeds)",
+        ["ddpg, tau 0.15 (2 seeds)", "2 more, which end lower"],
+    )
+    gray = [line.get_ydata()[-1] for line in figure.axes[0].lines if line.get_linewidth() < 1]
+    assert gray == [0.0, 1.0]
+    with pytest.raises(SettingError, match="at most 14 methods on several tasks, not 17"):
+        draw_comparison(compare([swept, run(tmp_path / "other", [[0.0], [1.0]], env="Pendulum-v1", steps=(10, 20))]))
+
+
 def test_seeds_with_other_steps_are_interpolated_but_not_extrapolated(tmp_path):
     one = run(tmp_path / "a", [[0.0], [10.0], [20.0]])
     late = run(tmp_path / "b", [[0.0], [20.0]], seed=1, steps=(15, 25))

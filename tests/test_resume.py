@@ -256,6 +256,23 @@ def test_what_cannot_be_gone_on_with_is_refused(finished, tmp_path, capsys):
     assert stamps() == before
 
 
+def test_what_may_change_the_bits_of_a_resumed_run_is_said(finished, tmp_path):
+    """Another number of devices; another kind, for which seeds are mapped anew."""
+    folder, said = copied(finished, tmp_path), []
+    with pytest.raises(Stopped):
+        resume_experiment(folder, steps=240, devices=2, log=said.append, on_chunk=stop_after(1))
+    assert "changed since the checkpoint: number of devices; results agree to rounding, not bitwise" in said
+    path = folder / "config.json"
+    stored = json.loads(path.read_text())
+    assert stored["devices"] == 2
+    stored["run"]["seed_mapping"] = "sequential"
+    path.write_text(json.dumps(stored | {"device": "tpu: TPU v9"}))
+    plan = []
+    with pytest.raises(Stopped):
+        resume_experiment(folder, steps=240, log=quiet, on_chunk=lambda row, job: stop_after(1)(row, plan.append(job)))
+    assert json.loads(path.read_text())["run"]["seed_mapping"] == "vmap"
+
+
 def copied(finished, tmp_path):
     """A finished run, to be spoilt."""
     folder = tmp_path / "run"

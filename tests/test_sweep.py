@@ -1,9 +1,12 @@
 """sweep.py: a member of a sweep is the run that it would have been alone; halving; parts; what is left behind."""
 
+import contextlib
 import csv
 import dataclasses
+import functools
 import json
 import math
+import re
 import shlex
 import shutil
 import sys
@@ -13,11 +16,15 @@ import pytest
 
 from ddpg_jax import DDPGConfig, LoopConfig, SettingError, grid, load_policy, sweep
 from ddpg_jax.cli.main import main
+from ddpg_jax.cli.settings import Processes
+from ddpg_jax.cli.sweep import run_to_end
+from ddpg_jax.cli.train import EXIT_CODES
 from ddpg_jax.runs import figures
 from ddpg_jax.runs.config import RunConfig
 from ddpg_jax.runs.experiment import run_experiment
+from ddpg_jax.runs.folders import locked
 from ddpg_jax.runs.stored_run import read_run
-from ddpg_jax.sweeps.files import write_tables
+from ddpg_jax.sweeps.files import _make_empty, write_tables
 from ddpg_jax.sweeps.task import Task, TrialResult
 
 pytestmark = pytest.mark.usefixtures("same_programs")
@@ -177,6 +184,20 @@ def test_a_copy_goes_on_from_where_its_parent_is(tmp_path, monkeypatch):
             np.testing.assert_allclose(mine, theirs[-2:], rtol=1e-3)
 
 
+@pytest.mark.parametrize(
+    ("axes", "pbt", "sentence"),
+    [
+        ({"batch_size": [4, 8]}, False, "halving must be 0 where no two trials are trained together, not 1"),
+        ({"final_scale": [0.1, 0.2]}, True, "pbt must be False where trials differ in no traced setting"),
+    ],
+)
+def test_halving_without_effect_is_refused(axes, pbt, sentence, tmp_path):
+    run = RUN.replace(out=tmp_path / "sweep")
+    with pytest.raises(SettingError, match=sentence):
+        sweep("ddpg", grid(axes), CONFIG, LOOP, run, halving=1, pbt=pbt, log=quiet)
+    assert not run.out.exists()
+
+
 def test_replacing_needs_halving():
     with pytest.raises(SettingError, match="pbt must be given together with halving"):
         sweep("ddpg", POINTS, CONFIG, LOOP, RUN, pbt=True)
@@ -253,12 +274,96 @@ def test_shapes_take_programs_of_their_own_and_small_memory_more(swept, tmp_path
 
 
 def test_a_setting_that_diverges_is_last(tmp_path):
-    points = grid({"critic_lr": [1e30, 1e-3]})
+    points, said = grid({"critic_lr": [1e30, 1e-3]}), []
     run = dataclasses.replace(RUN, out=tmp_path / "run", evaluations=2)
-    result = sweep("ddpg", points, CONFIG, LOOP, run, halving=1, log=quiet)
+    result = sweep("ddpg", points, CONFIG, LOOP, run, halving=1, log=said.append)
+    (line,) = (line for line in said if "diverged" in line)
+    assert re.fullmatch(r"trial 0 diverged and counts as the worst: seed 5 at .* is not finite\), seed 6 at .*\)", line)
     assert [row["trial"] for row in result.table] == [1, 0]
     assert result.table[1]["iqm"] == -math.inf
     assert rows_of(run.out / "sweep.csv")[0]["mean"] == ""
+
+
+def trial_ended(trial, mean):
+    """The result of a trial whose two seeds both have this mean."""
+    rows = [dict.fromkeys(("mean", "std", "min", "max", "length"), mean) | {"seed": seed} for seed in (5, 6)]
+    return TrialResult(trial, 120, rows, True)
+
+
+@pytest.mark.parametrize("axes", [{"tau": [0.1, 0.2]}, {"tau": [0.1, 0.2], "actor_lr": [0.1, 0.2]}])
+def test_where_every_trial_diverges_there_is_no_best(axes, tmp_path, monkeypatch, capsys):
+    def train_part(task, part, writer, keeper, state):
+        ended = [trial_ended(trial, None) for trial in range(len(task.trials))]
+        keeper.progress = keeper.progress._replace(ended=ended)
+        return ()
+
+    monkeypatch.setattr(MODULE, "train_part", train_part)
+    folder = tmp_path / "sweep"
+    experiment = functools.partial(sweep, "ddpg", grid(axes), CONFIG, LOOP, RUN.replace(out=folder))
+    assert run_to_end(Processes(), 2, experiment) == EXIT_CODES["halted"] == 4
+    assert "so there is no best trial" in capsys.readouterr().out.replace("\n", " ")
+    assert {path.name for path in folder.glob("[!.]*")} >= {"sweep.csv", "sweep.png", "progress.json"}
+    assert not (folder / "best").exists()
+
+
+def contents_of(folder):
+    return {path: path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+
+
+WRITES = {
+    "a chunk": lambda part, writer, keeper: writer.write(part, 60, [], {}),
+    "a checkpoint": lambda part, writer, keeper: keeper.save(0, 60, 60, keeper.progress, ()),
+    "the end of a part": lambda part, writer, keeper: keeper.finish_part(keeper.progress),
+    "the best trial": lambda part, writer, keeper: None,  # which is written after the part
+}
+
+
+@pytest.mark.parametrize("replaced", ["curves.jsonl", "."])
+@pytest.mark.parametrize("what", WRITES)
+def test_a_sweep_whose_folder_is_another_ones_writes_nothing_more(what, replaced, tmp_path, monkeypatch):
+    """A folder may have the number of a deleted one, but no file that of an open one."""
+    folder, before = tmp_path / "sweep", {}
+
+    def train_part(task, part, writer, keeper, state):
+        (folder / replaced).resolve().rename(tmp_path / "away")
+        for name in ("config.json", "curves.jsonl", "progress.json", "checkpoints/60/another", "best/another"):
+            (folder / name).parent.mkdir(parents=True, exist_ok=True)
+            (folder / name).write_text("another's")
+        before.update(contents_of(folder))
+        keeper.progress = keeper.progress._replace(ended=[trial_ended(0, 1.0)])
+        WRITES[what](part, writer, keeper)
+        return ()
+
+    monkeypatch.setattr(MODULE, "train_part", train_part)
+    with pytest.raises(SettingError, match=r"sweep was deleted or moved; the run ends here\.$"):
+        sweep("ddpg", POINTS, CONFIG, LOOP, RUN.replace(out=folder), log=quiet)
+    assert contents_of(folder) == before
+
+
+USES = {
+    "trained further": lambda best: (best / "config.json").write_text('{"run": {"steps": 240}}'),
+    "exported": lambda best: (best / "policy.npz").touch(),
+    "annotated": lambda best: (best / "checkpoints" / "notes.txt").touch(),
+}
+
+
+@pytest.mark.parametrize("use", [None, "in training", *USES])
+def test_an_earlier_best_is_replaced_unless_it_was_used(use, tmp_path):
+    best, said = tmp_path / "best", []
+    (best / "checkpoints").mkdir(parents=True)
+    (best / "config.json").write_text('{"run": {"steps": 120}}')
+    (tmp_path / "best-1").mkdir()
+    USES.get(use, quiet)(best)
+    before = {path.name for path in best.rglob("*") if path.name != ".lock"}
+    with locked(best) if use == "in training" else contextlib.nullcontext():
+        _make_empty(best, 120, said.append)
+    assert not list(best.iterdir())
+    if use is None:
+        assert not said
+        assert not (tmp_path / "best-2").exists()
+        return
+    assert said == [f"{best} has been used since the sweep wrote it, so it is kept as {best}-2"]
+    assert {path.name for path in (tmp_path / "best-2").rglob("*") if path.name != ".lock"} == before
 
 
 def test_from_the_command_line(tmp_path, capsys):

@@ -237,6 +237,19 @@ def test_a_checkpoint_that_is_not_written_is_an_error(stopped, tmp_path):
     assert saved_steps(tmp_path / "sweep") == [own]
 
 
+def test_other_versions_are_said(tmp_path, monkeypatch):
+    monkeypatch.setattr(MODULE, "train_part", quiet)  # as if it was stopped
+    folder, said = tmp_path / "sweep", []
+    sweep("ddpg", RATES, CONFIG, LOOP, run_in(folder), log=quiet)
+    resume_sweep(folder, log=said.append)
+    assert not any("agree to rounding" in line for line in said)
+    config = json.loads((folder / "config.json").read_text())
+    config["versions"]["jax"] = "0.0.1"
+    (folder / "config.json").write_text(json.dumps(config))
+    resume_sweep(folder, log=said.append)
+    assert sum("package versions" in line and "agree to rounding, not bitwise" in line for line in said) == 1
+
+
 CHANGES = {
     "trials": lambda c: c["sweep"]["trials"][0].update(tau=0.3),
     "parts must be lists that name each trial once": lambda c: c["sweep"].update(parts=[[0, 1]]),

@@ -18,7 +18,7 @@ from ddpg_jax.core.learning import LearningConfig, optimizer
 from ddpg_jax.core.losses import td_loss, td_target
 from ddpg_jax.core.networks import NetworkConfig, default_actor, default_critic
 from ddpg_jax.core.roles import Role
-from ddpg_jax.core.settings import check, configclass, setting
+from ddpg_jax.core.settings import check, configclass, other_default, setting
 from ddpg_jax.core.types import Agent, Array, Key, Learner, Network, Spec, Transition, Variables
 
 
@@ -30,13 +30,8 @@ class COPDACConfig(NoiseConfig, NetworkConfig, LearningConfig):
     in DDPG. Without layer norm the features ∇θμ(s) differ too much in size for one learning rate.
     """
 
-    actor_lr: float = setting(default=3e-5, help="learning rate of the actor", low=0)
-    noise_scale: float = setting(
-        default=0.3,
-        help="σ of the noise, relative to the action range [-1, 1]; tanh-gaussian: before the tanh",
-        low=0,
-        high=1_000_000,
-    )
+    actor_lr: float = other_default(LearningConfig, "actor_lr", default=3e-5)
+    noise_scale: float = other_default(NoiseConfig, "noise_scale", default=0.3)
     norm: Literal["none", "layer"] = setting(default="layer", help="normalization: layer norm in every hidden layer")
     correction_lr: float = setting(
         default=1e-3, help="learning rate of the gradient-TD weights u (COPDAC-GQ only)", low=0

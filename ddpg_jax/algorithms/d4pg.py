@@ -11,11 +11,18 @@ from collections.abc import Callable
 import jax
 import jax.numpy as jnp
 
-from ddpg_jax.core.agent import actor_role, critic_role, greedy_policy, make_agent
+from ddpg_jax.core.agent import (
+    actor_role,
+    critic_role,
+    deterministic_actor_loss,
+    greedy_policy,
+    make_agent,
+    q_value,
+)
 from ddpg_jax.core.exploration import MakeExplorer, NoiseConfig, explorer
 from ddpg_jax.core.learning import LearningConfig, TargetConfig, target_update
 from ddpg_jax.core.losses import CriticLoss, categorical_projection, cross_entropy, td_target
-from ddpg_jax.core.networks import NetworkConfig, default_actor, default_critic
+from ddpg_jax.core.networks import NetworkConfig, default_actor, default_critic, with_output
 from ddpg_jax.core.replay import uniform_replay
 from ddpg_jax.core.settings import check, configclass, setting
 from ddpg_jax.core.types import Agent, Memory, Network, Spec
@@ -66,6 +73,8 @@ def d4pg(
     def mean(logits):
         return jax.nn.softmax(logits) @ support
 
+    expected = with_output(critic, mean)  # Q
+
     def critic_loss(params, learner, batch, key):
         next_action, _ = actor.apply_train(learner.target_params["actor"], batch.next_obs)  # [B, A]
         next_logits, _ = critic.apply_train(learner.target_params["critic"], batch.next_obs, next_action)  # [B, K]
@@ -75,16 +84,9 @@ def d4pg(
         logits, mutated = critic.apply_train(params, batch.obs, batch.action)  # [B, K]
         return loss(logits, next_probability, batch.weight), (mutated, {"q": mean(logits).mean()})
 
-    def actor_loss(params, learner, batch, key):
-        action, mutated = actor.apply_train(params, batch.obs)  # [B, A]
-        logits, _ = critic.apply_train(learner.params["critic"], batch.obs, action)  # [B, K]
-        return -mean(logits).mean(), (mutated, {})
-
-    def value(learner, obs, action):
-        return mean(critic.apply(learner.params["critic"], obs, action))
-
     roles = {
         "critic": critic_role(config, spec, critic, critic_loss, target=target),
-        "actor": actor_role(config, spec, actor, actor_loss, target=target),
+        "actor": actor_role(config, spec, actor, deterministic_actor_loss(actor, expected), target=target),
     }
-    return make_agent(config, spec, roles, policy, value, explorer(config, policy, spec.action_size), memory)
+    explores = explorer(config, policy, spec.action_size)
+    return make_agent(config, spec, roles, policy, q_value(expected), explores, memory)

@@ -24,8 +24,7 @@ class SACConfig(NetworkConfig, TargetConfig, LearningConfig):
     """
 
     norm: Norm = other_default(NetworkConfig, "norm", default="layer")
-
-    actor_lr: float = setting(default=3e-4, help="learning rate of the actor", low=0)
+    actor_lr: float = other_default(LearningConfig, "actor_lr", default=3e-4)
     temperature_lr: float = setting(default=3e-4, help="learning rate of the temperature α; 0: α stays fixed", low=0)
     temperature: float = setting(
         default=1.0, help="initial temperature α, the weight of the entropy", above=0, at_start=True

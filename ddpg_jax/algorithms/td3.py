@@ -7,14 +7,21 @@ from collections.abc import Callable
 import jax
 import jax.numpy as jnp
 
-from ddpg_jax.core.agent import actor_role, critic_role, greedy_policy, make_agent
+from ddpg_jax.core.agent import (
+    actor_role,
+    critic_role,
+    deterministic_actor_loss,
+    greedy_policy,
+    make_agent,
+    q_value,
+)
 from ddpg_jax.core.exploration import MakeExplorer, NoiseConfig, explorer
 from ddpg_jax.core.learning import LearningConfig, TargetConfig, target_update
-from ddpg_jax.core.losses import CriticLoss, mean_output, td_loss, td_target
-from ddpg_jax.core.networks import NetworkConfig, default_actor, default_critic, ensemble
+from ddpg_jax.core.losses import CriticLoss, td_loss, td_target
+from ddpg_jax.core.networks import NetworkConfig, default_actor, default_critic, ensemble, first_member
 from ddpg_jax.core.replay import uniform_replay
 from ddpg_jax.core.settings import check, configclass, setting
-from ddpg_jax.core.types import Agent, Memory, Network, Spec, Variables
+from ddpg_jax.core.types import Agent, Memory, Network, Spec
 
 
 @configclass
@@ -59,7 +66,7 @@ def td3(
     """
     check(config)
     actor, critic = actor or default_actor(config, spec), critic or default_critic(config, spec)
-    twins, target_rule, policy = ensemble(critic, 2), target_update(config), greedy_policy(actor)
+    twins, first, policy = ensemble(critic, 2), first_member(critic), greedy_policy(actor)
 
     def critic_loss(params, learner, batch, key):
         noise = config.target_noise * jax.random.normal(key, batch.action.shape)
@@ -72,21 +79,9 @@ def td3(
         target = td_target(batch, next_q.min(axis=0), config.discount)
         return loss(q, target, batch.weight), (mutated, {"q": q.mean()})
 
-    def actor_loss(params, learner, batch, key):
-        action, mutated = actor.apply_train(params, batch.obs)  # [B, A]
-        q, _ = critic.apply_train(_first(learner.params["critic"]), batch.obs, action)  # [B] or [B, K]
-        return -q.mean(), (mutated, {})
-
-    def value(learner, obs, action):
-        return mean_output(critic.apply(_first(learner.params["critic"]), obs, action), action.ndim - 1)
-
+    actor_loss, target = deterministic_actor_loss(actor, first), target_update(config)
     roles = {
-        "critic": critic_role(config, spec, twins, critic_loss, target=target_rule),
-        "actor": actor_role(config, spec, actor, actor_loss, every=config.policy_delay, target=target_rule),
+        "critic": critic_role(config, spec, twins, critic_loss, target=target),
+        "actor": actor_role(config, spec, actor, actor_loss, every=config.policy_delay, target=target),
     }
-    return make_agent(config, spec, roles, policy, value, explorer(config, policy, spec.action_size), memory)
-
-
-def _first(twin_params: Variables) -> Variables:
-    """Returns the parameters of the first critic."""
-    return jax.tree.map(lambda leaf: leaf[0], twin_params)
+    return make_agent(config, spec, roles, policy, q_value(first), explorer(config, policy, spec.action_size), memory)

@@ -105,6 +105,8 @@ def _exit_code(args: list[str]) -> int:
     if args[:1] in (["train"], ["sweep"]) and args[1:] and args[1].partition("=")[0] == "--resume":
         args = ["resume", *args[1].split("=", 1)[1:], *args[2:]]
     name, *rest = args or [""]
+    if name in TRAINING and "--resume" in (arg.partition("=")[0] for arg in rest):
+        raise SettingError("--resume takes no other settings than those of its folder: `ddpg-jax resume FOLDER`.")
     try:
         if name in COMMANDS:
             return parse(COMMANDS[name], f"ddpg-jax {name}", rest) or 0

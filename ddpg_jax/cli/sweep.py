@@ -103,5 +103,7 @@ def run_to_end(processes: Processes, seeds: int, experiment: Callable[..., Any])
     out.print(table(title, swept.table[0], (row.values() for row in swept.table[:SHOWN])))
     if len(swept.table) > SHOWN:
         print_line(f"and {len(swept.table) - SHOWN} more in sweep.csv", out)
-    print_line(f"{swept.folder}: sweep.csv, curves.jsonl, sweep.png, best (a run folder)", out)
-    return 0
+    print_line(f"{swept.folder}: sweep.csv, curves.jsonl, sweep.png{', best (a run folder)' * bool(swept.best)}", out)
+    if swept.outcome == "halted":
+        print_line("a seed of every trial that was trained to the end diverged, so there is no best trial", out)
+    return EXIT_CODES[swept.outcome]

@@ -1,7 +1,7 @@
 """The toolkit for authors of algorithms and environments: pure functions of arrays, and the types that they share.
 
 Nothing here opens a file or knows the command line. CONTRIBUTING.md has a whole algorithm made of these names, and
-`ddpg_jax/algorithms` has eight more. Modules inside this package import each other by their full names.
+`ddpg_jax/algorithms` has all others. Modules inside this package import each other by their full names.
 """
 
 from ddpg_jax.core.agent import (

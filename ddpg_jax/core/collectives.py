@@ -8,7 +8,9 @@ from typing import Any
 
 import jax
 
-DATA = "data"  # the mesh axis over which an agent's environments, replay and minibatches are sharded
+# The mesh axis over which an agent's environments, replay and minibatches are sharded. No other axis around a training
+# has this name by chance, over which independent seeds would then be averaged.
+DATA = "ddpg_jax_data"
 
 
 def num_shards() -> int:

@@ -17,7 +17,7 @@ ADAM_B2 = 0.999  # optax's default, which all our optimizers use
 
 
 def diagnose(
-    agent: Agent, learner: Learner, summary: EpisodeSummary, vector_step: Any, num_envs: int, reward_scale: Any = 1.0
+    agent: Agent, learner: Learner, summary: EpisodeSummary, vector_step: Any, num_envs: int
 ) -> dict[str, Array]:
     """Returns numbers [] about a learner.
 
@@ -26,7 +26,6 @@ def diagnose(
       summary: episodes of its greedy policy, from `play_episodes` with the agent's discount.
       vector_step: vector steps so far.
       num_envs: N, those of one device where several share the agent.
-      reward_scale: the factor on rewards in `agent.value`.
 
     Returns:
       A dictionary of
@@ -43,7 +42,7 @@ def diagnose(
     """
 
     def value(obs):
-        return agent.value(learner, obs, agent.act(learner, obs)) / reward_scale
+        return agent.value(learner, obs, agent.act(learner, obs)) / agent.reward_scale
 
     beyond = jnp.where(summary.terminated, 0.0, agent.discount**summary.lengths * value(summary.last_obs))
     found = {

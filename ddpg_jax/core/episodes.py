@@ -56,7 +56,7 @@ class Trajectory:
         return jax.tree.map(lambda leaf: leaf[episode, step], self.states)
 
 
-def evaluate(key: Key, env: Env, policy: Policy, episodes: int = 32) -> Evaluation:
+def evaluate(key: Key, env: Env, policy: Policy, episodes: int = 32, matmul_precision: str = "float32") -> Evaluation:
     """Plays `episodes` whole episodes in parallel and stops when the last one has ended.
 
     Args:
@@ -64,11 +64,13 @@ def evaluate(key: Key, env: Env, policy: Policy, episodes: int = 32) -> Evaluati
       env: the environment.
       policy: obs [E, *O] -> action [E, A] in [-1, 1]; for an agent, `lambda obs: agent.act(learner, obs)`.
       episodes: E.
+      matmul_precision: of the matrix products of policy and environment, as in `LoopConfig`.
 
     Raises:
       SettingError: `episodes` is not a whole number of at least 1.
     """
-    summary = play_episodes(key, env, policy, episodes)
+    with jax.default_matmul_precision(matmul_precision):
+        summary = play_episodes(key, env, policy, episodes)
     return Evaluation(summary.returns, summary.lengths)
 
 

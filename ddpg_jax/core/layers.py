@@ -74,8 +74,9 @@ class Norm(nn.Module):
     @nn.compact
     def __call__(self, x: Array) -> Array:
         if self.kind == "batch":
-            axis = DATA if num_shards() > 1 else None
-            return nn.BatchNorm(use_running_average=not self.is_mutable_collection("batch_stats"), axis_name=axis)(x)
+            acts, axis = not self.is_mutable_collection("batch_stats"), DATA if num_shards() > 1 else None
+            # Not as E[x²] - E[x]², of which float32 leaves nothing where the mean is large beside the deviation.
+            return nn.BatchNorm(use_running_average=acts, axis_name=axis, use_fast_variance=False)(x)
         return nn.LayerNorm()(x) if self.kind == "layer" else x
 
 

@@ -39,6 +39,8 @@ from ddpg_jax.core.types import (
 )
 from ddpg_jax.core.vector_env import ResetMode, vectorize
 
+KEYS = 7  # into which the key of a run is split
+
 
 @configclass
 class LoopConfig:
@@ -105,18 +107,34 @@ class _Run(NamedTuple):
 
 
 def _init(run: _Run, key: Key) -> TrainState:
-    env_key, agent_key, *keys = jax.random.split(key, 7)
+    env_key, agent_key, *keys = jax.random.split(key, KEYS)
     learner = run.agent.init(agent_key)
     with jax.default_matmul_precision(run.loop.matmul_precision):
         env = run.vec_env.reset(env_key)
     return TrainState(
         keys=jnp.stack(keys),
         env=env,
-        noise=run.agent.explorer.init(run.loop.num_envs),
+        noise=_noise(run),
         learner=learner,
         memory=run.memory.init(),
         nonfinite_at=initial_nonfinite_at(learner),
     )
+
+
+def _noise(run: _Run) -> Any:
+    """Returns the explorer's state at the start of a run.
+
+    Raises:
+      SettingError: a part of it is not of all environments, which may be on several devices.
+    """
+    noise = run.agent.explorer.init(run.loop.num_envs)
+    for leaf in jax.tree.leaves(noise):
+        if jnp.shape(leaf)[:1] != (run.loop.num_envs,):
+            raise SettingError(
+                f"explorer must have a state [N, ...] for N = {run.loop.num_envs:,} environments, not one of shape "
+                f"{list(jnp.shape(leaf))}."
+            )
+    return noise
 
 
 def _prefill(run: _Run, state: TrainState) -> TrainState:
@@ -124,8 +142,9 @@ def _prefill(run: _Run, state: TrainState) -> TrainState:
 
     def step(vector_step, state):
         keys = fold_in_each(state.keys[:2], vector_step)
-        stepped, *_ = _interact(run, explorer, replace(state, noise=()), vector_step, keys)
-        return replace(stepped, noise=state.noise)
+        stepped, transition, _ = _interact(run, explorer, replace(state, noise=()), vector_step, keys)
+        nonfinite_at = check_finite(state.learner, state.nonfinite_at, vector_step, transition, {})
+        return replace(stepped, noise=state.noise, nonfinite_at=nonfinite_at)
 
     with jax.default_matmul_precision(run.loop.matmul_precision):
         return jax.lax.fori_loop(0, run.warmup, step, state)

@@ -151,6 +151,34 @@ def ensemble(member: Network, size: int) -> Network:
     return Network(init, _over_members(member.apply, size), _over_members(member.apply_train, size))
 
 
+def first_member(member: Network) -> Network:
+    """Returns the first of an ensemble of this network, as a function of the variables of all."""
+
+    def first(variables):
+        return jax.tree.map(lambda leaf: leaf[0], variables)
+
+    def apply(variables, *x):
+        return member.apply(first(variables), *x)
+
+    def apply_train(variables, *x):
+        return member.apply_train(first(variables), *x)
+
+    return Network(member.init, apply, apply_train)
+
+
+def with_output(network: Network, function: Callable[[Any], Any]) -> Network:
+    """Returns the network with a function of its output in place of the output."""
+
+    def apply(variables, *x):
+        return function(network.apply(variables, *x))
+
+    def apply_train(variables, *x):
+        output, mutated = network.apply_train(variables, *x)
+        return function(output), mutated
+
+    return Network(network.init, apply, apply_train)
+
+
 def _over_members(function: Callable[..., Any], size: int) -> Callable[..., Any]:
     """Returns function(variables, *x) of every member, whose variables have a leading dimension [E], on the same `x`.
 

@@ -12,6 +12,7 @@ import jax.numpy as jnp
 from flax import struct
 
 from ddpg_jax.core.collectives import num_shards, pmean
+from ddpg_jax.core.environment import tree_where
 from ddpg_jax.core.types import Agent, Array, Key, Learner, Metrics, Spec, Transition
 
 EPSILON, BOUND = 1e-6, 10.0
@@ -45,7 +46,8 @@ def update_statistics(statistics: Statistics, obs: Array) -> Statistics:
     shift = batch_mean - statistics.mean
     between = fraction * (1 - fraction) * jnp.square(shift)
     variance = (1 - fraction) * statistics.variance + fraction * batch_variance + between
-    return Statistics(count, statistics.mean + fraction * shift, variance)
+    new = Statistics(count, statistics.mean + fraction * shift, variance)
+    return tree_where(jnp.isfinite(batch_variance).all(), new, statistics)  # a diverged seed keeps finite ones
 
 
 def normalize(statistics: Statistics, obs: Array) -> Array:

@@ -159,7 +159,7 @@ class Learner:
 class Explorer(NamedTuple):
     """Chooses the actions while training. `carry` is its own state, such as that of correlated noise."""
 
-    init: Callable[[int], Any]  # (N) -> carry
+    init: Callable[[int], Any]  # (N) -> carry, whose leaves are [N, ...]
     # (learner, carry, obs [N, *O], first [N], vector_step, key) -> action [N, A], carry; `first` says where new noise
     # begins: at the first step of an episode, and at the first one after the warm-up
     act: Callable[[Learner, Any, Array, Array, Array, Key], tuple[Array, Any]]

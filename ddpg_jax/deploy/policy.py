@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 import jax
 import numpy as np
 
+from ddpg_jax.core.loop import LoopConfig
 from ddpg_jax.core.settings import SettingError
 from ddpg_jax.core.types import Agent, Learner, Spec
 from ddpg_jax.runs.checkpoint import load_learner, read_metadata
@@ -14,7 +15,7 @@ from ddpg_jax.runs.choose_checkpoint import Checkpoint, find_checkpoint
 from ddpg_jax.runs.evaluation import best_seed
 from ddpg_jax.runs.reading import reads_again
 from ddpg_jax.runs.run_folder import differences
-from ddpg_jax.runs.stored_run import Run, read_run
+from ddpg_jax.runs.stored_run import Run, at_precision, read_run
 
 Source = str | Path | Run  # a run folder, or what `open_run` returns
 
@@ -113,7 +114,14 @@ def _policy(trained: TrainedSeed) -> Policy:
     return Policy(trained.spec, trained.seed, lambda obs: act(trained.learner, obs), trained)
 
 
-def make_policy(agent: Agent, learner: Learner, spec: Spec, config: Any = None, seed: int = 0) -> Policy:
+def make_policy(
+    agent: Agent,
+    learner: Learner,
+    spec: Spec,
+    config: Any = None,
+    seed: int = 0,
+    matmul_precision: str = LoopConfig.matmul_precision,
+) -> Policy:
     """Returns the deterministic policy μ of a learner in memory, such as `train(...)[0].learner`.
 
     Args:
@@ -122,8 +130,9 @@ def make_policy(agent: Agent, learner: Learner, spec: Spec, config: Any = None, 
       spec: of the environment.
       config: the algorithm's settings, which `export` to "npz" needs.
       seed: a number for titles.
+      matmul_precision: of its matrix products, as in `LoopConfig`.
     """
-    return _policy(TrainedSeed(agent, learner, InMemory(spec, config), seed))
+    return _policy(TrainedSeed(at_precision(agent, matmul_precision), learner, InMemory(spec, config), seed))
 
 
 def load_critic(

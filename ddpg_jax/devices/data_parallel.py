@@ -10,7 +10,7 @@ import jax
 from jax.sharding import PartitionSpec
 
 from ddpg_jax.core.collectives import DATA
-from ddpg_jax.core.loop import LoopConfig, trainer
+from ddpg_jax.core.loop import KEYS, LoopConfig, trainer
 from ddpg_jax.core.rng import fold_in_each
 from ddpg_jax.core.settings import SettingError
 from ddpg_jax.core.types import Agent, Env, Trainer, TrainState
@@ -67,7 +67,8 @@ def data_parallel_trainer(env: Env, agent: Agent, loop: LoopConfig, devices: int
         return replace(state, keys=fold_in_each(state.keys, jax.lax.axis_index(DATA)))
 
     def init(key):
-        own = shard.init(jax.random.fold_in(key, jax.lax.axis_index(DATA)))
+        # Beyond those into which a run splits its key, since `fold_in(key, i)` is `split(key)[i]`.
+        own = shard.init(jax.random.fold_in(key, KEYS + jax.lax.axis_index(DATA)))
         common = shard.init(key)
         return replace(own, keys=common.keys, learner=common.learner)
 

@@ -10,6 +10,8 @@ import jax
 import jax.numpy as jnp
 from jax.sharding import AxisType, Mesh, NamedSharding, PartitionSpec
 
+from ddpg_jax.core.collectives import DATA
+
 BY_SEED = PartitionSpec("seeds")
 Mapping = Literal["vmap", "sequential"]
 OneSeed = Callable[..., tuple[Any, Any]]  # (state, *shared) -> (state, metrics)
@@ -96,7 +98,7 @@ class Layout(NamedTuple):
 
     def mesh(self) -> Mesh:
         """Returns the mesh [seed_shards, data_shards] of the first `devices` devices."""
-        axes = {"seeds": self.seed_shards, "data": self.data_shards}
+        axes = {"seeds": self.seed_shards, DATA: self.data_shards}
         devices = (self.hardware or jax.devices())[: self.devices]
         return jax.make_mesh(tuple(axes.values()), tuple(axes), (AxisType.Auto,) * 2, devices=devices)
 

@@ -1,6 +1,8 @@
 """Runs that span several processes: every host runs the same command, and `jax.distributed` connects them."""
 
+import json
 import os
+import zlib
 from collections.abc import Callable
 from typing import Any, NoReturn
 
@@ -76,6 +78,28 @@ def any_process(condition: bool) -> bool:
     from jax.experimental import multihost_utils
 
     return bool(multihost_utils.process_allgather(np.asarray(condition)).any())
+
+
+def refuse_differences(contents: dict[str, Any]) -> None:
+    """Checks that every process of a run was given the same settings, before anything is computed with them.
+
+    Args:
+      contents: of config.json, as this process would write it.
+
+    Raises:
+      SettingError: some have others than the main process; every process raises it.
+    """
+    if jax.process_count() == 1:
+        return
+    from jax.experimental import multihost_utils
+
+    checksum = np.asarray(zlib.crc32(json.dumps(contents, sort_keys=True).encode()), np.uint32)
+    all_checksums = multihost_utils.process_allgather(checksum)
+    if others := np.flatnonzero(all_checksums != all_checksums[0]).tolist():
+        raise SettingError(
+            f"all processes of a run must have the same settings, and processes {others} have others than process 0; "
+            "--no-distributed makes each process a run of its own."
+        )
 
 
 def on_main(action: Callable[[], None]) -> None:

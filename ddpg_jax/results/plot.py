@@ -24,6 +24,9 @@ from ddpg_jax.runs.stored_run import Run
 SUFFIXES = (".png", ".svg", ".pdf")
 COLORS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
 LINE_STYLES = ("-", (0, (4, 1.5)))
+MOST = len(COLORS) * len(LINE_STYLES)  # methods that can be told apart
+# Of the methods beyond those; below the other lines.
+OTHERS: Any = {"color": "0.8", "linestyle": "-", "linewidth": 0.6, "zorder": 1}
 GRAY, BAND_ALPHA = "0.35", 0.18
 RC_PARAMS: Any = {
     "font.size": 8,
@@ -64,6 +67,8 @@ def plot(
     with its 95% bootstrap interval (Agarwal et al. 2021). From the step at which a seed diverged, it counts with the
     worst return of any run on the task; of a quantity that is no return, it is excluded from averages. Where the
     evaluations of a group are at different steps, each seed is interpolated between its own, and never beyond them.
+    Of more methods on a task than there are line styles, those whose curves end highest have them, in this order, and
+    the others are thin and gray.
 
     Args:
       folders: run folders, or sweeps, each of whose settings counts as a run; or what `open_run` returns of them.
@@ -89,19 +94,20 @@ def draw_comparison(comparison: Comparison) -> Any:
     """Draws the matplotlib `Figure` of a comparison.
 
     Raises:
-      SettingError: there are more methods than can be told apart.
+      SettingError: there are more methods on several tasks than can be told apart.
     """
     from matplotlib import rc_context
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
-    styles = _line_styles(comparison.methods)
+    styles = _line_styles(comparison)
     columns = min(len(comparison.tasks), 3)
     rows = -(-len(comparison.tasks) // columns)
     width, row_height = (3.4, 2.3) if columns == 1 else (7.0, 2.0)
     pairs = len(comparison.improvements)
     bottom_height = max(2.1, 0.6 + 0.2 * pairs) if comparison.profiles else 0.0
-    height = row_height * rows + bottom_height + 0.08 * len(comparison.methods) + 0.3
+    legend_height = (0.16 if columns == 1 else 0.08) * min(len(styles), MOST + 1)  # of wide figures it has columns
+    height = row_height * rows + bottom_height + legend_height + 0.3
     with rc_context(RC_PARAMS):
         figure = Figure(figsize=(width, height), layout="constrained")
         FigureCanvasAgg(figure)
@@ -117,15 +123,22 @@ def draw_comparison(comparison: Comparison) -> Any:
     return figure
 
 
-def _line_styles(methods: Sequence[str]) -> dict[str, dict[str, Any]]:
+def _line_styles(comparison: Comparison) -> dict[str, dict[str, Any]]:
     """Returns the color and the line style of each method, as arguments of `Axes.plot`."""
-    most = len(COLORS) * len(LINE_STYLES)
-    if len(methods) > most:
-        raise SettingError(f"folders must be of at most {most} methods in a figure, not {len(methods)}.")
-    return {
+    methods = comparison.methods
+    if len(methods) > MOST and len(comparison.tasks) > 1:
+        raise SettingError(f"folders must be of at most {MOST} methods on several tasks, not {len(methods)}.")
+    if len(methods) > MOST:
+        methods = [group.method for group in sorted(comparison.groups, key=_last_value, reverse=True)]
+    own = {
         method: {"color": COLORS[index % len(COLORS)], "linestyle": LINE_STYLES[index // len(COLORS)]}
-        for index, method in enumerate(methods)
+        for index, method in enumerate(methods[:MOST])
     }
+    return own | dict.fromkeys(methods[MOST:], OTHERS)
+
+
+def _last_value(group: Group) -> float:
+    return float(group.iqm[-1])
 
 
 def encode_figure(figure: Any, suffix: str) -> bytes:
@@ -147,7 +160,7 @@ def shorten_tick_labels(axis: Any) -> None:
 def draw_curve(axes: Any, group: Group, style: dict[str, Any]) -> None:
     """Draws the interquartile mean of a group and its interval, with a cross where a seed diverged."""
     axes.plot(group.x, group.iqm, marker="o" * (len(group.x) == 1), markersize=3, **style)
-    if len(group.seeds) > 1:
+    if len(group.seeds) > 1 and style is not OTHERS:
         axes.fill_between(group.x, group.low, group.high, color=style["color"], alpha=BAND_ALPHA, linewidth=0)
     cross: dict[str, Any] = {"color": style["color"], "markersize": 5, "markeredgewidth": 1.4, "clip_on": False}
     for x in group.diverged.values():
@@ -195,8 +208,11 @@ def _add_legend_and_caption(figure: Any, comparison: Comparison, styles: dict, w
     from matplotlib.lines import Line2D
 
     characters = round(width / columns**0.5 * 17)
-    labels = [textwrap.fill(legend_label(comparison, method), characters) for method in styles]
-    handles = [Line2D([], [], **style, label=label) for style, label in zip(styles.values(), labels, strict=True)]
+    own = {legend_label(comparison, method): style for method, style in styles.items() if style is not OTHERS}
+    if others := len(styles) - len(own):
+        own[f"{others} more, which end{'s' * (others == 1)} lower"] = OTHERS
+    labels = [textwrap.fill(label, characters) for label in own]
+    handles = [Line2D([], [], **style, label=label) for style, label in zip(own.values(), labels, strict=True)]
     legend_columns = min(len(labels), max(1, round(width * 13) // max(map(len, labels))))
     figure.legend(handles=handles, loc="outside upper left", ncols=legend_columns, borderaxespad=0.2)
     text = textwrap.fill(caption(comparison), round(width * 21.5))

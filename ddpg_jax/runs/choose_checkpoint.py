@@ -28,13 +28,14 @@ def find_checkpoint(run: Run, checkpoint: Checkpoint = "latest") -> int:
     if checkpoint == "best":
         return max(saved, key=lambda step: _score(run, step))
     steps = {vector_step * run.loop.num_envs: vector_step for vector_step in saved}
-    wanted = int(checkpoint) if str(checkpoint).isascii() and str(checkpoint).isdigit() else None
-    if wanted not in steps:
+    wanted = str(checkpoint).replace(",", "")  # as numbers stand in messages
+    found = [vector_step for step, vector_step in steps.items() if str(step) == wanted]
+    if not found:
         there = ", ".join(f"{one:,}" for one in sorted(steps))
         raise SettingError(
             f"checkpoint must be latest, best or the steps of one in {run.folder} ({there}), not {shown(checkpoint)}."
         )
-    return steps[wanted]
+    return found[0]
 
 
 def _score(run: Run, vector_step: int) -> float:

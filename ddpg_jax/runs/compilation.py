@@ -75,7 +75,7 @@ def compile_run(
       SettingError: a setting cannot be used, or there is no such target.
     """
     config, loop, run = plain(config), plain(loop), plain(run)
-    check_pairs(config)
+    check_pairs(config, loop)
     loop = fitted_replay(loop, run.steps)
     named, found, env = name_algorithm(algorithm), find_target(target), open_env(name_env(run.env), run)
     layout = choose_layout(config, loop, run, env, found.devices, found.platform)

@@ -14,6 +14,7 @@ FILES = {"config.json", "metrics.jsonl", "evaluation.json", "curve.png"}
 FILES |= {"policy.stablehlo", "policy.onnx", "policy.npz"}  # as `export` calls them
 FILES |= {"sweep.csv", "curves.jsonl", "sweep.png", "progress.json"}  # of a sweep
 CONFIG_KEYS = {"format", "kind", "algorithm", "run", "loop", "config", "spec", "versions", "device"}
+OPTIONAL_KEYS = {"code", "devices"}  # of one's own code; of runs since they have it
 
 # Folders, by their paths in a run folder. What Orbax is writing or deleting has "orbax-checkpoint-tmp" in its name.
 _OWN = re.compile(

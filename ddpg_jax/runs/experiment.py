@@ -83,6 +83,7 @@ def run_experiment(
         can no longer be written.
     """
     job, callbacks = plan_run(algorithm, config, loop, run), Callbacks(log, on_chunk, should_stop).guarded()
+    multihost.refuse_differences(job.config_dict())
     with ExitStack() as stack:
         multihost.on_main(lambda: stack.enter_context(folders.new_run_folder(job.run.folder, run.overwrite)))
         stack.enter_context(refuse_exhaustion())

@@ -8,6 +8,7 @@ to the folder.
 import contextlib
 import os
 import secrets
+import shlex
 import shutil
 import zlib
 from collections.abc import Callable, Iterator
@@ -87,7 +88,7 @@ def identify(folder: Path) -> Identity:
 
 
 def check_present(folder: Path, identity: Identity) -> None:
-    """Checks that nobody has deleted, moved or replaced the folder of a run in training.
+    """Checks that nobody has deleted, moved or replaced the folder of a run or a sweep in training.
 
     Raises:
       SettingError: somebody has; what this run has written there since is deleted, too, but for the checkpoints of a
@@ -97,7 +98,7 @@ def check_present(folder: Path, identity: Identity) -> None:
     if present and (folder / "config.json").exists():
         return
     # A folder made anew by a write after the deletion may have the same identity, but not the file that is open.
-    same = present and (folder / "metrics.jsonl").exists()
+    same = present and any((folder / name).exists() for name in ("metrics.jsonl", "curves.jsonl"))
     if same and any(_is_readable(folder, vector_step) for vector_step in saved_steps(folder)):
         raise SettingError(
             f"out must stay while its run trains, and config.json of {folder} was deleted, of which each checkpoint "
@@ -154,7 +155,11 @@ def _check_replaceable(folder: Path, overwrite: bool) -> None:
     if not folder.is_dir() or not is_run(folder):
         raise SettingError(f"out must be a new folder or a run of ddpg_jax, and {folder} is neither.")
     if not overwrite:
-        raise SettingError(f"out must be a new folder, and {folder} already holds a run; --overwrite replaces it.")
+        resume = f"`ddpg-jax resume {shlex.quote(str(folder))}` resumes it"
+        raise SettingError(
+            f"out must be a new folder, and {folder} already holds a run; --out names another folder, {resume} and "
+            "--overwrite replaces it."
+        )
     if foreign := foreign_entry(folder):
         raise SettingError(f"out must hold nothing but a run to be replaced, and {folder} also holds {foreign}.")
     if Path.cwd().is_relative_to(real_path(folder)):

@@ -2,13 +2,17 @@
 
 import dataclasses
 import importlib.util
-from collections.abc import Callable
+import itertools
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import jax
 
+from ddpg_jax.core.exploration import NoiseConfig
+from ddpg_jax.core.learning import TargetConfig
 from ddpg_jax.core.loop import LoopConfig, chunk_bounds, fitted_replay
+from ddpg_jax.core.networks import NetworkConfig
 from ddpg_jax.core.settings import INT32, SettingError, plain, shown
 from ddpg_jax.core.types import Env, Spec
 from ddpg_jax.devices.backend import nbytes
@@ -32,6 +36,7 @@ USED_WITH = (
     ("noise_theta", "noise", "ou"),
     ("noise_epsilon", "noise", "epsilon-uniform"),
     ("target_period", "target_update", "periodic"),
+    ("pool_size", "reset_mode", "pool"),
 )
 
 
@@ -45,7 +50,7 @@ class Plan(NamedTuple):
     state_bytes: int  # of all seeds, replay included
     peak_bytes: int  # the states of all seeds, and copies of those being trained
     total_bytes: int = 0  # the same, with what is known of an update and of an evaluation
-    batch_size: int = 1
+    minibatch: int = 1  # transitions, which of an on-policy method are those of a vector step
     notes: tuple[str, ...] = ()  # sentences on what a person may not expect of these settings
 
     def steps(self, vector_step: int) -> int:
@@ -59,7 +64,7 @@ class Plan(NamedTuple):
     def draws(self) -> float:
         """Returns how often a transition is drawn, on average over those that are gathered."""
         last = self.bounds[-1]
-        return self.updates(last) * self.batch_size / self.steps(last)
+        return self.updates(last) * self.minibatch / self.steps(last)
 
     def describe(self) -> str:
         """Returns one line for a person."""
@@ -70,7 +75,7 @@ class Plan(NamedTuple):
             f"per seed {counted(self.steps(last), 'environment step')} ({counted(last, 'vector step')} of "
             f"{counted(self.num_envs, 'environment')}), {self.steps(self.bounds[0]):,} of them warm-up, and "
             f"{counted(self.updates(last), 'update')} ({ratio:.3g} per environment step) with minibatches of "
-            f"{self.batch_size:,}, so that a transition is drawn {self.draws():.3g} times on average; memory "
+            f"{self.minibatch:,}, so that a transition is drawn {self.draws():.3g} times on average; memory "
             f"{memory:,.1f} MiB for all seeds, of which replay {replay:,.1f} MiB"
         )
 
@@ -87,7 +92,8 @@ def make_plan(
     bounds = chunk_bounds(warmup, last, run.evaluations)
     _check_int32(loop, run, bounds, env.spec)
     stored = min(warmup * loop.num_envs, -(-loop.replay_capacity // loop.num_envs) * loop.num_envs)
-    if loop.batch_size > stored:
+    minibatch = programs.minibatch(config)
+    if minibatch > stored:
         raise SettingError(
             f"batch_size must be at most the {stored:,} transitions that are stored in the warm-up (warmup_steps, "
             f"replay_capacity), not {loop.batch_size:,}."
@@ -97,9 +103,10 @@ def make_plan(
     check_fits(memory, run.seeds, layout.devices)
     replay_bytes, state_bytes = nbytes(state.memory), nbytes(state)
     peak = peak_bytes(state_bytes, run.seeds, layout)
-    sizes = (replay_bytes, state_bytes, peak, memory.bytes, loop.batch_size)
+    sizes = (replay_bytes, state_bytes, peak, memory.bytes, minibatch)
     plan = Plan(bounds, loop.num_envs, loop.updates_per_step, *sizes)
-    return plan._replace(notes=tuple(filter(None, (_rounded(plan, loop, run, env.spec), _few_updates(plan)))))
+    notes = (_rounded(plan, loop, run, env.spec), _few_updates(plan), *_without_effect(plan, config, loop, run))
+    return plan._replace(notes=tuple(filter(None, notes)))
 
 
 def counted(number: int, what: str) -> str:
@@ -130,6 +137,28 @@ def _few_updates(plan: Plan) -> str:
     )
 
 
+def _without_effect(plan: Plan, config: Any, loop: LoopConfig, run: RunConfig) -> Iterator[str]:
+    """Yields sentences on settings that do less than a person may expect, or nothing."""
+    if loop.batch_size not in (plan.minibatch, LoopConfig.batch_size):
+        yield (
+            f"batch_size ({loop.batch_size:,}) has no effect: an on-policy method learns from one step of all "
+            "environments at a time"
+        )
+    if isinstance(config, TargetConfig) and config.target_update == "periodic" and config.tau != type(config).tau:
+        yield f"tau ({shown(config.tau)}) has no effect where target_update is periodic"
+    if isinstance(config, NetworkConfig) and config.residual and config.norm != type(config).norm:
+        yield f"norm ({config.norm}) has no effect where residual is given"
+    last = plan.steps(plan.bounds[-1])
+    if isinstance(config, NoiseConfig) and config.noise_final is not None and config.noise_steps > last:
+        yield f"the noise does not reach noise_final: noise_steps are {config.noise_steps:,}, the run's {last:,}"
+    chunk = plan.steps(max(end - start for start, end in itertools.pairwise(plan.bounds)))
+    if run.checkpoint_steps is not None and run.checkpoint_steps < chunk:
+        yield (
+            f"a checkpoint is saved every {chunk:,} steps rather than every {run.checkpoint_steps:,} "
+            "(checkpoint_steps), since each follows an evaluation; more evaluations allow more of them"
+        )
+
+
 def _check_int32(loop: LoopConfig, run: RunConfig, bounds: list[int], spec: Spec) -> None:
     """Checks what the device counts in int32 and several settings determine together.
 
@@ -158,14 +187,14 @@ def _check_int32(loop: LoopConfig, run: RunConfig, bounds: list[int], spec: Spec
         )
 
 
-def check_pairs(config: Any) -> None:
-    """Checks that no setting of an algorithm is given that another one keeps from having an effect.
+def check_pairs(*configs: Any) -> None:
+    """Checks that no setting of an algorithm or of the loop is given that another one keeps from having an effect.
 
     Raises:
       SettingError: one is; the sentence names both.
     """
-    fields = type(config).__dataclass_fields__
-    for name, partner, needed in USED_WITH:
+    for config, (name, partner, needed) in itertools.product(configs, USED_WITH):
+        fields = type(config).__dataclass_fields__
         if not {name, partner} <= fields.keys() or getattr(config, name) == fields[name].default:
             continue
         other, value = getattr(config, partner), getattr(config, name)
@@ -217,7 +246,8 @@ class Job(NamedTuple):
 
     def config_dict(self) -> dict[str, Any]:
         """Returns the contents of config.json."""
-        return config_dict(self.algorithm.name, self.run, self.loop, self.config, self.env.spec, code=self.code)
+        contents = config_dict(self.algorithm.name, self.run, self.loop, self.config, self.env.spec, code=self.code)
+        return contents | {"devices": self.layout.devices}
 
 
 def idle_devices(layout: Layout, run: RunConfig) -> str:
@@ -245,7 +275,7 @@ def plan_run(algorithm: Any, config: Any, loop: LoopConfig, run: RunConfig, begi
     """
     config, loop, run = plain(config), plain(loop), plain(run)
     if begins:
-        check_pairs(config)
+        check_pairs(config, loop)
     if run.wandb is not None and importlib.util.find_spec("wandb") is None:
         raise SettingError("wandb must be None where the package is not installed; `pip install wandb` installs it.")
     named, task = name_algorithm(algorithm), name_env(run.env)

@@ -43,6 +43,7 @@ class Programs(NamedTuple):
     chunk: Callable[..., Any]  # (state [S], vector_step, length, config) -> state, metrics; the state is donated
     refill: Callable[..., TrainState]  # (state [S] without its memory, vector_step, config); the state is donated
     evaluate: Callable[..., Any]  # ((learner, keys, hyperparams) [S], vector_step, config) -> Evaluation, diagnostics
+    minibatch: Callable[[Any], int]  # (config) -> transitions in a minibatch, of all devices of an agent
 
     def start(self, keys: jax.Array, config: Any, hyperparams: dict[str, jax.Array] | None = None) -> TrainState:
         """Returns the state of every seed after the warm-up; `hyperparams` [S] are settings that differ by seed."""
@@ -76,11 +77,16 @@ def make_programs(env: Env, algorithm: Any, loop: LoopConfig, episodes: int, lay
     def evaluate(per_seed, vector_step, config):
         learner, key, hyperparams = per_seed
         config = replace(config, **hyperparams)
-        agent, scale = make(config, env.spec), getattr(config, "reward_scale", 1.0)
+        agent = make(config, env.spec)
         with jax.default_matmul_precision(loop.matmul_precision):
             played = play_episodes(key, env, lambda obs: agent.act(learner, obs), episodes, agent.discount)
-            found = diagnose(agent, learner, played, vector_step, loop.num_envs // layout.data_shards, scale)
+            found = diagnose(agent, learner, played, vector_step, loop.num_envs // layout.data_shards)
         return Evaluation(played.returns, played.lengths), found
+
+    def minibatch(config):
+        agent, sizes = make(config, env.spec), (loop.num_envs, loop.replay_capacity, loop.batch_size, loop.n_step)
+        memory = agent.memory(env.spec, *sizes, agent.discount)
+        return jax.eval_shape(lambda key: memory.sample(memory.init(), 1, key), jax.random.key(0)).reward.size
 
     over_seeds = {"vmap": vmap_seeds, "sequential": loop_over_seeds}[layout.mapping]
     graph = cuda_graph_options(layout.first_device) if layout.cuda_graph else None
@@ -93,6 +99,7 @@ def make_programs(env: Env, algorithm: Any, loop: LoopConfig, episodes: int, lay
         jit(shard_over_devices(over_seeds(chunk), layout, STATE, (STATE, BY_SEED)), donate_argnums=0),
         jit(shard_over_devices(vmap_seeds(refill), layout, STATE, STATE), donate_argnums=0),
         jit(shard_over_devices(vmap_seeds(evaluate), layout)),
+        minibatch,
     )
 
 
@@ -117,7 +124,8 @@ def choose_layout(
     if jax.process_count() > 1 and seed_shards * data_shards != available:
         raise SettingError(
             f"devices must be {available}, all devices of all processes, not {seed_shards * data_shards}: pass "
-            "--devices, or a number of seeds that shards over them evenly."
+            "--devices, or a number of seeds that shards over them evenly; --no-distributed makes each process a run "
+            "of its own."
         )
     hidden = getattr(config, "hidden", ())
     chosen = choose_mapping(run.seeds // seed_shards, loop.batch_size, hidden, env.spec.image, backend)

@@ -66,6 +66,7 @@ def resume_experiment(
             f"devices must be such that {data_shards} of them train{'s' * (data_shards == 1)} an agent, as before, not "
             f"{job.layout.data_shards}: its replay is sharded over them."
         )
+    multihost.refuse_differences(job.config_dict())
     with ExitStack() as stack:
         multihost.on_main(lambda: stack.enter_context(locked(job.run.folder)))
         if not follow_links:
@@ -102,6 +103,7 @@ def _plan_again(
         env=env,
         steps=stored.run.steps if steps is None else steps,
         devices=stored.run.devices if devices is None else devices,
+        seed_mapping=stored.run.seed_mapping if stored.device == run_folder.device_name() else "auto",
     )
     job = plan_run(algorithm, stored.config, stored.loop, run, begins=False)
     return job, split_devices(stored.run.seeds, stored.run.devices)[1] if stored.run.devices else 1
@@ -195,5 +197,5 @@ def _compare(job: Job, before: dict[str, Any], accept_changes: bool, callbacks: 
         )
     if changed:
         callbacks.say(f"settings have changed: {changed}")
-    if any(before[name] != now[name] for name in ("versions", "device")):
-        callbacks.say("package versions or the device have changed: results agree to rounding, not bitwise")
+    if rounding := run_folder.differences_of_rounding(before, now):
+        callbacks.say(rounding)

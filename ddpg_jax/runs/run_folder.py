@@ -17,6 +17,7 @@ PACKAGES = ("ddpg_jax", "jax", "flax", "optax", "gymnax", "brax")
 # Settings of a run that do not change what it computes.
 FREE = {"out", "overwrite", "steps", "devices", "checkpoint_seconds", "checkpoint_steps", "checkpoint_replay"}
 FREE |= {"keep_checkpoints", "halt_on_nan", "tensorboard", "wandb"}
+FREE |= {"seed_mapping"}  # but to rounding
 
 
 def config_dict(
@@ -29,7 +30,6 @@ def config_dict(
     code: Codes = NONE,
 ) -> dict[str, Any]:
     """Returns the contents of config.json: everything that a run or a sweep depends on, as plain JSON."""
-    device = jax.devices()[0]
     plain_spec = spec._asdict() | {
         "obs_dtype": spec.obs_dtype.name,
         "action_low": spec.action_low.tolist(),
@@ -44,10 +44,16 @@ def config_dict(
         "config": _plain(config),
         "spec": plain_spec,
         "versions": {package: importlib.metadata.version(package) for package in PACKAGES},
-        "device": f"{device.platform}: {device.device_kind}",
+        "device": device_name(),
     }
     own = {"code": {kind: {"file": one.file, "sha256": one.sha256} for kind, one in code.items()}} if code else {}
     return json.loads(json.dumps(contents | own))
+
+
+def device_name() -> str:
+    """Returns the platform and the kind of the devices of this process, as "cpu: cpu"."""
+    device = jax.devices()[0]
+    return f"{device.platform}: {device.device_kind}"
 
 
 def _plain(config: Any) -> dict[str, Any]:
@@ -86,3 +92,20 @@ def differences(before: dict[str, Any], now: dict[str, Any]) -> str:
         new |= {(group, name): value for name, value in now.get(group, {}).items()}
     changed = [key for key in old | new if old.get(key) != new.get(key) and not (key[0] == "run" and key[-1] in FREE)]
     return ", ".join(f"{key[-1]} is {new.get(key)!r} and was {old.get(key)!r}" for key in changed)
+
+
+def differences_of_rounding(before: dict[str, Any], now: dict[str, Any]) -> str:
+    """Returns a sentence on what decides the bits of a run, beside its settings, and is another now; "" if nothing is.
+
+    Args:
+      before, now: as for `differences`. The number of devices is not in those of sweeps and of earlier versions.
+    """
+    mappings = [contents["run"]["seed_mapping"] for contents in (before, now)]
+    same = {
+        "package versions": before["versions"] == now["versions"],
+        "kind of device": before["device"] == now["device"],
+        "number of devices": before.get("devices") in (None, now.get("devices")),
+        "seed_mapping": mappings[0] == mappings[1],
+    }
+    changed = ", ".join(what for what, is_same in same.items() if not is_same)
+    return f"changed since the checkpoint: {changed}; results agree to rounding, not bitwise" if changed else ""

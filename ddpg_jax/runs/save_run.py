@@ -43,7 +43,7 @@ def save_run(
     Raises:
       SettingError: the state does not have the shapes that these settings make, or as for `run_experiment`.
     """
-    job = plan_run(algorithm, config, loop, run)
+    job = plan_run(algorithm, config, loop, run, begins=False)
     state = _over_seeds(state, job)
     last = job.plan.bounds[-1]
     with folders.new_run_folder(job.run.folder, run.overwrite):

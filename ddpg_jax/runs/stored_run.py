@@ -13,7 +13,7 @@ from ddpg_jax.core.settings import SettingError
 from ddpg_jax.core.types import Agent, Env, Spec
 from ddpg_jax.envs.references import label
 from ddpg_jax.runs.config import RunConfig
-from ddpg_jax.runs.contents import CONFIG_KEYS
+from ddpg_jax.runs.contents import CONFIG_KEYS, OPTIONAL_KEYS
 from ddpg_jax.runs.json_values import Value, read_json
 from ddpg_jax.runs.named import Named, name_algorithm, name_env, open_env
 from ddpg_jax.runs.own_code import Codes, read_codes, read_named
@@ -90,9 +90,7 @@ class Run(NamedTuple):
 
     def make_agent(self) -> Agent:
         """Returns its agent; policy and critic multiply matrices at the precision that it was trained with."""
-        agent = self.named.value.make(self.config, self.spec)
-        precision = self.loop.matmul_precision
-        return agent._replace(act=_at_precision(agent.act, precision), value=_at_precision(agent.value, precision))
+        return at_precision(self.named.value.make(self.config, self.spec), self.loop.matmul_precision)
 
 
 def read_run(folder: str | Path | Run, algorithm: Any = None, env: Any = None, trust: bool = False) -> Run:
@@ -120,7 +118,7 @@ def read_run(folder: str | Path | Run, algorithm: Any = None, env: Any = None, t
     fields = document.fields()
     if "format" in fields and document.value["format"] != FORMAT:
         raise fields["format"].refuse(f"{FORMAT}, the format that this version of ddpg_jax reads")
-    document.object(CONFIG_KEYS, {"code"} | ({"sweep"} if document.value.get("kind") == "sweep" else set()))
+    document.object(CONFIG_KEYS, OPTIONAL_KEYS | ({"sweep"} if document.value.get("kind") == "sweep" else set()))
     kind = fields["kind"].string()
     if kind not in ("run", "sweep"):
         raise fields["kind"].refuse("one of run, sweep")
@@ -200,6 +198,11 @@ def _dtype(value: Value) -> np.dtype:
     if value.string() not in allowed:
         raise value.refuse(f"one of {', '.join(allowed)}")
     return allowed[value.value]
+
+
+def at_precision(agent: Agent, precision: str) -> Agent:
+    """Returns the agent, whose policy and critic multiply matrices at this precision wherever they are called."""
+    return agent._replace(act=_at_precision(agent.act, precision), value=_at_precision(agent.value, precision))
 
 
 def _at_precision(function: Callable[..., Any], precision: str) -> Callable[..., Any]:

@@ -9,13 +9,13 @@ import numpy as np
 
 from ddpg_jax.core.settings import SettingError
 from ddpg_jax.devices import multihost
-from ddpg_jax.runs import metrics
+from ddpg_jax.runs import folders, metrics
 from ddpg_jax.runs.clock import Clock
 from ddpg_jax.runs.files import atomic_write
 from ddpg_jax.runs.json_values import Value
 from ddpg_jax.runs.plan import Plan
 from ddpg_jax.runs.stored_run import Run
-from ddpg_jax.sweeps.search_space import applied
+from ddpg_jax.sweeps.search_space import applied, on_device
 from ddpg_jax.sweeps.task import Part, Task
 
 CURVES = "curves.jsonl"
@@ -29,6 +29,7 @@ class CurveWriter:
       task: the sweep.
       on_chunk: called with the same evaluation as one row over the seeds of all trials.
       clock: of the sweep.
+      check_present: raises SettingError, here and in every method, if the folder of the sweep is gone.
       lines: how many the file has.
     """
 
@@ -38,13 +39,15 @@ class CurveWriter:
         task: Task,
         on_chunk: Callable[[dict[str, Any], Plan], None] | None,
         clock: Clock,
+        check_present: Callable[[], None],
         lines: int = 0,
     ):
         self._file, self._task, self._on_chunk, self._lines = file, task, on_chunk, lines
-        self.clock = clock
+        self.clock, self._check_present = clock, check_present
 
     def write(self, part: Part, vector_step: int, active: Sequence[int], measured: dict[str, Any]) -> None:
         """Writes and flushes an evaluation of the trials in training; `measured` [trials * seeds] of each quantity."""
+        self.check_present()
         plan, seeds = part.plan, self._task.run.seeds
         clock = (plan.steps(vector_step), plan.updates(vector_step), *self.clock.read())
         rows = []
@@ -57,11 +60,29 @@ class CurveWriter:
         if self._on_chunk:
             self._on_chunk(metrics.make_row(*clock, measured), plan)
 
+    def check_present(self) -> None:
+        """Checks, before anything is written or deleted, that it is still the folder of this sweep."""
+        multihost.on_main(self._check_present)
+
     def sync(self) -> int:
         """Flushes to the disk, before a checkpoint that relies on the lines; returns their number."""
+        self.check_present()
         if multihost.is_main():  # the others write to /dev/null
             os.fsync(self._file.fileno())
         return self._lines
+
+
+def check_sweep_present(folder: Path, identity: folders.Identity, curves: folders.Identity) -> None:
+    """Checks that nobody has deleted, moved or replaced the folder of a sweep in training.
+
+    Args:
+      identity, curves: of the folder and of its curves.jsonl. No other file has that of one that is open, while a
+        folder may have that of a deleted one.
+
+    Raises:
+      SettingError: as for `folders.check_present`.
+    """
+    folders.check_present(folder, identity if folders.identify(folder / CURVES) == curves else None)
 
 
 def keep_lines(folder: Path, lines: int, seeds: int) -> tuple[float, float]:
@@ -84,6 +105,9 @@ def keep_lines(folder: Path, lines: int, seeds: int) -> tuple[float, float]:
 def read_trials(sweep: Run) -> list[tuple[Run, list[metrics.Row]]]:
     """Reads the trials of a sweep from its curves.jsonl: each as the run that it is, with its rows.
 
+    Where some have equal settings, as in population based training, each has its number and values after the name of
+    its algorithm, since equal ones are not more seeds of one run.
+
     Raises:
       SettingError: a line is damaged, or names settings or values that cannot be used.
     """
@@ -97,7 +121,18 @@ def read_trials(sweep: Run) -> list[tuple[Run, list[metrics.Row]]]:
                 name: value.value for name, value in own[0]["values"].items()
             }:
                 raise SettingError(f"{path}: trial {row['trial']} must have the same values in all of its lines.")
-    return [(_as_run(sweep, own[0]["values"]), [without_trial(row) for row in own]) for own in rows.values()]
+    runs = {trial: _as_run(sweep, own[0]["values"]) for trial, own in rows.items()}
+    if len({on_device(vars(run.loop) | vars(run.config)) for run in runs.values()}) < len(runs):
+        names = {trial: _name(sweep.algorithm, trial, own[0]["values"]) for trial, own in rows.items()}
+        runs = {trial: run._replace(algorithm=names[trial]) for trial, run in runs.items()}
+    return [(runs[trial], [without_trial(row) for row in own]) for trial, own in rows.items()]
+
+
+def _name(algorithm: str, trial: int, values: dict[str, Value]) -> str:
+    """Returns the algorithm, the number of a trial and its values, which need not be told apart by their digits."""
+    plain = {name: value.value for name, value in values.items()}
+    shown = [f"{name} {f'{value:.3g}' if isinstance(value, float) else value}" for name, value in plain.items()]
+    return ", ".join([algorithm, f"trial {trial}", *shown])
 
 
 def _as_run(sweep: Run, values: dict[str, Value]) -> Run:

@@ -25,6 +25,7 @@ from ddpg_jax.runs.checksum import json_checksum
 from ddpg_jax.runs.evaluation import read_rows_of_seeds
 from ddpg_jax.runs.json_values import Value, read_json
 from ddpg_jax.runs.monitor import Callbacks, CheckpointClock
+from ddpg_jax.runs.plan import Plan
 from ddpg_jax.runs.run_folder import write_json
 from ddpg_jax.sweeps.curves import CurveWriter
 from ddpg_jax.sweeps.search_space import read_trial
@@ -59,6 +60,7 @@ class Keeper:
         self.progress = progress
         self._checkpoints: Checkpoints | None = None
         self._clock = CheckpointClock(task.run)
+        self._diverged: set[tuple[int, int]] = set()  # trial and seed
 
     def due(self, steps: int) -> bool:
         """Whether a checkpoint is due at so many environment steps of a part."""
@@ -67,6 +69,22 @@ class Keeper:
     def stopping(self) -> bool:
         """Whether the sweep is to stop, in any process."""
         return self._callbacks.stopping()
+
+    def say_diverged(self, plan: Plan, active: Sequence[int], diverged: dict[int, tuple[int, str]]) -> None:
+        """Says of each trial in training which of its seeds have diverged, each seed once.
+
+        Args:
+          diverged: as in `ChunkResult`, of the seeds of all active trials.
+        """
+        run = self._task.run
+        found: dict[int, list[str]] = {}
+        for index, (step, what) in diverged.items():
+            trial, seed = active[index // run.seeds], run.seed + index % run.seeds
+            if (trial, seed) not in self._diverged:
+                found.setdefault(trial, []).append(f"seed {seed} at {plan.steps(step):,} steps ({what} is not finite)")
+                self._diverged.add((trial, seed))
+        for trial, seeds in found.items():
+            self._callbacks.say(f"trial {trial} diverged and counts as the worst: {', '.join(seeds)}")
 
     def save(self, part: int, vector_step: int, steps: int, progress: Progress, state: TrainState) -> None:
         """Writes the states of the trials in training as a checkpoint."""

@@ -22,7 +22,7 @@ from ddpg_jax.runs.plan import Plan
 from ddpg_jax.runs.stored_run import Run, read_run
 from ddpg_jax.sweeps.progress import Progress, clear_checkpoints, read_progress
 from ddpg_jax.sweeps.search_space import CompileGroup, Trial, compile_groups, read_trial
-from ddpg_jax.sweeps.sweep import SweepResult, describe, plan_part, train_parts
+from ddpg_jax.sweeps.sweep import SweepResult, describe, plan_part, sweep_contents, train_parts
 from ddpg_jax.sweeps.task import Part, Task
 from ddpg_jax.sweeps.training import load_states
 
@@ -34,10 +34,11 @@ def resume_sweep(
     on_chunk: Callable[[dict[str, Any], Plan], None] | None = None,
     should_stop: Callable[[], bool] | None = None,
 ) -> SweepResult:
-    """Resumes a sweep; on the same machine, with results that are bitwise identical to those of one that never stopped.
+    """Resumes a sweep from where it was stopped or killed.
 
-    Parts that are finished are kept, and the part in training is resumed from its newest checkpoint; if that is
-    damaged, it is moved to checkpoints-damaged, and the part begins anew.
+    On the same machine, with the same versions and number of devices, the results are bitwise identical to those of an
+    uninterrupted sweep. Parts that are finished are kept, and the part in training is resumed from its newest
+    checkpoint; if that is damaged, it is moved to checkpoints-damaged, and the part begins anew.
 
     Args:
       folder: the folder of the sweep, or what `open_run` returns.
@@ -76,6 +77,8 @@ def resume_sweep(
             progress, task, state = _recover(task, parts, stored.contents, callbacks)
         multihost.on_main(lambda: clear_checkpoints(folder, progress.vector_step, callbacks.say))
         describe(parts, task.run, callbacks)
+        if rounding := run_folder.differences_of_rounding(stored.contents, sweep_contents(task, parts)):
+            callbacks.say(rounding)
         callbacks.say(f"resuming with {progress.parts} of {len(parts)} parts finished")
         return train_parts(task, parts, stored.contents, progress, callbacks, state)
 

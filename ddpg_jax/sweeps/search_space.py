@@ -88,16 +88,17 @@ def refuse_duplicates(trials: Sequence[Trial]) -> None:
     """
     found: dict[Any, int] = {}
     for index, trial in enumerate(trials):
-        key = tuple((name, _on_device(value)) for name, value in sorted(trial.items()))
-        first = found.setdefault(key, index)
+        first = found.setdefault(on_device(trial), index)
         if first != index:
             values = ", ".join(f"{name} {value}" for name, value in trial.items())
             raise SettingError(f"trials must differ, and trials {first} and {index} are the same: {shown(values)}.")
 
 
-def _on_device(value: Any) -> Any:
-    """Returns a value as trials are compared by it: a float in float32."""
-    return float(np.float32(value)) if isinstance(value, float) else value
+def on_device(trial: Trial) -> tuple[tuple[str, Any], ...]:
+    """Returns what trials are compared by: the settings by their names, floats in float32."""
+    return tuple(
+        (name, float(np.float32(value)) if isinstance(value, float) else value) for name, value in sorted(trial.items())
+    )
 
 
 def read(name: str, words: Sequence[str], groups: Sequence[Any]) -> tuple[str, list[Any]]:

@@ -1,6 +1,7 @@
 """Trains many trials in one program, batched together with their seeds."""
 
 import dataclasses
+import functools
 import json
 import os
 from collections.abc import Callable, Iterator, Sequence
@@ -25,7 +26,7 @@ from ddpg_jax.runs.own_code import codes_of
 from ddpg_jax.runs.plan import Plan, check_config, check_pairs, counted, make_plan, run_folder_of
 from ddpg_jax.runs.programs import make_programs, seed_keys
 from ddpg_jax.runs.run_memory import run_memory
-from ddpg_jax.sweeps.curves import CURVES, CurveWriter, keep_lines
+from ddpg_jax.sweeps.curves import CURVES, CurveWriter, check_sweep_present, keep_lines
 from ddpg_jax.sweeps.files import write_best, write_tables
 from ddpg_jax.sweeps.progress import Keeper, Progress
 from ddpg_jax.sweeps.search_space import (
@@ -36,8 +37,8 @@ from ddpg_jax.sweeps.search_space import (
     compile_groups,
     refuse_duplicates,
 )
-from ddpg_jax.sweeps.task import Part, Task
-from ddpg_jax.sweeps.training import sweep_layout, train_part
+from ddpg_jax.sweeps.task import DIVERGED, Part, Task
+from ddpg_jax.sweeps.training import perturbable, sweep_layout, train_part
 
 UNUSED = ("checkpoint_replay", "keep_checkpoints", "halt_on_nan")  # settings of a run that a sweep has no use for
 
@@ -47,8 +48,8 @@ class SweepResult(NamedTuple):
 
     folder: Path
     table: list[dict[str, Any]]  # a row per trial: its index, its values, steps, iqm, low, high; the best first
-    best: Trial | None  # None where the sweep was stopped
-    outcome: Literal["finished", "stopped"] = "finished"
+    best: Trial | None  # None where the sweep was stopped, or where a seed of every trial has diverged
+    outcome: Literal["finished", "stopped", "halted"] = "finished"  # halted: seeds of all trials diverged
 
 
 def sweep(
@@ -88,13 +89,14 @@ def sweep(
     groups = compile_groups(task.trials, config, loop)
     refuse_duplicates(task.trials)
     for trial in task.trials:
-        check_pairs(applied(trial, task.config, task.loop)[0])
+        check_pairs(*applied(trial, task.config, task.loop))
     parts = [part for group in groups for part in plan_parts(task.algorithm, group, task.run, task.env)]
     for part in parts:
         _check_rungs(task, part)
     chunks = min(len(part.plan.bounds) for part in parts) - 1
     if halving >= chunks:
         raise SettingError(f"halving must be below the {chunks} chunks of the run (steps, evaluations), not {halving}.")
+    _check_stops(task, parts)
     describe(parts, run, callbacks)
     folder = task.run.folder
     with ExitStack() as stack:
@@ -154,6 +156,25 @@ def _checked(
     return Task(named, values, {}, config, loop, run, env, halving, pbt, codes_of(named, wanted))
 
 
+def _check_stops(task: Task, parts: Sequence[Part]) -> None:
+    """Checks that halving stops a trial and that population based training changes one.
+
+    Raises:
+      SettingError: no part has two trials, or no copy of a trial would differ from it.
+    """
+    halved = [part.group for part in parts if len(part.group.indices) > 1]
+    if task.halving and not halved:
+        raise SettingError(
+            f"halving must be 0 where no two trials are trained together, not {task.halving}: trials that differ in a "
+            "static setting are not, nor are those that do not fit in memory together."
+        )
+    if task.pbt and not any(map(perturbable, halved)):
+        raise SettingError(
+            "pbt must be False where trials differ in no traced setting that has an effect after the start, not True: "
+            "a copy would be the same as its parent."
+        )
+
+
 def _check_rungs(task: Task, part: Part) -> None:
     """Checks that the trials which halving leaves are sharded as all of them are, since their replays stay in place.
 
@@ -190,11 +211,14 @@ def train_parts(
     """
     folder = task.run.folder
     spent = keep_lines(folder, progress.lines, task.run.seeds) if multihost.is_main() else (0.0, 0.0)
+    identities = folders.identify(folder), folders.identify(folder / CURVES)
+    check_present = functools.partial(check_sweep_present, folder, *identities)
     with ExitStack() as stack:
-        stack.enter_context(naming_resume(folder, kind="sweep"))
+        stack.enter_context(naming_resume(folder, check_present if multihost.is_main() else None, "sweep"))
         stack.enter_context(refuse_exhaustion())
         file = stack.enter_context((folder / CURVES if multihost.is_main() else Path(os.devnull)).open("ab"))
-        writer = CurveWriter(file, task, callbacks.on_chunk, Clock(callbacks.say, *spent), progress.lines)
+        clock = Clock(callbacks.say, *spent)
+        writer = CurveWriter(file, task, callbacks.on_chunk, clock, check_present, progress.lines)
         keeper = stack.enter_context(closing(Keeper(task, contents, writer, callbacks, progress)))
         for number, part in list(enumerate(parts, 1))[progress.parts :]:
             callbacks.say(f"training part {number} of {len(parts)}")
@@ -203,16 +227,17 @@ def train_parts(
             if trained is None:
                 return SweepResult(folder, [], None, "stopped")
             best, result = keeper.progress.best, keeper.progress.ended[-1]
-            if best is None or result.interval() > best.interval():
+            if result.interval() > (best.interval() if best else DIVERGED):
                 best = result
-                write_best(task, best, part, trained)
+                writer.check_present()
+                write_best(task, best, part, trained, callbacks.say)
             keeper.finish_part(keeper.progress._replace(parts=number, best=best))
             if number < len(parts) and keeper.stopping():
                 return SweepResult(folder, [], None, "stopped")
+        writer.check_present()
     callbacks.say(f"writing {folder}")
-    ended, best = list(keeper.progress.ended), keeper.progress.best
-    assert best is not None
-    return SweepResult(folder, write_tables(task, ended), task.trials[best.trial])
+    table, best = write_tables(task, list(keeper.progress.ended)), keeper.progress.best
+    return SweepResult(folder, table, task.trials[best.trial]) if best else SweepResult(folder, table, None, "halted")
 
 
 def plan_parts(algorithm: Named, group: CompileGroup, run: RunConfig, env: Env) -> Iterator[Part]:

@@ -13,6 +13,8 @@ from ddpg_jax.runs.plan import Plan
 from ddpg_jax.runs.statistics import Interval, interval
 from ddpg_jax.sweeps.search_space import CompileGroup, Trial
 
+DIVERGED = Interval(-math.inf, -math.inf, -math.inf)  # of a trial with a seed whose evaluation is not finite
+
 
 class Task(NamedTuple):
     """What is swept. Trials that population based training makes on the way join `trials`, their origin `parents`."""
@@ -48,4 +50,4 @@ class TrialResult(NamedTuple):
     def interval(self) -> Interval:
         """Returns the interquartile mean of the seeds' evaluations; -inf where one of them is not finite."""
         means = [row["mean"] for row in self.seeds]
-        return Interval(-math.inf, -math.inf, -math.inf) if None in means else interval(means)
+        return DIVERGED if None in means else interval(means)

@@ -89,11 +89,15 @@ def _kept(
     return kept, sources
 
 
+def perturbable(group: CompileGroup) -> list[str]:
+    """Returns the settings of a group's trials that have an effect where they change in the middle of training."""
+    return [name for name in group.hyperparams if not is_at_start(type(group.config), name)]
+
+
 def _perturbed_copy(task: Task, part: Part, parent: int) -> int:
     """Adds a trial like its parent with perturbed settings; returns its index."""
     rng = np.random.default_rng([task.run.seed, len(task.trials)])
-    names = [name for name in part.group.hyperparams if not is_at_start(type(task.config), name)]
-    task.trials.append(perturbed(task.trials[parent], names, task.config, rng))
+    task.trials.append(perturbed(task.trials[parent], perturbable(part.group), task.config, rng))
     task.parents[len(task.trials) - 1] = parent
     return len(task.trials) - 1
 
@@ -121,6 +125,7 @@ def _train_rung(
         begun = multihost.reshard(state, shardings(state, layout, STATE))
     for chunk in run_chunks(programs, begun, keys, part.group.config, bounds, first, writer.clock):
         writer.write(part, chunk.vector_step, active, chunk.metrics)
+        keeper.say_diverged(part.plan, active, chunk.diverged)
         steps, ends = part.plan.steps(chunk.vector_step), chunk.vector_step == bounds[-1]
         if chunk.vector_step > bounds[0]:
             signals.end_at_chunk()
