@@ -1,7 +1,7 @@
 """Trains with one setting wrong at a time and writes what the diagnostics then say: results/diagnosis.json.
 
     python benchmarks/diagnosis.py                    # about ten minutes on two cores
-    python benchmarks/diagnosis.py --only slow-actor  # again
+    python benchmarks/diagnosis.py --only fast-actor  # again
 
 Of every case it keeps the interquartile mean over seeds of the last evaluation's diagnostics, with the command. The
 table in docs/how_to_learn.md is made of it by readme.py.

@@ -5,7 +5,8 @@ from typing import Any
 
 import numpy as np
 
-from ddpg_jax.runs.statistics import iqm, iqm_bounds, stratified
+from ddpg_jax.results.compare import profile
+from ddpg_jax.runs.statistics import iqm, iqm_bounds
 
 
 def bandit(rows: list[dict[str, Any]], path: Path) -> None:
@@ -35,8 +36,8 @@ def curves(tasks: dict[str, dict[str, dict[str, Any]]], path: Path) -> None:
     """Plots learning curves, a panel per task: interquartile means over seeds with 95% bootstrap intervals.
 
     Args:
-      tasks: title -> method -> a curve of benchmarks/results/learning/. A method whose name ends in "-best" is tuned
-        and drawn solid; its default settings are then dashed.
+      tasks: title -> method -> a curve of benchmarks/results/learning/. Default settings are drawn solid, others,
+        with a name such as "ddpg-best", dashed.
     """
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
@@ -50,12 +51,11 @@ def curves(tasks: dict[str, dict[str, dict[str, Any]]], path: Path) -> None:
     for axes, (title, methods) in zip(panels, tasks.items(), strict=False):
         for method, curve in methods.items():
             returns, steps = filled(curve["eval_return"]), curve["steps"]
-            algorithm, _, tuned = method.partition("-")
+            algorithm, _, variant = method.partition("-")
             color = {"ddpg": "tab:blue", "td3": "tab:orange", "sac": "tab:red"}[algorithm]
-            solid = tuned or f"{method}-best" not in methods
-            (line,) = axes.plot(steps, iqm(returns), color=color, linestyle="-" if solid else "--", linewidth=1.3)
+            (line,) = axes.plot(steps, iqm(returns), color=color, linestyle="--" if variant else "-", linewidth=1.3)
             axes.fill_between(steps, *iqm_bounds(returns), color=color, alpha=0.15, linewidth=0)
-            if solid:
+            if not variant:
                 seen.setdefault(algorithm, line)
         axes.set_title(title, fontsize=9)
         axes.tick_params(labelsize=7)
@@ -66,11 +66,6 @@ def curves(tasks: dict[str, dict[str, dict[str, Any]]], path: Path) -> None:
         axes.set_axis_off()
     figure.legend(seen.values(), seen, loc="outside lower center", ncols=len(seen), frameon=False)
     figure.savefig(path)
-
-
-def share(*above: Any, axis: int = -1) -> Any:
-    """Returns the share of runs that are above a level, the mean over tasks: [.., S] of every task -> [..]."""
-    return np.mean([runs.mean(axis=axis) for runs in above], axis=0)
 
 
 def profiles(panels: dict[str, dict[str, list[np.ndarray]]], path: Path) -> None:
@@ -86,12 +81,12 @@ def profiles(panels: dict[str, dict[str, list[np.ndarray]]], path: Path) -> None
 
     figure = Figure(figsize=(3.3 * len(panels), 3.0), dpi=130, layout="constrained")
     FigureCanvasAgg(figure)
-    levels = np.linspace(0.0, 1.0, 101)
     for axes, (title, curves) in zip(figure.subplots(1, len(panels), squeeze=False)[0], panels.items(), strict=True):
         for name, scores in curves.items():
-            above = [sample > levels[:, None] for sample in scores]  # [101, S] of every task
-            (line,) = axes.plot(levels, share(*above), label=name, linewidth=1.3)
-            axes.fill_between(levels, *stratified(above, share), color=line.get_color(), alpha=0.15, linewidth=0)
+            found = profile(name, scores)
+            (line,) = axes.plot(found.thresholds, found.fraction, label=name, linewidth=1.3)
+            bounds = {"color": line.get_color(), "alpha": 0.15, "linewidth": 0}
+            axes.fill_between(found.thresholds, found.low, found.high, **bounds)
         axes.set_title(title, fontsize=9)
         axes.set_xlabel("score: random actions 0, the best known 1", fontsize=8)
         axes.tick_params(labelsize=7)

@@ -2,12 +2,14 @@
 benchmarks/results/.
 
 python benchmarks/readme.py          # rewrites the text between the markers
-python benchmarks/readme.py --check  # exits with 1 if a table is out of date, or a link or an import leads nowhere
+python benchmarks/readme.py --check  # exits with 1 if a table is out of date, a link or an import leads nowhere, or
+                                     # a result on learning was measured before a default of its command changed
 """
 
 import argparse
 import dataclasses
 import importlib
+import itertools
 import json
 import re
 import sys
@@ -26,6 +28,7 @@ from ddpg_jax.runs.registry import OWN
 
 sys.path.insert(0, str(Path(__file__).parent))
 import figures
+from learning import outdated
 from learning_tables import (
     NAMES,
     carried_over,
@@ -49,11 +52,13 @@ from tasks import (
     EVEN_TASKS,
     LEAGUE,
     LOCOMOTION_TASKS,
+    METHODS,
     OLDER,
     OLDER_TASKS,
     OWN_TASKS,
     PEERS,
     PRESET_RUNS,
+    SUITES,
     TASKS,
 )
 from throughput import CASES
@@ -147,14 +152,17 @@ def highest() -> str:
 
 def locomotion() -> str:
     """Returns the table of longer runs with the default networks: a row per task and algorithm that was run."""
-    found = [(task, method, learned(task, method)) for task in LOCOMOTION_TASKS for method in LEAGUE]
-    rows = [[*place(task), f"`{name}`", str(row["final"]["seeds"]), cell(row)] for task, name, row in found if row]
-    return table(["environment", "steps per seed", "algorithm", "seeds", "return"], rows)
+    suite, rows = SUITES["locomotion"], []
+    for task, method in itertools.product(suite.tasks, suite.methods):
+        if row := learned(task, method.replace(":", "-")):
+            flags = " ".join(filter(None, [method.split(":")[0], METHODS[method]]))
+            rows.append([*place(task), f"`{flags}`", str(row["final"]["seeds"]), cell(row)])
+    return table(["environment", "steps per seed", "settings", "seeds", "return"], rows)
 
 
-def curves_of(tasks: dict[str, str]) -> dict[str, dict[str, dict[str, Any]]]:
-    """Returns the curves of every task that was run, with default and with tuned settings, by the name of the task."""
-    methods = [method for name in LEAGUE for method in (name, f"{name}-best")]
+def curves_of(tasks: dict[str, str], variant: str) -> dict[str, dict[str, dict[str, Any]]]:
+    """Returns the curves of every task that was run, with default settings and a variant, by the name of the task."""
+    methods = [method for name in LEAGUE for method in (name, f"{name}-{variant}")]
     found = {
         place(task)[0].replace("`", ""): {name: row["curve"] for name in methods if (row := learned(task, name))}
         for task in tasks
@@ -456,10 +464,11 @@ def solve() -> str:
     rows = []
     for name, result in json.loads((RESULTS / "solve.json").read_text(encoding="utf-8"))["contenders"].items():
         first, *later = [row["seconds"] for row in result["seeds"]]
+        seeds = str(len(result["seeds"]))
         times = ", ".join("not solved" if seconds is None else f"{seconds:.1f} s" for seconds in later)
         start = "not solved" if first is None else f"{first:.1f} s"
-        rows.append([f"`{result['task']}`", f"{result['goal']:,.0f}", name, start, times])
-    return table(["task", "goal", "library and algorithm", "first run", "later runs, other seeds"], rows)
+        rows.append([f"`{result['task']}`", f"{result['goal']:,.0f}", name, seeds, start, times])
+    return table(["task", "goal", "library and algorithm", "seeds", "first run", "later runs, other seeds"], rows)
 
 
 def mappings() -> str:
@@ -609,8 +618,8 @@ def faults() -> str:
 
 def pictures() -> None:
     """Draws the learning curves, and what a step launches."""
-    figures.curves(curves_of(CPU_TASKS), RESULTS / "league.png")
-    figures.curves(curves_of(LOCOMOTION_TASKS), RESULTS / "locomotion.png")
+    figures.curves(curves_of(CPU_TASKS, "best"), RESULTS / "league.png")
+    figures.curves(curves_of(LOCOMOTION_TASKS, "layer"), RESULTS / "locomotion.png")
     figures.profiles(profiles(), RESULTS / "profiles.png")
     bars = [(case, algorithm, library, per_step(row)) for case, algorithm, library, row in rows_of("h100")]
     figures.launches(bars, RESULTS / "targets" / "launches.png")
@@ -674,6 +683,15 @@ def dead_ends(document: str) -> list[str]:
     return found
 
 
+def outdated_results() -> list[str]:
+    """Returns the results on learning whose command has other settings today: those with defaults changed since."""
+    found = []
+    for path in sorted((RESULTS / "learning").glob("*.json")):
+        changes = outdated(json.loads(path.read_text(encoding="utf-8")))
+        found += [f"{path.name} is of other settings than its command has today: {changes}"] if changes else []
+    return found
+
+
 def written(document: str) -> str:
     """Returns the text of a document with its tables regenerated."""
     text = read(document)
@@ -694,6 +712,7 @@ def main() -> None:
     if parser.parse_args().check:
         faults = [f"{name} is out of date" for name in DOCUMENTS if read(name) != written(name)]
         faults += [fault for name in (*DOCUMENTS, *OTHERS) for fault in dead_ends(name)]
+        faults += outdated_results()
         sys.exit("\n".join(faults) or 0)
     for name in DOCUMENTS:
         (ROOT / name).write_text(written(name), encoding="utf-8")

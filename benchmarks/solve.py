@@ -5,7 +5,8 @@
 
 A task is solved at the first evaluation whose mean return is at or above the goal. Each seed is a separate command. Our
 compilation cache is empty for the first seed and holds the program for the others; the other libraries keep no cache.
-Writes benchmarks/results/solve.json.
+Writes benchmarks/results/solve.json, which has of each contender the command that measured it. What is there now was
+measured with 3 seeds on Pendulum-v1 and 2 on the inverted pendulum.
 """
 
 import argparse

@@ -187,7 +187,7 @@ SUITES = {
     "defaults": Suite(HELD_OUT, ("ddpg:before", "ddpg:searched", "td3:layer", "td3:searched", "sac:before")),
     "confirm": Suite(CONFIRMING, (*LEAGUE, "ddpg:before", "td3:layer", "sac:before")),
     "networks": Suite(("reacher-misc", "inverted-double-pendulum", "reacher", "halfcheetah"), ("sac:residual", "tqc")),
-    "locomotion": Suite(tuple(LOCOMOTION_TASKS), ("td3", "sac", "ddpg"), 4),
+    "locomotion": Suite(tuple(LOCOMOTION_TASKS), ("ddpg", "td3", "td3:layer", "sac"), 4),
     "crossing": Suite(tuple(CROSSING_TASKS), ("td3", "sac"), 4),
     "older": Suite(OLDER_TASKS, OLDER),
     "even": Suite(tuple(EVEN_TASKS), tuple(f"{method}:even" for method in LEAGUE)),

@@ -4,8 +4,11 @@
 
 The first setting is the defaults, the others are drawn at random from SPACE; every other one has layer norm. Half of
 them are stopped in the middle of the run (successive halving). The best is chosen by the interquartile mean of its last
-evaluations over three seeds that `learning.py` does not use; `learning.py --methods METHOD:best` then evaluates it on
-other seeds.
+evaluations over three seeds that `learning.py` does not use, and becomes `--preset best` of the algorithm on the task,
+in ddpg_jax/runs/tuned.json; `learning.py --methods METHOD:best` then evaluates it on other seeds.
+
+Each task and algorithm has draws of its own. The searches on file were made before with one seed for all, so that the
+settings which algorithms share were tried at the same values.
 """
 
 import argparse
@@ -14,10 +17,12 @@ import shlex
 import sys
 import tempfile
 import time
+import zlib
 from pathlib import Path
 from typing import Any
 
 from ddpg_jax import LoopConfig, Range, RunConfig, sampled, sweep
+from ddpg_jax.core.settings import INT32
 from ddpg_jax.devices.backend import prepare
 from ddpg_jax.runs.registry import algorithms
 
@@ -25,6 +30,7 @@ sys.path.insert(0, str(Path(__file__).parent))
 from tasks import CPU_TASKS, LEAGUE
 
 RESULTS = Path(__file__).parent / "results" / "tuning"
+PRESETS = Path(__file__).parents[1] / "ddpg_jax" / "runs" / "tuned.json"
 SEEDS, FIRST_SEED = 3, 1000
 NOISE = {"noise_scale": Range("log", 0.05, 0.8)}
 SPACE = {
@@ -80,7 +86,8 @@ def search(task: str, method: str, draws: int) -> dict[str, Any]:
     fixed = FIXED.get(task, {})
     config = kind(hidden=(64, 64), **fixed)
     space = SPACE | OF[method] | {name: ends for name, ends in WIDER.get(task, {}).items() if name in OF[method]}
-    trials = [{name: getattr(config, name) for name in space}, *sampled(draws - 1, space, seed=0)]
+    drawn = sampled(draws - 1, space, seed=zlib.crc32(f"{task} {method}".encode()) & INT32)
+    trials = [{name: getattr(config, name) for name in space}, *drawn]
     norms = (config.norm, *(norm for norm in NORMS if norm != config.norm))
     trials = [trial | {"norm": norms[at % 2]} for at, trial in enumerate(trials)]
     loop, run = groups_of(task, seed=FIRST_SEED)
@@ -96,6 +103,13 @@ def search(task: str, method: str, draws: int) -> dict[str, Any]:
         "best": {name: brief(value) for name, value in result.best.items()} | fixed,
         "table": result.table,
     }
+
+
+def keep_preset(method: str, env: str, best: dict[str, Any]) -> None:
+    """Makes settings the `--preset best` of an algorithm in an environment; the others stay as they are."""
+    presets = json.loads(PRESETS.read_text(encoding="utf-8"))
+    presets.setdefault(method, {})[env] = best
+    PRESETS.write_text(json.dumps(presets, indent=1) + "\n", encoding="utf-8")
 
 
 def main() -> None:
@@ -118,6 +132,7 @@ def main() -> None:
             if chosen.again or not path.exists():
                 found = search(task, method, chosen.draws)
                 path.write_text(json.dumps(found, indent=1) + "\n", encoding="utf-8")
+                keep_preset(method, found["env"], found["best"])
                 print(path.stem, found["best"], found["table"][0]["iqm"], file=sys.stderr, flush=True)
 
 
