@@ -164,6 +164,7 @@ def measure(flags: str, seeds: int, name: str, gymnasium: str | None = None) -> 
         **summaries(rows, [row["eval_return"] for row in curve]),
         "seeds": rows,
         "curve": {key: [row[key] for row in curve] for key in ("steps", "updates", "seconds", "eval_return")},
+        "saturation": curve[-1]["eval_saturation"],
         **({"gymnasium": elsewhere} if elsewhere else {}),
         "device": stored.device,
         "versions": stored.versions,
@@ -215,6 +216,7 @@ def joined(runs: list[dict[str, Any]], command: str) -> dict[str, Any]:
         **summaries(rows, returns),
         "seeds": rows,
         "curve": longest | {"eval_return": returns},
+        "saturation": list(itertools.chain(*(run["saturation"] for run in runs))),
     }
 
 

@@ -156,8 +156,10 @@ def locomotion() -> str:
     for task, method in itertools.product(suite.tasks, suite.methods):
         if row := learned(task, method.replace(":", "-")):
             flags = " ".join(filter(None, [method.split(":")[0], METHODS[method]]))
-            rows.append([*place(task), f"`{flags}`", str(row["final"]["seeds"]), cell(row)])
-    return table(["environment", "steps per seed", "settings", "seeds", "return"], rows)
+            shares = row.get("saturation", [])
+            saturated = f"{sum(shares) / len(shares):.0%}" if shares else ""
+            rows.append([*place(task), f"`{flags}`", str(row["final"]["seeds"]), cell(row), saturated])
+    return table(["environment", "steps per seed", "settings", "seeds", "return", "saturated actions"], rows)
 
 
 def curves_of(tasks: dict[str, str], variant: str) -> dict[str, dict[str, dict[str, Any]]]:

@@ -67,6 +67,7 @@ def test_a_pair_is_trained_once_and_its_file_says_how(out):
     assert "out" not in found["settings"]["run"]
     assert found["commit"] is None or re.match("[0-9a-f]{7}", found["commit"])
     assert found["curve"]["steps"] == [40, 60, 80]
+    assert len(found["saturation"]) == found["final"]["seeds"]
     assert [row["seed"] for row in found["seeds"]] == [0, 1]
     assert found["final"]["seeds"] == 2
     assert found["final"]["low"] <= found["final"]["iqm"] <= found["final"]["high"]
@@ -158,7 +159,7 @@ def test_a_run_that_was_asked_to_stop_goes_on(out, monkeypatch):
 def test_seeds_apart_stop_together_and_the_next_call_trains_those_that_are_missing(tmp_path, monkeypatch):
     """Otherwise a seed would be left out of the result, or the next one go on with its run."""
     monkeypatch.setattr(learning, "UNFINISHED", tmp_path)
-    one = {"seconds": 1.0, "seeds": [{"mean": 1.0}], "curve": {"eval_return": [[1.0]]}}
+    one = {"seconds": 1.0, "seeds": [{"mean": 1.0}], "curve": {"eval_return": [[1.0]]}, "saturation": [0.5]}
     asked, left = [], [one, None, one]
     monkeypatch.setattr(learning, "measure", lambda flags, seeds, name: asked.append((flags, name)) or left.pop(0))
     assert learning.measure_apart("ddpg", 2, "toy") is None
@@ -170,9 +171,12 @@ def test_seeds_apart_stop_together_and_the_next_call_trains_those_that_are_missi
 
 def test_seeds_apart_of_which_one_diverged_early_are_joined():
     long = {"seconds": 1.0, "seeds": [{"mean": 3.0}], "curve": {"steps": [1, 2], "eval_return": [[1.0], [3.0]]}}
+    long["saturation"] = [0.5]
     short = {"seconds": 1.0, "seeds": [{"mean": None}], "curve": {"steps": [1], "eval_return": [[2.0]]}}
+    short["saturation"] = [None]
     found = learning.joined([short, long], "toy")
     assert found["curve"] == {"steps": [1, 2], "eval_return": [[2.0, 1.0], [None, 3.0]]}
+    assert found["saturation"] == [None, 0.5]
     assert found["final"]["low"] == 1.0
 
 
