@@ -117,8 +117,8 @@ def test_the_plan_says_what_was_rounded_and_warns_of_few_updates_and_idle_device
 def test_the_plan_says_which_settings_do_less_than_was_asked_for():
     """Where that is no mistake to be refused: a preset may have set one of them."""
 
-    def notes(algorithm="ddpg", config=DDPGConfig(hidden=(4,)), **run):
-        loop = LoopConfig(warmup_steps=100, batch_size=16, updates_per_step=2)
+    def notes(algorithm="ddpg", config=DDPGConfig(hidden=(4,)), updates_per_step=2, **run):
+        loop = LoopConfig(warmup_steps=100, batch_size=16, updates_per_step=updates_per_step)
         given = {"env": "lqr", "steps": 1000, "evaluations": 9, "eval_episodes": 1, "out": "nowhere"}
         return plan_run(algorithm, config, loop, RunConfig(**given | run)).plan.notes
 
@@ -132,7 +132,7 @@ def test_the_plan_says_which_settings_do_less_than_was_asked_for():
     assert seldom.startswith("a checkpoint is saved every 100 steps rather than every 99 (checkpoint_steps), ")
     assert notes(checkpoint_steps=100) == ()
     on_policy = algorithms()["dpg-on-policy"].config(hidden=(4,))
-    assert notes("dpg-on-policy", on_policy) == (
+    assert notes("dpg-on-policy", on_policy, updates_per_step=1, steps=2_000) == (
         "batch_size (16) has no effect: an on-policy method learns from one step of all environments at a time",
     )
     residual = DDPGConfig(hidden=(4,), residual=True, norm="none")

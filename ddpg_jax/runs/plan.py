@@ -105,7 +105,7 @@ def make_plan(
     peak = peak_bytes(state_bytes, run.seeds, layout)
     sizes = (replay_bytes, state_bytes, peak, memory.bytes, minibatch)
     plan = Plan(bounds, loop.num_envs, loop.updates_per_step, *sizes)
-    notes = (_rounded(plan, loop, run, env.spec), _few_updates(plan), *_without_effect(plan, config, loop, run))
+    notes = (_rounded(plan, loop, run, env.spec), _few_updates(plan, loop), *_without_effect(plan, config, loop, run))
     return plan._replace(notes=tuple(filter(None, notes)))
 
 
@@ -126,10 +126,11 @@ def _rounded(plan: Plan, loop: LoopConfig, run: RunConfig, spec: Spec) -> str:
     return f"rounded up to whole steps of all {loop.num_envs:,} environments: {', '.join(found)}" if found else ""
 
 
-def _few_updates(plan: Plan) -> str:
+def _few_updates(plan: Plan, loop: LoopConfig) -> str:
     """Returns a sentence where a run learns hardly anything from its data; "" where it does."""
     updates, draws = plan.updates(plan.bounds[-1]), plan.draws()
-    if updates >= FEW_UPDATES and draws >= 1:
+    on_policy = plan.minibatch != loop.batch_size  # which draws nothing twice
+    if updates >= FEW_UPDATES and (draws >= 1 or on_policy):
         return ""
     return (
         f"hardly any updates: {counted(updates, 'update')} per seed, and a transition is drawn {draws:.3g} times on "
