@@ -93,6 +93,8 @@ def search(task: str, method: str, draws: int) -> dict[str, Any]:
     loop, run = groups_of(task, seed=FIRST_SEED)
     began = time.perf_counter()
     result = sweep(method, trials, config, loop, run, halving=1)
+    if result.best is None:
+        raise SystemExit(f"{task}, {method}: a seed of every trial diverged")
     return {
         "command": f"python benchmarks/tune.py --tasks {task} --methods {method} --draws {draws}",
         "env": run.env,

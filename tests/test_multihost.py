@@ -38,7 +38,7 @@ def free_port():
 
 
 def started(count, words, slurm=False):
-    """`count` processes of the same command, but for INDEX in it, that know of each other: by flags or as of srun's."""
+    """`count` processes of one command, in which INDEX is the index of each, joined by flags or as srun would do it."""
     port = free_port()
     own = {"JAX_NUM_CPU_DEVICES": "1"}
     command = [sys.executable, "-m", "ddpg_jax", *shlex.split(words)]
@@ -161,7 +161,7 @@ def test_what_cannot_be_distributed_is_refused_by_all(tmp_path):
 
 @pytest.mark.slow
 def test_processes_with_other_settings_than_the_first_are_refused(tmp_path):
-    """As where a script of srun's gives each task a seed of its own, and means several runs."""
+    """As where each task of srun is given a seed of its own, and several runs are meant."""
     codes, _, errors = ended(
         started(2, f"train ddpg {FLAGS} --steps 160 --seeds 2 --seed INDEX --out {tmp_path / 'a'}")
     )

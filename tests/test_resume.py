@@ -267,9 +267,8 @@ def test_what_may_change_the_bits_of_a_resumed_run_is_said(finished, tmp_path):
     assert stored["devices"] == 2
     stored["run"]["seed_mapping"] = "sequential"
     path.write_text(json.dumps(stored | {"device": "tpu: TPU v9"}))
-    plan = []
     with pytest.raises(Stopped):
-        resume_experiment(folder, steps=240, log=quiet, on_chunk=lambda row, job: stop_after(1)(row, plan.append(job)))
+        resume_experiment(folder, steps=240, log=quiet, on_chunk=stop_after(1))
     assert json.loads(path.read_text())["run"]["seed_mapping"] == "vmap"
 
 

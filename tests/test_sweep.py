@@ -23,8 +23,11 @@ from ddpg_jax.runs import figures
 from ddpg_jax.runs.config import RunConfig
 from ddpg_jax.runs.experiment import run_experiment
 from ddpg_jax.runs.folders import locked
+from ddpg_jax.runs.monitor import Callbacks
+from ddpg_jax.runs.plan import Plan
 from ddpg_jax.runs.stored_run import read_run
 from ddpg_jax.sweeps.files import _make_empty, write_tables
+from ddpg_jax.sweeps.progress import Keeper, Progress
 from ddpg_jax.sweeps.task import Task, TrialResult
 
 pytestmark = pytest.mark.usefixtures("same_programs")
@@ -282,6 +285,20 @@ def test_a_setting_that_diverges_is_last(tmp_path):
     assert [row["trial"] for row in result.table] == [1, 0]
     assert result.table[1]["iqm"] == -math.inf
     assert rows_of(run.out / "sweep.csv")[0]["mean"] == ""
+
+
+def test_a_seed_that_has_diverged_is_named_once():
+    """Though every later chunk finds it again."""
+    said = []
+    task = Task("ddpg", POINTS, {}, CONFIG, LOOP, RUN, None, 0, False, {})
+    keeper = Keeper(task, {}, None, Callbacks(said.append), Progress())
+    for diverged in ({2: (5, "reward")}, {2: (5, "reward"), 3: (6, "obs")}):
+        keeper.say_diverged(Plan([0, 10], 4, 1, 0, 0, 0), [0, 1], diverged)
+    begin = "trial 1 diverged and counts as the worst: "
+    assert said == [
+        f"{begin}seed 5 at 20 steps (reward is not finite)",
+        f"{begin}seed 6 at 24 steps (obs is not finite)",
+    ]
 
 
 def trial_ended(trial, mean):

@@ -98,10 +98,10 @@ def sweep(
         raise SettingError(f"halving must be below the {chunks} chunks of the run (steps, evaluations), not {halving}.")
     _check_stops(task, parts)
     describe(parts, run, callbacks)
-    folder = task.run.folder
+    folder, contents = task.run.folder, sweep_contents(task, parts)
+    multihost.refuse_differences(contents)
     with ExitStack() as stack:
         multihost.on_main(lambda: stack.enter_context(folders.new_run_folder(folder, run.overwrite)))
-        contents = sweep_contents(task, parts)
         if multihost.is_main():
             run_folder.write_config(folder, contents, task.code)
             (folder / CURVES).touch()
