@@ -203,20 +203,24 @@ def write(path: Path, result: dict[str, Any]) -> None:
 
 
 def joined(runs: list[dict[str, Any]], command: str) -> dict[str, Any]:
-    """Joins the results of several runs with different seeds; the curve of one that diverged is filled up with None."""
+    """Joins the results of several runs with different seeds; the curve of one that diverged is filled up with None.
+
+    Other libraries do not report how many of their actions are saturated.
+    """
     rows = [row for run in runs for row in run["seeds"]]
     longest = max((run["curve"] for run in runs), key=lambda curve: len(curve["eval_return"]))
     length = len(longest["eval_return"])
     curves = [run["curve"]["eval_return"] for run in runs]
     padded = [curve + [[None] * len(curve[0])] * (length - len(curve)) for curve in curves]
     returns = [list(itertools.chain(*values)) for values in zip(*padded, strict=True)]
+    saturations = [run["saturation"] for run in runs if "saturation" in run]
     return runs[0] | {
         "command": command,
         "seconds": round(sum(run["seconds"] for run in runs), 1),
         **summaries(rows, returns),
         "seeds": rows,
         "curve": longest | {"eval_return": returns},
-        "saturation": list(itertools.chain(*(run["saturation"] for run in runs))),
+        **({"saturation": list(itertools.chain(*saturations))} if saturations else {}),
     }
 
 
