@@ -29,7 +29,11 @@ from tasks import (
 from ddpg_jax.runs.statistics import interval, stratified, superiority
 
 RESULTS = Path(__file__).parent / "results"
-VARIANTS = {"unnormalized": "`--norm none`", "slow-critic": "`--critic-lr 3e-4`"}  # of the defaults with 256-256
+VARIANTS = {  # of the defaults, with 256-256
+    "unnormalized": "`--norm none`",
+    "before": "`--norm none --actor-lr 1e-3`",
+    "slow-critic": "`--critic-lr 3e-4`",
+}
 NAMES = {"rejax": "rejax", "sbx": "SBX", "brax": "Brax"}
 
 
@@ -89,26 +93,30 @@ def held_out() -> str:
 
 def confirmed() -> str:
     """Returns the same on tasks that were run after the choice."""
-    return tried(CONFIRMING, {"all three": CONFIRMING})
+    return tried(CONFIRMING, {"all three": CONFIRMING, "these and the five above": (*HELD_OUT, *CONFIRMING)})
 
 
 def tried(tasks: Sequence[str], groups: dict[str, Sequence[str]]) -> str:
     """Returns the candidates and the defaults of that time, on groups of tasks and on each task."""
     rows = []
     for algorithm, flags, candidate, before in TRIED:
-        pairs = ends_of_both(tasks, candidate, before)
+        pairs = ends_of_both(dict.fromkeys(itertools.chain(*groups.values())), candidate, before)
         for name, members in groups.items():
             if all(task in pairs for task in members):
                 better = chance([pairs[task] for task in members])
                 rows.append([f"**`{algorithm}`**", name, f"`{flags}`", "", f"**{better}**"])
-        rows += [[f"`{algorithm}`", task, *map(interval_of, pair), chance([pair])] for task, pair in pairs.items()]
+        rows += [
+            [f"`{algorithm}`", task, *map(interval_of, pairs[task]), chance([pairs[task]])]
+            for task in tasks
+            if task in pairs
+        ]
     return table(["algorithm", "task", "candidate", "defaults of that time", "P(candidate higher)"], rows)
 
 
 def wide() -> str:
     """Returns the defaults with networks of 256-256, and variants with the probability that they end higher."""
     rows = []
-    for algorithm, task in itertools.product(("ddpg", "sac"), OWN_TASKS):
+    for algorithm, task in itertools.product(LEAGUE, OWN_TASKS):
         default = learned(task, f"{algorithm}-own")
         variants = [learned(task, f"{algorithm}-{kind}") for kind in VARIANTS]
         if default and any(variants):
@@ -164,9 +172,8 @@ def crossing() -> str:
     """Returns the returns of policies in Brax, where they were trained, and in Gymnasium."""
     rows = []
     for task, other in GYMNASIUM.items():
-        for algorithm in LEAGUE:
-            result = learned(task, algorithm)
-            if result:
+        for method in (*LEAGUE, *(f"{name}-before" for name in LEAGUE)):
+            if result := learned(task, method):
                 here, there = ends(result), [row["mean"] for row in result["gymnasium"][other]]
                 kept = " ".join(f"{after / before:.0%}" for before, after in zip(here, there, strict=True))
                 steps = f"{result['curve']['steps'][-1]:,}"
@@ -177,17 +184,18 @@ def crossing() -> str:
 
 def carried_over() -> str:
     """Returns a sentence about policies of Brax in Gymnasium."""
-    task, other = "crossing-halfcheetah", GYMNASIUM["crossing-halfcheetah"]
-    results = {method: found for method in ("td3", "sac") if (found := learned(task, method))}
-    one = next(iter(results.values()))
-    returns = []
-    for method, result in results.items():
-        here, there = ends(result), [row["mean"] for row in result["gymnasium"][other]]
-        returns.append(f"{method.upper()}'s return {interval_of(here)} in Brax and {interval_of(there)} in MuJoCo")
+    parts, networks = [], {"crossing-halfcheetah": "networks of 64-64", "locomotion-halfcheetah": "the default ones"}
+    for task, network in networks.items():
+        results = {method: found for method in LEAGUE if (found := learned(task, method))}
+        returns = []
+        for method, one in results.items():
+            there = interval_of([row["mean"] for row in one["gymnasium"][GYMNASIUM[task]]])
+            returns.append(f"{method} {interval_of(ends(one))} in Brax and {there} in MuJoCo")
+            steps, seeds, other = one["curve"]["steps"][-1], len(one["seeds"]), GYMNASIUM[task]
+        parts.append(f"with {network}, {', '.join(returns)}")
     return (
-        f"- **Out of Brax**: after {one['curve']['steps'][-1]:,} steps of its halfcheetah (`mjx`, networks of 64-64, "
-        f"{len(one['seeds'])} seeds), policies are played in Gymnasium's {other} without retraining. "
-        f"{', and '.join(returns)}."
+        f"- **Out of Brax**: after {steps:,} steps of its halfcheetah (`mjx`, {seeds} seeds), policies are played in "
+        f"Gymnasium's {other} without retraining: {'; '.join(parts)}."
     )
 
 

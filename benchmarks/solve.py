@@ -59,7 +59,7 @@ CONTENDERS = (
     ),
     Contender("rejax td3", *PENDULUM, peer="rejax", config=THERE | {"algorithm": "td3"}),
     Contender("SBX ddpg", *PENDULUM, peer="sbx", config=THERE | {"algorithm": "ddpg"}),
-    Contender("ddpg_jax td3", *CART, f"train td3 {BALANCE}"),
+    Contender("ddpg_jax td3", *CART, f"train td3 {BALANCE} --norm none"),
     Contender("ddpg_jax sac", *CART, f"train sac {BALANCE} --norm none --noise gaussian"),
     Contender(
         "Brax sac",

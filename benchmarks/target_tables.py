@@ -46,7 +46,7 @@ def targets() -> str:
         launched.append([*cells, *numbers, f"{row['compiled']['around']:,}", iteration(row)])
         sizes = [*memory(row), *(memory(tpu[case, algorithm, library]) if (case, algorithm, library) in tpu else "---")]
         held.append([*cells, *sizes])
-    parts = ("arguments", "beside", "peak")
+    parts = ("arguments", "temporaries", "peak")
     names = [f"{name}, {part}" for name in ("H100", "v5e") for part in parts]
     cases = "\n".join(f"- {title}" for title in compared.TITLES.values())
     return f"{cases}\n\n{table(heads, launched)}\n\n{table([*heads[:3], *names], held)}"
@@ -115,7 +115,7 @@ def pod_updates() -> str:
             cells = [f"`{algorithm}`", f"`{target}`", f"{math.prod(axes):,}", *map(micro, seconds)]
             rows.append([*cells, f"{alone / seconds.total:.1f}", *pays(result, algorithm, target)])
     heads = ["", "target", "devices", "products", "launches", "collectives", "speed-up"]
-    heads += ["faster than one device from", "than 8 from", "half as fast as all apart from"]
+    heads += ["faster than one device from", "faster than eight from", "speed-up above half the devices from"]
     return f"{table(heads, rows)}\n\n{speedups(result)}"
 
 

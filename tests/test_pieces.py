@@ -36,7 +36,7 @@ class Sure(nn.Module):
 
 ALGORITHMS = {
     "ddpg": (ddpg, DDPGConfig(**COMMON), None),
-    "td3": (td3, TD3Config(**COMMON, target_noise=0.0), None),
+    "td3": (td3, TD3Config(**COMMON, norm="none", target_noise=0.0), None),
     "sac": (sac, SACConfig(**COMMON, norm="none", temperature=1e-30), network(Sure())),
     "dpg-off-policy": (dpg_off_policy, DPGConfig(**COMMON), None),
     "dpg-on-policy": (dpg_on_policy, DPGConfig(**COMMON), None),
@@ -99,7 +99,7 @@ def test_weights_reach_the_loss_and_pieces_the_agent(name):
     if name != "dpg-on-policy":
         pieces["memory"] = prioritized_replay
     agent = make(config, TOY, actor, **pieces)
-    learner = agent.init(KEY)
+    learner, update = jax.jit(agent.init)(KEY), jax.jit(agent.update)
     assert agent.memory is pieces.get("memory", agent.memory)
     assert (agent.memory is prioritized_replay) == ("memory" in pieces)
     assert agent.explorer.scale is None
@@ -107,7 +107,7 @@ def test_weights_reach_the_loss_and_pieces_the_agent(name):
     strange = batch().reward.copy()
     strange[0] = 1e6
     losses = [
-        float(agent.update(learner, data, KEY, 0)[1]["critic/loss"][0])
+        float(update(learner, data, KEY, 0)[1]["critic/loss"][0])
         for data in (
             batch(weight=weight),
             batch(weight=weight).replace(reward=strange),

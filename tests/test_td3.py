@@ -8,7 +8,7 @@ from test_ddpg import TOY, B, assert_close, random_batch
 
 from ddpg_jax.algorithms.td3 import TD3Config, td3
 
-CONFIG = TD3Config(actor_lr=0.01, critic_lr=0.02, discount=0.9, tau=0.1, hidden=(7, 5), target_noise=0.6)
+CONFIG = TD3Config(actor_lr=0.01, critic_lr=0.02, discount=0.9, tau=0.1, hidden=(7, 5), norm="none", target_noise=0.6)
 KEY = jax.random.key(3)
 
 

@@ -24,7 +24,8 @@ from ddpg_jax.core.types import Agent, Memory, Network, Spec
 class DDPGConfig(NoiseConfig, NetworkConfig, TargetConfig, LearningConfig):
     """Settings of DDPG. Floats are pytree leaves, which may be traced; all other settings are static.
 
-    The defaults that differ from those of the other algorithms were found by a search (benchmarks/defaults.py).
+    Layer norm and an actor that learns more slowly than the critic are not in the paper and were found by a search
+    (benchmarks/defaults.py).
     """
 
     actor_lr: float = other_default(LearningConfig, "actor_lr", default=3e-4)

@@ -18,16 +18,22 @@ from ddpg_jax.core.agent import (
 from ddpg_jax.core.exploration import MakeExplorer, NoiseConfig, explorer
 from ddpg_jax.core.learning import LearningConfig, TargetConfig, target_update
 from ddpg_jax.core.losses import CriticLoss, td_loss, td_target
-from ddpg_jax.core.networks import NetworkConfig, default_actor, default_critic, ensemble, first_member
+from ddpg_jax.core.networks import NetworkConfig, Norm, default_actor, default_critic, ensemble, first_member
 from ddpg_jax.core.replay import uniform_replay
-from ddpg_jax.core.settings import check, configclass, setting
+from ddpg_jax.core.settings import check, configclass, other_default, setting
 from ddpg_jax.core.types import Agent, Memory, Network, Spec
 
 
 @configclass
 class TD3Config(NoiseConfig, NetworkConfig, TargetConfig, LearningConfig):
-    """Settings of TD3. Floats are pytree leaves, which may be traced; all other settings are static."""
+    """Settings of TD3. Floats are pytree leaves, which may be traced; all other settings are static.
 
+    Layer norm and an actor that learns more slowly than the critic are not in the paper and were found by a search
+    (benchmarks/defaults.py).
+    """
+
+    actor_lr: float = other_default(LearningConfig, "actor_lr", default=3e-4)
+    norm: Norm = other_default(NetworkConfig, "norm", default="layer")
     target_noise: float = setting(
         default=0.2,
         help="σ of the noise on the target action, relative to the action range [-1, 1]",
