@@ -73,6 +73,15 @@ def part(arguments, name):
     return value.folder if isinstance(value, Run) else value.name if isinstance(value, Named) else value
 
 
+@pytest.mark.parametrize("kind", ["env", "algorithm"])
+def test_a_new_file_may_have_a_name_that_is_no_utf8(kind, tmp_path, capsys):
+    path = tmp_path / "a\udcff.py"
+    assert main(["new", kind, str(path)]) == 0
+    assert r"a\udcff.py" in path.read_text(encoding="utf-8")
+    compile(path.read_bytes(), str(tmp_path), "exec")
+    assert r"a\udcff.py" in capsys.readouterr().out
+
+
 @pytest.mark.parametrize(("words", "path", "expected"), CALLS, ids=[words for words, *_ in CALLS])
 def test_options_reach_the_function(words, path, expected, tmp_path, monkeypatch, capsys):
     module, name = f"ddpg_jax.{path}".rsplit(".", 1)

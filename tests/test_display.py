@@ -52,6 +52,14 @@ def test_rates_are_summed_over_seeds(terminal):
 
 
 @pytest.mark.parametrize("terminal", [True, False])
+def test_the_steps_of_another_part_of_a_sweep_begin_anew(terminal):
+    """Where one has ended at 200 steps, the next is at 100 after its first chunk."""
+    rows = [row(200, 3.0), row(100, 5.0), row(200, 6.0)]
+    assert "env steps/s" not in shown(*rows[:2], terminal=terminal)
+    assert "300 env steps/s, 150 updates/s of all seeds" in shown(*rows, terminal=terminal)
+
+
+@pytest.mark.parametrize("terminal", [True, False])
 def test_no_rate_and_no_time_left_has_compilation_in_it(terminal):
     """Of the 42 seconds of the first chunk 40 were compilation; half the steps are left."""
     rows = [row(0, 10.0, compile_seconds=9.0), row(100, 52.0, compile_seconds=49.0)]
@@ -136,6 +144,14 @@ def test_brackets_are_not_markup(capsys):
             display.on_chunk(row(**{MARKUP: [1.0, None, 2.0]}), PLAN)
         assert plain.file.getvalue().count(MARKUP) == 1
         assert plain.file.getvalue().count(named(MARKUP)) == terminal  # as the name of a quantity
+
+
+def test_a_table_controls_no_terminal(capsys):
+    """Names in it may be those of another person's run."""
+    console.console(width=200).print(console.table("\x1b[2Ja", ["\x1b]0;b\x07"], [["\x1b[8mc"], ["\x9bd"]]))
+    printed = capsys.readouterr().out
+    assert all(word in printed for word in (r"\x1b[2Ja", r"\x1b]0;b\x07", r"\x1b[8mc", r"\x9bd"))
+    assert not {"\x1b", "\x07", "\x9b"} & set(printed)
 
 
 def test_a_run_in_a_folder_with_brackets(tmp_path, capsys):

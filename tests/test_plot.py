@@ -7,10 +7,11 @@ import pytest
 
 from ddpg_jax import LoopConfig, RunConfig, SettingError, Spec, plot
 from ddpg_jax.cli.main import main
+from ddpg_jax.cli.show import _groups_table
 from ddpg_jax.results.compare import _varying_settings, compare, improvement, profile
 from ddpg_jax.results.curves import distinct_names
 from ddpg_jax.results.labels import caption, legend_label, tick
-from ddpg_jax.results.plot import draw_comparison
+from ddpg_jax.results.plot import draw_comparison, encode_figure
 from ddpg_jax.runs.registry import OWN
 from ddpg_jax.runs.run_folder import config_dict, write_config
 from ddpg_jax.runs.stored_run import read_run
@@ -112,6 +113,29 @@ def test_the_bounds_of_a_trial_may_be_each_other(tmp_path):
         read_trials(read_run(swept))
 
 
+def test_names_are_what_differs_between_any_two_in_a_place():
+    """In the order of the first pair that differs: of the first with each other one, then of the second, and so on."""
+    settings = [
+        {"algorithm": "a", "tau": 1, "size": None},
+        {"algorithm": "a", "tau": 2, "only": [3]},
+        {"algorithm": "b", "tau": 1},
+        {"algorithm": "a", "tau": 2, "only": [4], "size": None},
+        {"algorithm": "a", "tau": 1, "size": 5},
+    ]
+    assert distinct_names(settings, "algorithm", [0, 1, 0, 1, 0]) == [
+        "a, size none, only none",
+        "a, size none, only [3]",
+        "b",
+        "a, size none, only [4]",
+        "a, size 5, only none",
+    ]
+
+
+def test_thousands_of_settings_have_names():
+    settings = [{"algorithm": "a", "same": 1, "tau": tau, "hidden": (tau, 2)} for tau in range(2_000)]
+    assert distinct_names(settings, "algorithm") == [f"a, tau {tau}, hidden {tau}-2" for tau in range(2_000)]
+
+
 def sweep_of(folder, values, ends):
     """A sweep's folder with a trial of two seeds for each of these values of tau, and where its curve ends."""
     run(folder, [[0.0, 0.0]], steps=(1,), kind="sweep")
@@ -131,6 +155,16 @@ def test_trials_with_equal_settings_are_told_apart_by_their_number(tmp_path):
     taus = (0.01, 0.5, 0.01, 0.01)
     assert comparison.methods == [f"ddpg, trial {trial}, tau {tau}" for trial, tau in enumerate(taus)]
     assert [group.iqm[-1] for group in comparison.groups] == [1.0, 2.0, 3.0, 4.0]
+
+
+def test_without_a_time_of_its_own_there_is_none_to_plot(tmp_path):
+    """The trials of a sweep share a clock, and `save_run` measures none, whose runs may have been resumed since."""
+    swept = sweep_of(tmp_path / "sweep", [0.01, 0.5], [1.0, 2.0])
+    saved = run(tmp_path / "saved", FOUR, steps=(0, 20, 30))
+    for folder in (swept, saved):
+        with pytest.raises(SettingError, match=r"x must be steps or updates for \S+, not 'seconds'"):
+            compare([folder], x="seconds")
+        assert compare([folder], x="updates").groups
 
 
 def test_of_many_trials_the_best_have_a_style_of_their_own(tmp_path):
@@ -166,6 +200,81 @@ def test_a_seed_that_diverged_counts_with_the_worst_return(tmp_path):
     assert legend_label(comparison, "ddpg") == "ddpg (1 of 2 seeds diverged)"
     values = compare([diverged], y="critic/q").groups[0].values
     np.testing.assert_array_equal(values, [[1, 2], [3, np.nan], [5, np.nan]])
+
+
+def test_a_discounted_return_is_a_return(tmp_path):
+    folder = run(tmp_path / "a", [[1.0, 2.0], [3.0, None]], steps=(10, 20))
+    metrics = (folder / "metrics.jsonl").read_text().replace("critic/q", "eval_discounted")
+    (folder / "metrics.jsonl").write_text(metrics)
+    np.testing.assert_array_equal(compare([folder], y="eval_discounted").groups[0].values, [[1, 2], [3, 1]])
+
+
+def test_a_group_that_was_never_measured_has_no_curve(tmp_path, capsys):
+    """It is in the legend, the caption and the table; where no other is left, the figure is refused."""
+    dead = run(tmp_path / "dead", [[None, None], [None, None]], steps=(10, 20))
+    good = run(tmp_path / "good", [[1.0], [2.0]], "td3", steps=(10, 20))
+    comparison = compare([dead, good], y="critic/q")
+    assert [group.method for group in comparison.groups] == ["td3"]
+    labels = [text.get_text() for text in draw_comparison(comparison).legends[0].get_texts()]
+    assert labels == ["ddpg (2 of 2 seeds diverged)", "td3 (1 seed)"]
+    assert "No value of critic q was finite, so that there is no curve: ddpg on lqr." in caption(comparison)
+    words = ["plot", str(dead), str(good), "--out", str(tmp_path / "f.png"), "--y", "critic/q"]
+    assert main(words) == 0
+    assert "ddpg" in capsys.readouterr().out
+    assert len(compare([dead, good]).groups) == 2  # of returns, where it counts with the worst
+    with pytest.raises(SettingError, match="no run on lqr has one of 'critic/q'"):
+        compare([dead], y="critic/q")
+
+
+def test_a_seed_without_a_value_has_no_score(tmp_path):
+    """As of a return in training, where no episode of it has ended."""
+    folders = [
+        run(tmp_path / f"{env}-{name}", [[0.0, 1.0], [1.0, 4.0]], algorithm=name, env=env, steps=(10, 20))
+        for env in ("lqr", "Pendulum-v1")
+        for name in ("ddpg", "td3")
+    ]
+    for folder, values in zip(folders, ([0.0, None], [0.0, 2.0], [0.0, 2.0], [None, 2.0]), strict=True):
+        rows = [json.loads(line) for line in (folder / "metrics.jsonl").read_text().splitlines()]
+        lines = [json.dumps(row | {"episode_return": values}) + "\n" for row in rows]
+        (folder / "metrics.jsonl").write_text("".join(lines))
+    comparison = compare(folders, y="episode_return")
+    assert {key: list(score) for key, score in comparison.scores.items()} == {
+        ("lqr", "ddpg"): [0],
+        ("lqr", "td3"): [0, 1],
+        ("Pendulum-v1", "ddpg"): [0, 1],
+        ("Pendulum-v1", "td3"): [1],
+    }
+    assert comparison.improvements[0].probability == (0.25 + 0.25) / 2
+
+
+@pytest.mark.parametrize("seeds", [1, 2])
+def test_one_seed_has_no_interval_in_the_table(seeds, tmp_path):
+    printed = _groups_table(compare([run(tmp_path / "a", [[1.0] * seeds, [2.0] * seeds], steps=(10, 20))]))
+    cells = {column.header: next(iter(column.cells)) for column in printed.columns}
+    assert (cells["steps"], cells["iqm"]) == ("20", "2")
+    assert {cells["low"], cells["high"]} == ({"2"} if seeds > 1 else {""})
+    assert ("95% interval" in printed.title) == (seeds > 1)
+
+
+def test_dollar_signs_in_names_are_no_formula(tmp_path):
+    """In titles, in the legend, in a caption and beside improvements."""
+    folders = [
+        run(tmp_path / f"{number}{name}", [[0.0, 0.0], [1.0, 2.0]], name, rf"$\{number}", steps=(10, 20))
+        for number in range(2)
+        for name in ("ddpg", "td3")
+    ]
+    comparison = compare(folders)
+    names = {"ddpg": r"$\ddpg$", "td3": r"$\td3$"}
+    comparison = comparison._replace(
+        tasks=[rf"{task}$" for task in comparison.tasks],
+        methods=list(names.values()),
+        varying_settings=[r"$\a$"],
+        y=r"$\y$",
+        groups=[group._replace(task=rf"{group.task}$", method=names[group.method]) for group in comparison.groups],
+        profiles=[one._replace(method=names[one.method]) for one in comparison.profiles],
+        improvements=[one._replace(method=r"$\a$") for one in comparison.improvements],
+    )
+    assert b"$" in encode_figure(draw_comparison(comparison), ".svg")
 
 
 def test_the_caption_explains_what_the_figure_has(tmp_path):

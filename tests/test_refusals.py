@@ -331,6 +331,34 @@ def test_a_file_that_cannot_be_is_refused_before_the_run_is_read(command, suffix
     assert capsys.readouterr().err.startswith("error: out must be a file that can be written, and ")
 
 
+def test_an_environment_that_cannot_be_built_says_why(capsys, monkeypatch):
+    """By its id, or by the beginning of ids none of which can be built; among others it is left out."""
+    monkeypatch.setattr("ddpg_jax.envs.suites.SUITES", {"": "ddpg_jax.envs.gymnax"})
+    for beginning in ("CartPole-v1", "CartPol"):
+        assert refusal(f"envs {beginning}", capsys).startswith("CartPole-v1 has discrete actions")
+    assert main(["envs", "MountainCar"]) == 0  # of which one has discrete actions
+    assert "MountainCarContinuous-v0" in capsys.readouterr().out
+
+
+def test_an_extra_that_is_missing_is_named_where_it_is_needed(capsys, monkeypatch):
+    """Not where the ids of another kind begin so, too."""
+
+    def ids(prefix):
+        if prefix == "playground/":
+            raise SettingError("playground/ needs the extra.")
+        return [f"{prefix}one"]
+
+    built = []
+    monkeypatch.setattr("ddpg_jax.envs.suites.ids", ids)
+    monkeypatch.setattr("ddpg_jax.cli.show._print_kind", lambda names: built.extend(names) or {})
+    for beginning in ("playground/CartpoleBalance", "playground/", "playg"):
+        assert refusal(f"envs {beginning}", capsys) == "playground/ needs the extra."
+    assert built == []
+    assert main(["envs", "p"]) == 0
+    assert built == ["pixels/one"]
+    assert refusal("envs brx/", capsys).startswith("beginning must be that of an id")
+
+
 # What is tried in a sweep, and how it is refused.
 TRIED = {
     "--grid": "grid must be followed by the name of a setting and the values to try.",

@@ -5,9 +5,11 @@ from pathlib import Path
 import jax
 import numpy as np
 import pytest
+from IPython.core.formatters import DisplayFormatter
 
 from ddpg_jax import DDPGConfig, LoopConfig, RunConfig, ddpg, live_plot, make_env, trainer
 from ddpg_jax.runs.experiment import Result
+from ddpg_jax.runs.figures import learning_curve, learning_figure
 from ddpg_jax.runs.plan import Plan
 
 ENV = make_env("Pendulum-v1")
@@ -34,16 +36,36 @@ def test_the_reprs_of_states_and_results_are_short():
 
 
 def test_a_live_plot_shows_every_row_so_far(monkeypatch):
-    figures = []
+    """As an image, also in a notebook that has not set matplotlib up."""
+    drawn, shown = [], []
 
     class DisplayHandle:
-        def update(self, figure):
-            figures.append(figure)
+        def update(self, picture):
+            shown.append(picture)
+
+    def draw(rows, title):
+        drawn.append(learning_figure(rows, title))
+        return drawn[-1]
 
     monkeypatch.setattr("IPython.display.display", lambda display_id: DisplayHandle())
+    monkeypatch.setattr("ddpg_jax.runs.figures.learning_figure", draw)
     on_chunk = live_plot()
     for steps in (10, 20):
         on_chunk({"steps": steps, "eval_return": [1.0, steps]}, Plan([0, 50], 2, 1, 0, 0, 0))
-    axes = figures[-1].axes[0]
+    formats, _ = DisplayFormatter().format(shown[-1])
+    assert "image/png" in formats
+    axes = drawn[-1].axes[0]
     np.testing.assert_array_equal(axes.lines[1].get_ydata(), [10, 20])
     assert axes.get_title() == "20 of 100 steps"
+
+
+def test_the_legend_of_a_curve_counts_the_seeds_that_its_mean_is_of():
+    rows = [{"steps": 10, "eval_return": [1.0] * 4}, {"steps": 20, "eval_return": [1.0, None, 2.0, 3.0]}]
+    for until, label in ((1, "mean of 4 seeds"), (2, "mean of the seeds that have not diverged (3 of 4)")):
+        (text,) = learning_figure(rows[:until], "").axes[0].get_legend().get_texts()
+        assert text.get_text() == label
+
+
+def test_dollar_signs_in_a_title_are_no_formula(tmp_path):
+    learning_curve([{"steps": 10, "eval_return": [1.0]}], r"ddpg on $\tank$", tmp_path / "curve.png")
+    assert (tmp_path / "curve.png").exists()

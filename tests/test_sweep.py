@@ -17,7 +17,7 @@ import pytest
 from ddpg_jax import DDPGConfig, LoopConfig, SettingError, grid, load_policy, sweep
 from ddpg_jax.cli.main import main
 from ddpg_jax.cli.settings import Processes
-from ddpg_jax.cli.sweep import run_to_end
+from ddpg_jax.cli.sweep import run_to_end, trials_table
 from ddpg_jax.cli.train import EXIT_CODES
 from ddpg_jax.runs import figures
 from ddpg_jax.runs.config import RunConfig
@@ -111,6 +111,7 @@ def test_the_best_setting_is_left_as_a_run(swept, tmp_path, capsys):
     own = [json.loads(line) for line in (best / "metrics.jsonl").read_text().splitlines()]
     number = swept.table[0]["trial"]
     assert [row["eval_return"] for row in own] == [[curves[number, s, row["steps"]] for s in (5, 6)] for row in own]
+    assert {(row["seconds"], row["compile_seconds"]) for row in own} == {(0.0, 0.0)}  # the clock is that of all trials
     assert load_policy(best, seed=6)(np.zeros(2, np.float32)).shape == (1,)
     again = json.loads((best / "evaluation.json").read_text())
     lines = [row for row in rows_of(swept.folder / "sweep.csv") if int(row["trial"]) == swept.table[0]["trial"]]
@@ -118,7 +119,9 @@ def test_the_best_setting_is_left_as_a_run(swept, tmp_path, capsys):
     more = tmp_path / "more"
     shutil.copytree(best, more)
     assert main(["train", "--resume", str(more), "--steps", "160"]) == 0
-    assert json.loads((more / "metrics.jsonl").read_text().splitlines()[-1])["steps"] == 160
+    last = json.loads((more / "metrics.jsonl").read_text().splitlines()[-1])
+    assert last["steps"] == 160
+    assert last["seconds"] > last["compile_seconds"] > 0
     capsys.readouterr()
     assert main(["evaluate", str(best), "--episodes", "2", "--json"]) == 0
     assert len(json.loads(capsys.readouterr().out)["seeds"]) == 2
@@ -383,6 +386,17 @@ def test_an_earlier_best_is_replaced_unless_it_was_used(use, tmp_path):
     assert {path.name for path in (tmp_path / "best-2").rglob("*") if path.name != ".lock"} == before
 
 
+@pytest.mark.parametrize("seeds", [1, 2])
+def test_the_printed_table_has_the_settings_in_full(seeds):
+    """As they are given again; one seed has no interval."""
+    values = {"discount": 0.9995, "batch_size": 1024, "actor_lr": 0.00031622776601683794, "hidden": (64, 64)}
+    printed = trials_table([{"trial": 3, **values, "steps": 10_000, "iqm": 1.25, "low": 1.0, "high": 1.5}], seeds)
+    cells = {column.header: next(iter(column.cells)) for column in printed.columns}
+    assert {name: cells[name] for name in values} == {name: str(value) for name, value in values.items()}
+    assert (cells["steps"], cells["iqm"], "low" in cells, "high" in cells) == ("10,000", "1.25", seeds > 1, seeds > 1)
+    assert ("95% interval" in printed.title) == (seeds > 1)
+
+
 def test_from_the_command_line(tmp_path, capsys):
     """One table printed, best first; the same folder is refused, and replaced when asked to be."""
     command = (
@@ -439,3 +453,9 @@ def test_every_kind_of_sweep_has_a_picture(axes, tmp_path):
     table[-1] |= dict.fromkeys(("iqm", "low", "high"), -math.inf)
     figures.sweep(points, table, tmp_path / "sweep.png")
     assert (tmp_path / "sweep.png").stat().st_size > 5_000
+
+
+def test_values_of_settings_are_legible_in_the_picture():
+    """Whole numbers in full, which a figure counts as floats, too."""
+    shown = [figures._label(value) for value in (1024.0, 100_000.0, 0.9995, 1e-4, 1e30, "layer", "True")]
+    assert shown == ["1024", "100000", "0.9995", "0.0001", "1e+30", "layer", "True"]

@@ -33,12 +33,12 @@ def print_line(words: object, to: Console | None = None) -> None:
 
 
 def table(title: str, heads: Iterable[str], rows: Iterable[Iterable[Any]]) -> Table:
-    """A table with numbers as people read them."""
-    shown = Table(title=title)
+    """A table with numbers as people read them, and everything without a glyph as an escape."""
+    shown = Table(title=printable(title))
     for head in heads:
-        shown.add_column(head, justify="right")
+        shown.add_column(printable(head), justify="right")
     for row in rows:
-        shown.add_row(*map(cell, row))
+        shown.add_row(*(printable(cell(value)) for value in row))
     return shown
 
 

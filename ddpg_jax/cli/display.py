@@ -100,8 +100,9 @@ class Display:
             print_line(words, self.console)
 
     def on_chunk(self, row: dict[str, Any], plan: Plan) -> None:
-        """Shows the newest row of metrics."""
-        pace, left = speed(row, self._previous), time_left(row, self._previous, plan)
+        """Shows the newest row of metrics; where its steps begin anew, as in every part of a sweep, without a speed."""
+        previous = self._previous if self._previous and self._previous["steps"] < row["steps"] else None
+        pace, left = speed(row, previous), time_left(row, previous, plan)
         total, self._previous = plan.steps(plan.bounds[-1]), row
         if self._live:
             done = {"completed": row["steps"], "total": total}

@@ -9,6 +9,7 @@ import tyro
 from typing_extensions import Doc
 
 from ddpg_jax.cli.console import print_line
+from ddpg_jax.cli.printable import printable
 from ddpg_jax.runs.files import atomic_write, new_output
 
 # What is written -> the command that uses it.
@@ -23,5 +24,5 @@ def new(
     """Write a file to begin your own environment or algorithm."""
     out = new_output(path, (".py",), overwrite)
     text = importlib.resources.files("ddpg_jax.cli").joinpath("templates", f"{kind}.txt").read_text(encoding="utf-8")
-    atomic_write(out, text.replace("{file}", out.name).encode("utf-8"))
+    atomic_write(out, text.replace("{file}", printable(out.name)).encode("utf-8"))
     print_line(f"{out}: `{USES[kind].format(file=shlex.quote(str(out)))}` trains with it")

@@ -41,7 +41,10 @@ def evaluate(
 
 def render(
     folder: RunFolder,
-    out: Annotated[Path | None, Doc("a .gif, .mp4 or .html; by default RUN.gif beside the run folder")] = None,
+    out: Annotated[
+        Path | None,
+        Doc("a .gif, .mp4 or .html; by default RUN.gif beside the run folder, or SWEEP-best.gif beside the sweep"),
+    ] = None,
     seed: Annotated[int | None, Doc("which seed of the run; by default the best by final evaluation")] = None,
     episodes: Annotated[int, Doc("whole episodes, one after the other")] = 1,
     start_seed: Annotated[int, Doc("seed of the initial states, as `evaluate --seed`")] = 0,

@@ -8,6 +8,7 @@ from collections.abc import Callable
 from typing import Annotated, Any
 
 import tyro
+from rich.table import Table
 from typing_extensions import Doc
 
 from ddpg_jax.cli.console import print_error, print_line, table
@@ -15,9 +16,11 @@ from ddpg_jax.cli.settings import Processes, Settings
 from ddpg_jax.cli.train import BEFORE_TRAINING, EXIT_CODES, prepare_for, run_displayed
 from ddpg_jax.core.settings import SettingError, check, check_count
 from ddpg_jax.runs.signals import Stop
+from ddpg_jax.runs.statistics import Interval
 from ddpg_jax.sweeps.search_space import Range, Trial, check_count_of_trials, grid, read, sampled
 
 SHOWN = 20  # trials in the printed table
+RESULT = ("trial", "steps", *Interval._fields)  # columns of the table that are no settings
 
 
 @dataclasses.dataclass(frozen=True)
@@ -91,6 +94,13 @@ def sweep(settings: Settings) -> int:
     )
 
 
+def trials_table(rows: list[dict[str, Any]], seeds: int) -> Table:
+    """A line per trial, with its settings in full, as they are given again; a single seed has no interval."""
+    title = f"interquartile mean of {seeds} seeds, 95% interval" if seeds > 1 else "evaluation return of 1 seed"
+    heads = [name for name in rows[0] if seeds > 1 or name not in ("low", "high")]
+    return table(title, heads, ([row[name] if name in RESULT else str(row[name]) for name in heads] for row in rows))
+
+
 def run_to_end(processes: Processes, seeds: int, experiment: Callable[..., Any]) -> int:
     """Runs a sweep until it ends or is asked to, prints its table and returns the exit code."""
     is_main = processes.join()  # before signals are handled here: JAX's runtime would replace the handlers
@@ -99,8 +109,7 @@ def run_to_end(processes: Processes, seeds: int, experiment: Callable[..., Any])
     if swept.outcome == "stopped":
         print_line(f"stopped; `ddpg-jax sweep --resume {shlex.quote(str(swept.folder))}` resumes the sweep", out)
         return EXIT_CODES["stopped"]
-    title = f"interquartile mean of {seeds} seed{'s' * (seeds > 1)}, 95% interval"
-    out.print(table(title, swept.table[0], (row.values() for row in swept.table[:SHOWN])))
+    out.print(trials_table(swept.table[:SHOWN], seeds))
     if len(swept.table) > SHOWN:
         print_line(f"and {len(swept.table) - SHOWN} more in sweep.csv", out)
     print_line(f"{swept.folder}: sweep.csv, curves.jsonl, sweep.png{', best (a run folder)' * bool(swept.best)}", out)

@@ -14,13 +14,21 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from ddpg_jax.core.settings import SettingError
-from ddpg_jax.results.curves import Group, distinct_names, join_traces, make_group, value_range
+from ddpg_jax.results.curves import (
+    Group,
+    distinct_names,
+    group_without_values,
+    has_values,
+    join_traces,
+    make_group,
+    value_range,
+)
 from ddpg_jax.results.history import History, Trace, quantities, read_histories
 from ddpg_jax.runs.metrics import X_AXES
 from ddpg_jax.runs.statistics import stratified, superiority
 from ddpg_jax.runs.stored_run import Run
 
-RETURNS = {"eval_return", "episode_return"}  # quantities of which more is better
+RETURNS = {"eval_return", "episode_return", "eval_discounted"}  # quantities of which more is better
 
 
 class Profile(NamedTuple):
@@ -52,8 +60,9 @@ class Comparison(NamedTuple):
     methods: list[str]
     varying_settings: list[str]  # settings of a method that differ between its tasks
     groups: list[Group]
+    unmeasured: list[Group]  # those without a finite value, as where a loss was never finite; they have no curve
     compared_at: dict[str, float]  # the x at which methods are compared on a task: the last that all of them have
-    scores: dict[tuple[str, str], np.ndarray]  # (task, method) -> [S] scores at that x, from 0 to 1
+    scores: dict[tuple[str, str], np.ndarray]  # (task, method) -> [S] scores at that x, from 0 to 1, of measured seeds
     profiles: list[Profile]  # of the methods that ran on every task, if there are several tasks
     improvements: list[Improvement]  # of every pair of those methods
 
@@ -62,7 +71,8 @@ def compare(folders: Sequence[str | Path | Run], x: str = "steps", y: str = "eva
     """Reads runs and computes how they compare.
 
     Scores are returns at `compared_at`, scaled so that the range of all evaluations of all these runs on the task is 0
-    to 1; so they are comparable within one comparison only. A method that was first measured after that has none.
+    to 1; so they are comparable within one comparison only. A method that was first measured after that has none, nor
+    has a seed that neither was measured nor diverged.
 
     Args:
       folders: run folders, or sweeps, each of whose settings counts as a run; or what `open_run` returns of them.
@@ -70,7 +80,8 @@ def compare(folders: Sequence[str | Path | Run], x: str = "steps", y: str = "eva
       y: a quantity of metrics.jsonl.
 
     Raises:
-      SettingError: a folder holds no run, x or y does not exist, or two runs of a group have the same seed.
+      SettingError: a folder holds no run, x or y does not exist, a run has no seconds of its own, or two runs of a
+        group have the same seed.
     """
     if x not in X_AXES:
         raise SettingError(f"x must be one of {', '.join(X_AXES)}, not {x!r}.")
@@ -81,6 +92,11 @@ def compare(folders: Sequence[str | Path | Run], x: str = "steps", y: str = "eva
         if y not in quantities(history.rows):
             known = ", ".join(quantities(history.rows))
             raise SettingError(f"y must be a quantity of every run ({known} in {history.run.folder}), not {y!r}.")
+        if x == "seconds" and not history.is_timed():
+            raise SettingError(
+                f"x must be steps or updates for {history.run.folder}, not 'seconds': it has no time of its own, as "
+                "trials of a sweep, which share one clock, have none."
+            )
     tasks = distinct_names([history.task() for history in histories], "env")
     settings = [{"algorithm": history.run.algorithm} | history.settings() for history in histories]
     methods = distinct_names(settings, "algorithm", tasks)
@@ -106,7 +122,10 @@ def _compare_traces(x: str, y: str, traces: dict[tuple[str, str], list[Trace]], 
     ranges = {task: value_range([one for key in traces if key[0] == task for one in traces[key]]) for task in tasks}
     if without := next((task for task in tasks if not np.isfinite(ranges[task][0])), None):
         raise SettingError(f"y must have a finite value to be drawn, and no run on {without} has one of {y!r}.")
-    groups = [make_group(*key, traces[key], ranges[key[0]][0] if y in RETURNS else np.nan) for key in traces]
+    worst = {key: ranges[key[0]][0] if y in RETURNS else np.nan for key in traces}
+    measured = {key: has_values(traces[key], worst[key]) for key in traces}
+    groups = [make_group(*key, traces[key], worst[key]) for key in traces if measured[key]]
+    unmeasured = [group_without_values(*key, traces[key]) for key in traces if not measured[key]]
     compared_at = {task: _last_shared([group for group in groups if group.task == task]) for task in tasks}
     scores = {}
     for group in groups if y in RETURNS else []:
@@ -114,12 +133,13 @@ def _compare_traces(x: str, y: str, traces: dict[tuple[str, str], list[Trace]], 
         if group.x[0] > compared_at[group.task]:
             continue  # it was first measured when another had ended already
         last = np.array([np.interp(compared_at[group.task], group.x, values) for values in group.values.T])
+        last = last[np.isfinite(last)]  # a seed none of whose training episodes has ended has no training return
         scores[group.task, group.method] = (last - low) / ((high - low) or 1.0)
     on_every_task = [method for method in methods if all((task, method) in scores for task in tasks)]
     per_task = {method: [scores[task, method] for task in tasks] for method in on_every_task if len(tasks) > 1}
     profiles = [profile(method, per_task[method]) for method in per_task]
     improvements = [improvement(a, b, per_task[a], per_task[b]) for a, b in itertools.combinations(per_task, 2)]
-    return Comparison(x, y, tasks, methods, varying, groups, compared_at, scores, profiles, improvements)
+    return Comparison(x, y, tasks, methods, varying, groups, unmeasured, compared_at, scores, profiles, improvements)
 
 
 def _last_shared(groups: Sequence[Group]) -> float:

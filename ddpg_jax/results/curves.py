@@ -5,7 +5,6 @@ first evaluation that was not finite, a seed counts with the worst return of any
 quantity without a worst value, such as a loss, the seed is excluded from averages from there on.
 """
 
-import itertools
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -41,10 +40,13 @@ def distinct_names(settings: Sequence[dict[str, Any]], key: str, places: Sequenc
         that a method with settings of its own for every task keeps one name.
     """
     belongs = [None] * len(settings) if places is None else places
+    sharing: dict[Any, list[dict[str, Any]]] = {}
+    for values, place in zip(settings, belongs, strict=True):
+        sharing.setdefault((place, values[key]), []).append(values)
     differing: dict[Any, dict[str, None]] = {values[key]: {} for values in settings}  # keys of a dict keep their order
-    for (one, here), (other, there) in itertools.combinations(zip(settings, belongs, strict=True), 2):
-        if here == there and one[key] == other[key]:
-            differing[one[key]] |= {name: None for name in one | other if one.get(name) != other.get(name)}
+    for first, *others in sharing.values():  # what differs between two of them differs between one and the first
+        for other in others:
+            differing[first[key]] |= {name: None for name in first | other if first.get(name) != other.get(name)}
     return [
         ", ".join([str(values[key]), *(f"{name} {_format_value(values.get(name))}" for name in differing[values[key]])])
         for values in settings
@@ -77,6 +79,17 @@ def value_range(traces: Sequence[Trace]) -> tuple[float, float]:
     return (float(values.min()), float(values.max())) if len(values) else (np.nan, np.nan)
 
 
+def has_values(traces: Sequence[Trace], worst: float) -> bool:
+    """Returns whether a seed has a finite value or, having diverged, counts with `worst`, which nan is not."""
+    return any(len(trace.x) or (trace.diverged_at is not None and np.isfinite(worst)) for trace in traces)
+
+
+def group_without_values(task: str, method: str, traces: Sequence[Trace]) -> Group:
+    """Returns the group of seeds none of which `has_values`: with empty arrays, so without a curve."""
+    none = np.empty(0)
+    return Group(task, method, *_seeds_of(traces), none, np.empty((0, len(traces))), none, none, none)
+
+
 def make_group(task: str, method: str, traces: Sequence[Trace], worst: float) -> Group:
     """Joins seeds on the x that they share or, where theirs differ, on all of them, interpolated linearly.
 
@@ -94,8 +107,13 @@ def make_group(task: str, method: str, traces: Sequence[Trace], worst: float) ->
     x, values = x[measured], values[measured]
     if not len(x):
         raise SettingError(f"folders must share a stretch in which {method} on {task} was measured, and there is none.")
+    return Group(task, method, *_seeds_of(traces), x, values, *_iqm_and_bounds(values))
+
+
+def _seeds_of(traces: Sequence[Trace]) -> tuple[list[int], dict[int, float]]:
+    """Returns the seeds, and at which x those of them diverged that did."""
     diverged = {trace.seed: trace.diverged_at for trace in traces if trace.diverged_at is not None}
-    return Group(task, method, [trace.seed for trace in traces], diverged, x, values, *_iqm_and_bounds(values))
+    return [trace.seed for trace in traces], diverged
 
 
 def _shared_x(traces: Sequence[Trace]) -> np.ndarray:

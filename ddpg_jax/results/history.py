@@ -24,6 +24,10 @@ class History(NamedTuple):
     run: Run
     rows: list[Row]  # as in metrics.jsonl
 
+    def is_timed(self) -> bool:
+        """Returns whether every row has a time of its own; those of `save_run` and of a sweep's trials have 0."""
+        return all(row["seconds"] for row in self.rows)
+
     def task(self) -> dict[str, Any]:
         """Returns what is to be learned: the environment, its code if it is one's own, and its options."""
         return {"env": self.run.spec.name} | self._code("env") | env_options(self.run.run)

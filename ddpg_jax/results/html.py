@@ -3,6 +3,7 @@
 import base64
 import html
 import re
+import shutil
 import tempfile
 from collections.abc import Iterable, Sequence
 from pathlib import Path
@@ -13,6 +14,7 @@ from ddpg_jax.deploy.policy import Source
 from ddpg_jax.results.curves import Group
 from ddpg_jax.results.labels import named
 from ddpg_jax.results.plot import RC_PARAMS, draw_curve, encode_figure, shorten_tick_labels
+from ddpg_jax.runs.signals import undone_at_once
 
 # Colors of an SVG that are replaced by the page's own, which differ between light and dark mode
 TEXT_COLOR, LINE_COLOR = "#010203", "#040506"
@@ -35,8 +37,8 @@ figure { margin: 0; } svg, img { width: 100%; height: auto; color: var(--text); 
 
 
 def escape(value: Any) -> str:
-    """Returns a value as text, escaped for HTML, quotes included."""
-    return html.escape(str(value))
+    """Returns a value as text, escaped for HTML, quotes included; a byte of a path that is no UTF-8 as \\udcff."""
+    return html.escape(str(value)).encode("utf-8", "backslashreplace").decode("utf-8")
 
 
 def paragraph(text: Any) -> str:
@@ -87,7 +89,8 @@ def curve_figure(group: Group, quantity: str, id_prefix: str) -> str:
         draw_curve(axes, group, {"color": LINE_COLOR})
         shorten_tick_labels(axes.xaxis)
         shorten_tick_labels(axes.yaxis)
-        axes.set(xlabel="environment steps per seed", title=named(quantity))
+        axes.set_xlabel("environment steps per seed")
+        axes.set_title(named(quantity), parse_math=False)  # a name may have dollar signs
         figure.patch.set_visible(False)
         axes.patch.set_visible(False)
         svg = encode_figure(figure, ".svg").decode("utf-8")
@@ -102,16 +105,21 @@ def _inline_svg(svg: str, id_prefix: str) -> str:
     return svg.replace(TEXT_COLOR, "currentColor").replace(LINE_COLOR, "var(--line)")
 
 
-def policy_animation(folder: Source) -> str:
-    """Renders an episode of a run's policy as an inline GIF; where that fails, returns a sentence that says why."""
+def policy_animation(folder: Source, seed: int) -> str:
+    """Renders an episode of a seed's policy as an inline GIF; where that fails, returns a sentence that says why."""
     from ddpg_jax.results.render import render
 
     try:
-        with tempfile.TemporaryDirectory() as temporary:
+        with (
+            tempfile.TemporaryDirectory() as temporary,
+            undone_at_once(lambda: shutil.rmtree(temporary, ignore_errors=True)),
+        ):
             path = Path(temporary, "episode.gif")
-            render(folder, path)
+            render(folder, path, seed=seed)
             data = base64.b64encode(path.read_bytes()).decode("ascii")
-        return f'<figure><img src="data:image/gif;base64,{data}" alt="an episode of the policy"></figure>'
+        return (
+            f'<figure><img src="data:image/gif;base64,{data}" alt="an episode of the policy of seed {seed}"></figure>'
+        )
     except SettingError as error:
         return paragraph(f"The policy could not be rendered: {error}")
     except Exception as error:  # a driver or a codec: the report is still worth having

@@ -3,7 +3,7 @@
 import math
 from typing import Any
 
-from ddpg_jax.results.compare import Comparison
+from ddpg_jax.results.compare import RETURNS, Comparison
 
 X_AXIS_NAMES = {
     "steps": "environment steps per seed",
@@ -52,7 +52,7 @@ def named(quantity: str) -> str:
 
 def legend_label(comparison: Comparison, method: str) -> str:
     """Returns the legend's label of a method: its name, its number of seeds and how many of them diverged."""
-    groups = [group for group in comparison.groups if group.method == method]
+    groups = [group for group in (*comparison.groups, *comparison.unmeasured) if group.method == method]
     counts = sorted({len(group.seeds) for group in groups})
     diverged = sum(len(group.diverged) for group in groups)
     total = sum(len(group.seeds) for group in groups)
@@ -70,8 +70,11 @@ def caption(comparison: Comparison) -> str:
     else:
         sentences = ["Each line is a single seed." if len(groups) > 1 else "The line is a single seed."]
     if any(group.diverged for group in groups):
-        counted = "counts with the worst return of any run on the task" if comparison.scores else "is excluded"
+        counted = "counts with the worst return of any run on the task" if comparison.y in RETURNS else "is excluded"
         sentences.append(f"× marks where a seed diverged; from there on, it {counted}.")
+    if comparison.unmeasured:
+        names = ", ".join(f"{group.method} on {group.task}" for group in comparison.unmeasured)
+        sentences.append(f"No value of {named(comparison.y)} was finite, so that there is no curve: {names}.")
     if comparison.profiles:
         compared_at = {f"{tick(x)} {comparison.x}" for x in comparison.compared_at.values()}
         where = compared_at.pop() if len(compared_at) == 1 else "the last evaluation that all methods share on a task"

@@ -1,5 +1,6 @@
 """Live plots of a run in a notebook."""
 
+import io
 from collections.abc import Callable
 from typing import Any
 
@@ -10,7 +11,7 @@ def live_plot(title: str = "") -> Callable[[dict[str, Any], Any], None]:
     Args:
       title: of the figure; by default the number of steps so far.
     """
-    from IPython.display import display
+    from IPython.display import Image, display
 
     from ddpg_jax.runs.figures import learning_figure
 
@@ -20,6 +21,8 @@ def live_plot(title: str = "") -> Callable[[dict[str, Any], Any], None]:
     def on_chunk(row: dict[str, Any], plan: Any) -> None:
         rows.append(row)
         progress = f"{row['steps']:,} of {plan.steps(plan.bounds[-1]):,} steps"
-        handle.update(learning_figure(rows, title or progress))
+        picture = io.BytesIO()  # a figure itself is shown as its repr, unless the notebook has set matplotlib up
+        learning_figure(rows, title or progress).savefig(picture, format="png")
+        handle.update(Image(data=picture.getvalue()))
 
     return on_chunk

@@ -177,9 +177,9 @@ def _draw_curves(figure: Any, grid: Any, comparison: Comparison, styles: dict[st
         shorten_tick_labels(axes.xaxis)
         shorten_tick_labels(axes.yaxis)
         axes.margins(x=0.01)
-        axes.set_title(task)
+        axes.set_title(task, parse_math=False)  # a name may have dollar signs
         axes.set_xlabel(X_AXIS_NAMES[comparison.x] if index >= len(comparison.tasks) - grid.ncols else "")
-        axes.set_ylabel(named(comparison.y) if index % grid.ncols == 0 else "")
+        axes.set_ylabel(named(comparison.y) if index % grid.ncols == 0 else "", parse_math=False)
 
 
 def _draw_profiles(axes: Any, comparison: Comparison, styles: dict[str, Any]) -> None:
@@ -198,7 +198,8 @@ def _draw_improvements(axes: Any, comparison: Comparison) -> None:
         axes.plot([pair.low, pair.high], [y, y], color=COLORS[0], alpha=0.35, linewidth=5, solid_capstyle="butt")
         axes.plot(pair.probability, y, "o", color=COLORS[0], markersize=4)
     axes.axvline(0.5, color=GRAY, linewidth=0.8, linestyle=":")
-    axes.set_yticks(range(len(pairs)), [f"{pair.method}\nover {pair.baseline}" for pair in pairs])
+    labels = [f"{pair.method}\nover {pair.baseline}" for pair in pairs]
+    axes.set_yticks(range(len(pairs)), labels, parse_math=False)
     axes.set(xlim=(-0.02, 1.02), ylim=(-0.6, len(pairs) - 0.4), xlabel="probability of improvement")
     axes.grid(visible=False, axis="y")
     axes.set_title("improvement, mean over tasks")
@@ -214,6 +215,8 @@ def _add_legend_and_caption(figure: Any, comparison: Comparison, styles: dict, w
     labels = [textwrap.fill(label, characters) for label in own]
     handles = [Line2D([], [], **style, label=label) for style, label in zip(own.values(), labels, strict=True)]
     legend_columns = min(len(labels), max(1, round(width * 13) // max(map(len, labels))))
-    figure.legend(handles=handles, loc="outside upper left", ncols=legend_columns, borderaxespad=0.2)
+    legend = figure.legend(handles=handles, loc="outside upper left", ncols=legend_columns, borderaxespad=0.2)
+    for label in legend.get_texts():
+        label.set_parse_math(False)
     text = textwrap.fill(caption(comparison), round(width * 21.5))
-    figure.supxlabel(text, fontsize=6.5, color=GRAY, x=0.01, ha="left")
+    figure.supxlabel(text, fontsize=6.5, color=GRAY, x=0.01, ha="left", parse_math=False)

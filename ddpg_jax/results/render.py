@@ -15,9 +15,9 @@ from ddpg_jax.results.drawing import make_renderer
 from ddpg_jax.results.drawing.animation import check_output, save_animation, save_html
 from ddpg_jax.results.drawing.renderer import DEFAULT_DT, Renderer, to_rgb
 from ddpg_jax.results.drawing.title import add_title
+from ddpg_jax.results.outputs import check_writable, default_output
 from ddpg_jax.runs.choose_checkpoint import Checkpoint
 from ddpg_jax.runs.config import env_options
-from ddpg_jax.runs.files import real_path
 from ddpg_jax.runs.memory import check_episodes
 from ddpg_jax.runs.paths import check_stored_path
 from ddpg_jax.runs.programs import episode_keys
@@ -59,8 +59,9 @@ def render(
 
     Args:
       folder, checkpoint: as for `load_policy`.
-      out: a .gif, .mp4 or .html; by default a .gif beside the folder. The .html of a Brax task is Brax's own viewer,
-        whose code a browser loads from the network; any other .html is self-contained.
+      out: a .gif, .mp4 or .html; by default a .gif beside the folder or, of the `best/` of a sweep, beside the sweep.
+        The .html of a Brax task is Brax's own viewer, whose code a browser loads from the network; any other .html is
+        self-contained.
       seed: which seed of the run; None takes the best by final evaluation.
       episodes: the number of episodes, shown one after the other.
       start_seed: the seed of their initial states; up to rounding, the episodes are those of `evaluate_run`
@@ -79,9 +80,9 @@ def render(
     """
     place = folder.folder if isinstance(folder, Run) else folder
     check_stored_path(place)
-    run_folder = real_path(place)
-    out = Path(out) if out is not None else run_folder.with_name(f"{run_folder.name}.gif")
+    out = Path(out) if out is not None else default_output(place, "", ".gif")
     check_output(out, overwrite)
+    check_writable(out)
     _check_numbers(seed, start_seed, episodes, fps)
     log = log or (lambda line: None)
     agent, learner, stored, seed = load_seed(folder, seed, checkpoint)

@@ -9,13 +9,15 @@ from typing import Any
 
 from ddpg_jax.core.settings import SettingError
 from ddpg_jax.deploy.policy import Source
+from ddpg_jax.envs.references import is_reference
 from ddpg_jax.results.curves import make_group
 from ddpg_jax.results.history import History, diverged_seeds, quantities, read_history, traces
 from ddpg_jax.results.html import curve_figure, document, escape, paragraph, policy_animation, section, table
 from ddpg_jax.results.labels import cell, named
+from ddpg_jax.results.outputs import check_writable, default_output
 from ddpg_jax.runs.checkpoint import DAMAGED, Damaged, checkpoints_folder, read_metadata, saved_steps
 from ddpg_jax.runs.evaluation import read_evaluation
-from ddpg_jax.runs.files import atomic_write, new_output, real_path
+from ddpg_jax.runs.files import atomic_write, new_output
 from ddpg_jax.runs.paths import check_stored_path
 from ddpg_jax.runs.statistics import interval
 from ddpg_jax.runs.stored_run import Run
@@ -28,7 +30,8 @@ def report(folder: Source, out: str | Path | None = None, pictures: bool = True,
 
     Args:
       folder: a run folder, also one whose run is not finished or was interrupted, or the `best/` of a sweep.
-      out: the page; by default report-NAME.html beside the folder.
+      out: the page; by default report-NAME.html beside the folder or, of the `best/` of a sweep, report-SWEEP-best.html
+        beside the sweep.
       pictures: render an episode, if the environment can be drawn.
       overwrite: replace the page.
 
@@ -40,13 +43,14 @@ def report(folder: Source, out: str | Path | None = None, pictures: bool = True,
     """
     place = folder.folder if isinstance(folder, Run) else folder
     check_stored_path(place)
-    run_folder = real_path(place)
-    path = new_output(out or run_folder.with_name(f"report-{run_folder.name}.html"), (".html",), overwrite)
+    path = new_output(out or default_output(place, "report-", ".html"), (".html",), overwrite)
+    check_writable(path)
     history = read_history(folder)
     history.run.refuse_sweep()
     sections = [_summary(history), _settings(history), _versions(history), _curves(history)]
-    sections += [_final_evaluation(history), _checkpoints(history)]
-    episode = policy_animation(history.run) if pictures else paragraph("Rendering was turned off.")
+    sections += [_evaluation(history), _checkpoints(history)]
+    off = paragraph("Rendering was turned off.")
+    episode = policy_animation(history.run, _best_seed(history)) if pictures else off
     title = history.run.title
     atomic_write(path, document(title, *sections, section("Episode", episode)).encode("utf-8"))
     return path
@@ -80,20 +84,45 @@ def _summary(history: History) -> str:
     sentences = [f"Run folder: {history.run.folder}."]
     if rows:
         last = rows[-1]
-        sentences.append(f"It was trained for {last['steps']:,.0f} of {run.steps:,} steps per seed.")
+        sentences.append(f"It was trained for {last['steps']:,.0f} of {_planned_steps(history):,} steps per seed.")
         updates = f"{last['updates']:,.0f} update{'s' * (last['updates'] != 1)}"
-        took = f"{last['seconds']:,.1f} seconds and " if last["seconds"] else ""  # 0 where `save_run` has written it
+        took = f"{last['seconds']:,.1f} seconds and " if history.is_timed() else ""
         sentences.append(f"This took {took}{updates} per seed.")
     else:
         sentences.append("It has no evaluation yet.")
     if not (history.run.folder / "evaluation.json").exists():
         sentences.append("It is not finished: evaluation.json is missing, so it is running or was interrupted.")
+    elif not _is_finished(history):
+        sentences.append("It is not finished: it was stopped before its last step, or is running again.")
     diverged = [f"Seed {seed} diverged by step {step:,.0f}." for seed, step in diverged_seeds(history).items()]
     stability = " ".join(diverged) or ("No seed diverged." if rows else "")
     command = paragraph("Its settings as a command:") + f"<pre>{escape(shlex.join(train_command(history)))}</pre>"
-    if "@" in run.env or "@" in history.run.algorithm:
+    names = (run.env, history.run.algorithm)
+    if any("@" in name and not is_reference(name) for name in names):  # a path may have an @, too
         command = paragraph("It was started in Python, with an object that no command line has.")
     return paragraph(" ".join(sentences)) + paragraph(stability) + command
+
+
+def _planned_steps(history: History) -> int:
+    """Returns the environment steps per seed of the whole run: those asked for, in whole steps of all environments."""
+    num_envs = history.run.loop.num_envs
+    return -(-history.run.run.steps // num_envs) * num_envs
+
+
+def _is_finished(history: History) -> bool:
+    """Returns whether it was trained to its end; a run that was stopped before has an evaluation.json, too."""
+    return bool(history.rows) and history.rows[-1]["steps"] >= _planned_steps(history)
+
+
+def _best_seed(history: History) -> int:
+    """Returns the seed with the best final evaluation or, without one, with the best return that was measured last."""
+    evaluation = read_evaluation(history.run)
+    if evaluation is not None and evaluation.best_seed is not None:
+        return evaluation.best_seed
+    seeds = history.run.run.seed_numbers()
+    rows = [row["eval_return"] for row in history.rows if any(value is not None for value in row["eval_return"])]
+    finite = {seed: value for seed, value in zip(seeds, rows[-1], strict=True) if value is not None} if rows else {}
+    return max(finite or seeds, key=lambda seed: finite.get(seed, 0.0))
 
 
 def _settings(history: History) -> str:
@@ -121,24 +150,29 @@ def _curves(history: History) -> str:
                 group = make_group(history.run.spec.name, history.run.algorithm, seeds, worst=float("nan"))
                 figures.append(curve_figure(group, quantity, f"f{index}-"))
     lines = "Thin lines are seeds, the thick one is their interquartile mean and the band its 95% bootstrap interval."
+    lines = lines if history.run.run.seeds > 1 else "The line is a single seed."
     crosses = "× marks where a seed diverged; from there on, it is excluded."
     return section("Curves", paragraph(f"{lines} {crosses}"), f'<div class="grid">{"".join(figures)}</div>')
 
 
-def _final_evaluation(history: History) -> str:
-    evaluation = read_evaluation(history.run)
+def _evaluation(history: History) -> str:
+    evaluation, finished = read_evaluation(history.run), _is_finished(history)
     if evaluation is None:
         return section("Final evaluation", paragraph("evaluation.json is missing: the run is not finished."))
     rows = evaluation.rows
     header, means = list(rows[0]), [row["mean"] for row in rows]
     overall = "not finite, because a seed diverged"
-    if means and None not in means:
+    if None not in means:
         mean = interval(means)
         overall = f"{mean.iqm:,.2f} ({mean.low:,.2f} to {mean.high:,.2f})"
+    over_seeds = f"Interquartile mean over seeds, with its 95% interval: {overall}."
+    if len(rows) == 1:
+        over_seeds = "There is one seed, so there is no interval."
     cells = [[_cell(name, row.get(name)) for name in header] for row in rows]
     episodes = f"{evaluation.episodes} deterministic episodes per seed."
-    note = f"{episodes} Interquartile mean over seeds, with its 95% interval: {overall}."
-    return section("Final evaluation", table(header, cells), paragraph(note))
+    early = " The run was not trained to its end; this is the policy with which it was last stopped." * (not finished)
+    title = "Final evaluation" if finished else "Evaluation"
+    return section(title, table(header, cells), paragraph(f"{episodes} {over_seeds}{early}"))
 
 
 def _cell(name: str, value: Any) -> str:
@@ -165,7 +199,7 @@ def _checkpoints(history: History) -> str:
         time.sleep(REMOVAL)
     there = set(saved_steps(folder))
     rows = [
-        (f"{vector_step * num_envs:,}", *(cells or ("", "damaged", "")))
+        (f"{vector_step * num_envs:,}{' (damaged)' * (cells is None)}", *(cells or ("", "", "")))
         for vector_step, cells in found.items()
         if cells or vector_step in there
     ]

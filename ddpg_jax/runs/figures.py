@@ -34,10 +34,13 @@ def learning_figure(rows: list[dict[str, Any]], title: str) -> Any:
     axes = figure.subplots()
     axes.plot(steps, returns, color="tab:blue", alpha=0.35, linewidth=1)
     seeds, dead = returns.shape[1], int(np.isnan(returns[-1]).sum())
-    label = f"mean of {seeds} seed{'s' * (seeds > 1)}" + f", {dead} of them diverged" * (dead > 0)
+    label = f"mean of {seeds} seed{'s' * (seeds > 1)}"
+    if dead:
+        label = f"mean of the seeds that have not diverged ({seeds - dead} of {seeds})"
     mean = np.ma.masked_invalid(returns).mean(axis=1).filled(np.nan)
     axes.plot(steps, mean, color="tab:blue", linewidth=2, label=label)
-    axes.set(title=title, xlabel="environment steps per seed", ylabel="evaluation return")
+    axes.set_title(title, parse_math=False)  # a name may have dollar signs
+    axes.set(xlabel="environment steps per seed", ylabel="evaluation return")
     axes.grid(alpha=0.3)
     axes.spines[["top", "right"]].set_visible(False)
     axes.legend(frameon=False, loc="lower right")
@@ -80,7 +83,10 @@ def _is_number(value: Any) -> bool:
 
 
 def _label(value: Any) -> str:
-    return f"{value:.3g}" if isinstance(value, float) else str(value)
+    """Returns a value of a setting in full, if it is a whole number, else to six digits."""
+    if not isinstance(value, float):
+        return str(value)
+    return f"{value:.0f}" if value.is_integer() and abs(value) < 1e15 else f"{value:g}"
 
 
 def _log(values: Sequence[Any]) -> bool:
@@ -111,8 +117,8 @@ def _heat_map(figure: Any, rows: list[dict[str, Any]], down: tuple[str, Any], ac
         ).set_path_effects(_outline())
     figure.colorbar(axes.imshow(cells, cmap="viridis", aspect="auto"), label="evaluation return, interquartile mean")
     axes.grid(False)  # whatever the user's own style is
-    axes.set_yticks(range(len(down[1])), map(_label, down[1]))
-    axes.set_xticks(range(len(across[1])), map(_label, across[1]))
+    axes.set_yticks(range(len(down[1])), map(_label, down[1]), parse_math=False)
+    axes.set_xticks(range(len(across[1])), map(_label, across[1]), parse_math=False)
     axes.set(ylabel=down[0], xlabel=across[0])
 
 
@@ -138,7 +144,8 @@ def _parallel(figure: Any, rows: list[dict[str, Any]], scales: Mapping[str, Sequ
         shown = values if len(values) <= 6 else [values[0], values[-1]]
         for value in shown:
             height = heights[list(scales)[at]][value]
-            axes.annotate(_label(value), (at, height), (4, 0), textcoords="offset points", va="center", fontsize=8)
+            place: dict[str, Any] = {"xytext": (4, 0), "textcoords": "offset points", "va": "center"}
+            axes.annotate(_label(value), (at, height), **place, fontsize=8, parse_math=False)
     axes.set_xticks(range(len(scales)), scales)
     axes.set_yticks([])
     axes.spines[:].set_visible(False)

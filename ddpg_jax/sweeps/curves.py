@@ -106,7 +106,7 @@ def read_trials(sweep: Run) -> list[tuple[Run, list[metrics.Row]]]:
     """Reads the trials of a sweep from its curves.jsonl: each as the run that it is, with its rows.
 
     Where some have equal settings, as in population based training, each has its number and values after the name of
-    its algorithm, since equal ones are not more seeds of one run.
+    its algorithm, since equal ones are not more seeds of one run. As in `as_own_row`, they have no time of their own.
 
     Raises:
       SettingError: a line is damaged, or names settings or values that cannot be used.
@@ -125,13 +125,13 @@ def read_trials(sweep: Run) -> list[tuple[Run, list[metrics.Row]]]:
     if len({on_device(vars(run.loop) | vars(run.config)) for run in runs.values()}) < len(runs):
         names = {trial: _name(sweep.algorithm, trial, own[0]["values"]) for trial, own in rows.items()}
         runs = {trial: run._replace(algorithm=names[trial]) for trial, run in runs.items()}
-    return [(runs[trial], [without_trial(row) for row in own]) for trial, own in rows.items()]
+    return [(runs[trial], [as_own_row(row) for row in own]) for trial, own in rows.items()]
 
 
 def _name(algorithm: str, trial: int, values: dict[str, Value]) -> str:
     """Returns the algorithm, the number of a trial and its values, which need not be told apart by their digits."""
     plain = {name: value.value for name, value in values.items()}
-    shown = [f"{name} {f'{value:.3g}' if isinstance(value, float) else value}" for name, value in plain.items()]
+    shown = [f"{name} {f'{value:g}' if isinstance(value, float) else value}" for name, value in plain.items()]
     return ", ".join([algorithm, f"trial {trial}", *shown])
 
 
@@ -151,5 +151,7 @@ def _as_run(sweep: Run, values: dict[str, Value]) -> Run:
     return sweep._replace(kind="run", config=config, loop=loop)
 
 
-def without_trial(row: metrics.Row) -> metrics.Row:
-    return {name: value for name, value in row.items() if name not in ("trial", "values")}
+def as_own_row(row: metrics.Row) -> metrics.Row:
+    """Returns a row of a trial as one of a run: its seconds are 0, since the clock is that of all trials together."""
+    own = {name: value for name, value in row.items() if name not in ("trial", "values")}
+    return own | {name: 0.0 for name in ("seconds", "compile_seconds") if name in own}

@@ -21,7 +21,7 @@ from ddpg_jax.runs.evaluation import write_evaluation
 from ddpg_jax.runs.files import atomic_write, is_temporary
 from ddpg_jax.runs.folders import locked
 from ddpg_jax.runs.json_values import read_json
-from ddpg_jax.sweeps.curves import CURVES, without_trial
+from ddpg_jax.sweeps.curves import CURVES, as_own_row
 from ddpg_jax.sweeps.search_space import applied
 from ddpg_jax.sweeps.task import Part, Task, TrialResult
 
@@ -109,7 +109,7 @@ def _is_as_written(folder: Path, steps: int) -> bool:
 
 
 def _write_own_rows(folder: Path, trial: int) -> None:
-    """Writes the metrics.jsonl of the best trial: its lines of curves.jsonl."""
+    """Writes the metrics.jsonl of the best trial: its lines of curves.jsonl, without a time."""
     lines = (folder.parent / CURVES).read_text(encoding="utf-8").splitlines()
     rows = [row for row in map(json.loads, lines) if row["trial"] == trial]
-    (folder / "metrics.jsonl").write_bytes(metrics.to_lines([without_trial(row) for row in rows]))
+    (folder / "metrics.jsonl").write_bytes(metrics.to_lines([as_own_row(row) for row in rows]))
