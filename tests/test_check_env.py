@@ -113,6 +113,21 @@ def test_what_is_right_passes():
     check_env("lqr", steps=5)
 
 
-def test_steps_are_counted():
+def test_numbers_that_cannot_be_used_are_refused():
     with pytest.raises(SettingError, match="steps must be a whole number of at least 1, not 0"):
         check_env("lqr", steps=0)
+    for seed in (-1, "0", 2**31):
+        with pytest.raises(SettingError, match="seed must be from 0 to 2,147,483,647, not "):
+            check_env("lqr", seed=seed)
+
+
+def test_matrix_products_are_those_of_training():
+    seen = []
+
+    class Noting(Puck):
+        def step_env(self, *args):
+            seen.append(jax.config.jax_default_matmul_precision)
+            return super().step_env(*args)
+
+    check_env(Noting(), steps=1, episode_length=50)
+    assert seen[-1] == "float32"

@@ -8,9 +8,10 @@ import numpy as np
 import pytest
 import scipy.stats
 from probes import FAR, Bandit, Echo, FarWalk, Metronome, OldFarWalk, OldOnNewBase, Steps, WalkParams
-from toys import counting
+from toys import counting, spec
 
 from ddpg_jax import make_env
+from ddpg_jax.core.environment import env_from_functions
 from ddpg_jax.core.exploration import uniform
 from ddpg_jax.core.vector_env import vectorize
 
@@ -206,6 +207,19 @@ class Fraction(Echo):
 def test_a_state_that_would_lose_its_fraction_is_refused():
     with pytest.raises(ValueError, match="is int32 after reset and float32 after step"):
         make_env(Fraction(-1, 1, (1,)))
+
+
+@pytest.mark.parametrize(
+    ("obs", "difference"),
+    [
+        (jnp.zeros(2), r"toy: obs has shape \(3,\) in its spec and \(2,\) after reset\."),
+        (jnp.zeros(3), r"toy: obs is uint8 in its spec and float32 after reset\."),
+    ],
+)
+def test_a_reset_that_is_not_as_its_spec_says_is_refused(obs, difference):
+    env = env_from_functions(lambda key: (0, obs), None, spec((3,), 1, np.uint8))
+    with pytest.raises(ValueError, match=difference):
+        env.reset(KEY)
 
 
 # Restarts

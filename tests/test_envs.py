@@ -12,12 +12,13 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 import scipy.linalg
+from gymnax.wrappers import purerl
 from probes import Echo, FarWalk, Metronome, Steps, WalkParams
 from toys import slow, slow_but_for
 
-from ddpg_jax import make_env
+from ddpg_jax import SettingError, make_env
 from ddpg_jax.envs import brax as brax_suite
-from ddpg_jax.envs import elsewhere, lqr
+from ddpg_jax.envs import elsewhere, lqr, playground
 from ddpg_jax.envs.make import ids
 from ddpg_jax.envs.third_party import KNOWN_NOISE, suppress_known_noise
 
@@ -158,6 +159,30 @@ def test_discrete_actions_are_refused_by_name():
 def test_bounds_that_are_no_box_are_refused_by_name(bounds):
     message = refusal(Echo(*bounds, (2,)))
     assert message.startswith("Echo has action bounds")
+
+
+def test_wrappers_that_override_what_is_not_called_are_refused():
+    class Passing:
+        """A wrapper in gymnax's style, which hands on what it does not have."""
+
+        def __init__(self, env):
+            self._env = env
+
+        def __getattr__(self, name):
+            return getattr(self._env, name)
+
+    class Frozen(Passing):
+        def step(self, key, state, action, params=None):
+            return self._env.step(key, state, 0 * action, params)
+
+    pendulum = gymnax.make("Pendulum-v1")[0]
+    said = "Pendulum-v1: Frozen overrides step, which is not called; override step_env, or pass the environment without"
+    assert refusal(Frozen(pendulum)) == f"{said} its Frozen."
+    assert refusal(Frozen(FarWalk())).startswith("FarWalk: Frozen overrides step")
+    assert refusal(Passing(Frozen(FarWalk()))).startswith("FarWalk: Frozen overrides step")
+    assert "LogWrapper overrides reset" in refusal(purerl.LogWrapper(pendulum))
+    for fine in (pendulum, Passing(pendulum), purerl.GymnaxWrapper(pendulum)):
+        assert make_env(fine).spec.name == "Pendulum-v1"
 
 
 # Brax
@@ -445,6 +470,13 @@ def test_lengths_that_are_no_counts_are_refused(option, value):
     assert refusal("Pendulum-v1", **{option: value}).startswith(f"{option} must be a whole number of at least 1")
 
 
+@pytest.mark.parametrize(("option", "high"), [("episode_length", 100_000_000), ("action_repeat", 1_000)])
+def test_lengths_beyond_what_a_run_may_have_are_refused(option, high):
+    for env in ("lqr", FarWalk()):
+        assert refusal(env, **{option: high + 1}) == f"{option} must be at most {high:,}, not {high + 1}."
+    assert getattr(make_env("lqr", **{option: high}).spec, option) == high
+
+
 # Playground
 
 
@@ -467,13 +499,16 @@ def test_playground_tasks_step(name):
 
 def test_playground_names_lengths_and_refusals():
     pytest.importorskip("mujoco_playground")
-    from ddpg_jax.envs import playground
-
     assert {"CartpoleBalance", "CheetahRun"} <= set(playground.names())
     assert refusal("playground/CheetaRun") == (
         "There is no environment 'playground/CheetaRun'; did you mean playground/CheetahRun?"
     )
     assert "no option 'backend'" in refusal("playground/CheetahRun", backend="mjx")
+
+
+def test_an_unknown_implementation_of_the_physics_is_refused():
+    with pytest.raises(SettingError, match=r"impl must be one of jax, warp, not 'foo'\."):
+        playground.make("CheetahRun", impl="foo")
 
 
 def test_playground_without_its_extra_names_the_extra(monkeypatch):
@@ -559,6 +594,13 @@ def test_the_value_of_another_gain_is_the_discounted_return_under_it(problem):
         total -= discount**clock * np.trace(scipy.linalg.block_diag(q, r) @ moment)
         moment = acting @ (step @ moment @ step.T + noise**2 * np.eye(len(a))) @ acting.T
     np.testing.assert_allclose(total, -first @ h @ first - c, rtol=1e-9)
+
+
+def test_without_noise_there_is_an_optimum_of_undiscounted_returns():
+    gain, h, c = lqr.solve(lqr.Problem(), 1.0)
+    found, constant = lqr.policy_value(lqr.Problem(), gain, 1.0)
+    np.testing.assert_allclose(found, h, rtol=1e-8)
+    assert (c, constant) == (0, 0)
 
 
 def test_the_value_of_a_gain_whose_return_diverges_is_refused():

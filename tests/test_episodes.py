@@ -99,6 +99,31 @@ def test_a_trajectory_repeats_the_last_state_after_the_end():
     assert (played.rewards[after] == 0).all()
 
 
+def at_precision_seen():
+    """An environment and a policy that note the precision of matrix products at which they are traced."""
+    seen = []
+
+    def note(value):
+        seen.append(jax.config.jax_default_matmul_precision)
+        return value
+
+    env = uneven()
+    noting = env._replace(reset=lambda key: note(env.reset(key)), step=lambda *args: note(env.step(*args)))
+    return noting, lambda obs: note(first_of(obs)), seen
+
+
+@pytest.mark.parametrize("play", [evaluate, rollout])
+def test_matrix_products_are_those_of_training(play):
+    """In float32 unless another precision is asked for, whatever that of JAX is."""
+    for options, wanted in (({}, "float32"), ({"matmul_precision": "bfloat16"}, "bfloat16")):
+        env, policy, seen = at_precision_seen()
+        with jax.default_matmul_precision("tensorfloat32"):
+            play(KEY, env, policy, 1, **options)
+        assert set(seen) == {wanted}
+    with pytest.raises(SettingError, match="matmul_precision must be one of float32, tensorfloat32, bfloat16, not 'x'"):
+        play(KEY, uneven(), first_of, 1, matmul_precision="x")
+
+
 @pytest.mark.parametrize("episodes", [0, 2.0, True])
 def test_the_number_of_episodes_is_checked(episodes):
     for play in (evaluate, rollout):

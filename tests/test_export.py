@@ -13,18 +13,20 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+import toys
 from trained import HIGH, LOW, PIXELS, SPEC, invented, make_run
 
-from ddpg_jax import DDPGConfig, SettingError, ddpg, export, load_policy, make_env, make_policy
+from ddpg_jax import DDPGConfig, SettingError, ddpg, export, load_critic, load_policy, make_env, make_policy
 from ddpg_jax.cli.main import main
 from ddpg_jax.deploy.export import loader
 from ddpg_jax.deploy.export.npz import encode as encode_npz
 from ddpg_jax.deploy.export.onnx_model import convert
 from ddpg_jax.deploy.export.onnx_model import encode as encode_onnx
-from ddpg_jax.deploy.policy import TrainedSeed, load_seed
+from ddpg_jax.deploy.policy import Policy, TrainedSeed, load_seed
 from ddpg_jax.runs import folders
 from ddpg_jax.runs.contents import LOCK
 from ddpg_jax.runs.files import temporary_name
+from ddpg_jax.runs.stored_run import read_run
 
 onnx = pytest.importorskip("onnx")
 onnxruntime = pytest.importorskip("onnxruntime")
@@ -190,7 +192,75 @@ def test_npz_refuses_what_is_no_perceptron(runs, pixels, tmp_path):
     blocks = trained._replace(run=trained.run._replace(config=trained.run.config.replace(residual=True)))
     with pytest.raises(SettingError, match="it has residual blocks"):
         encode_npz(blocks)
+    shorter = jax.tree.map(lambda leaf: leaf[1:] if leaf.ndim == 2 else leaf, trained.learner.params["actor"])
+    other = trained._replace(learner=trained.learner.replace(params={"actor": shorter}))  # which NumPy cannot multiply
+    with pytest.raises(SettingError, match="does more than its layers say"):
+        encode_npz(other._replace(agent=trained.agent._replace(act=lambda learner, obs: jnp.zeros((len(obs), 2)))))
     assert not list(tmp_path.iterdir())
+
+
+def test_npz_is_compared_with_the_policy_in_float32(runs):
+    """Whatever the precision of the run, at which a GPU may compute what is not the same to the tolerance."""
+    run, seen = read_run(runs["td3"]), []
+
+    def make(config, spec):
+        agent = run.named.value.make(config, spec)
+
+        def act(learner, obs):
+            seen.append(jax.config.jax_default_matmul_precision)
+            return agent.act(learner, obs)
+
+        return agent._replace(act=act)
+
+    loop, named = run.loop.replace(matmul_precision="bfloat16"), run.named.value._replace(make=make)
+    trained = load_seed(run._replace(loop=loop, named=run.named._replace(value=named)))
+    encode_npz(trained)
+    assert set(seen) == {"float32"}
+    jax.eval_shape(trained.policy, jnp.zeros(SPEC.obs_shape))
+    assert seen[-1] == "bfloat16"
+
+
+@pytest.mark.parametrize("format", OPEN)
+def test_parameters_that_are_not_finite_are_refused_as_such(runs, format, tmp_path):
+    policy = load_policy(runs["td3"])
+    learner = policy.trained.learner
+    broken = learner.replace(params=jax.tree.map(lambda leaf: leaf.at[..., 0].set(jnp.nan), learner.params))
+    with pytest.raises(SettingError, match=r"the parameters of seed 4 must be finite; it has diverged\."):
+        export(policy._replace(trained=policy.trained._replace(learner=broken)), format, tmp_path / "p")
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_policy_takes_what_its_observations_are():
+    """An image in [0, 1] would be black in bytes."""
+
+    def act(obs):
+        assert obs.dtype == np.uint8
+        return obs[..., :1] / 255
+
+    policy = Policy(toys.spec((3,), 1, np.uint8), 0, act)
+    for obs in ([255, 128, 0], np.full((2, 3), 255, np.uint8), jnp.full(3, 255, jnp.int32)):
+        assert (policy(obs) == 1).all()
+    assert policy([True, False, True]).shape == (1,)
+    refused = {"float64": [0.1, 0.5, 1.0], "int64": [0, 256, 1], "object": {"image": 0}, "<U1": ["a", "b", "c"]}
+    for found, obs in refused.items():
+        with pytest.raises(SettingError, match=rf"obs must be uint8 for toy, or numbers that uint8 .*, not {found}\."):
+            policy(obs)
+    floats, one = (Policy(toys.spec(shape, 1), 0, lambda obs: np.zeros(1)) for shape in ((3,), ()))
+    assert floats([1, 2, 3]).shape == (1,)
+    with pytest.raises(SettingError, match=r"obs must be an array of numbers for toy, not \[\[1\], \[1, 2\]\]"):
+        floats([[1], [1, 2]])
+    with pytest.raises(SettingError, match=r"obs must have shape \(3,\) or \(batch, 3\) for toy, not \(2,\)"):
+        floats([1, 2])
+    with pytest.raises(SettingError, match=r"obs must have shape \(\) or \(batch,\) for toy, not \(1, 2\)"):
+        one([[1, 2]])
+
+
+def test_a_critic_takes_what_its_observations_and_actions_are(runs):
+    critic = load_critic(runs["td3"])
+    with pytest.raises(SettingError, match=r"obs must be float32 for toy, .* not object"):
+        critic({"obs": 0}, LOW)
+    with pytest.raises(SettingError, match=r"action must be float32 for toy, .* not complex64"):
+        critic(np.zeros((2, 2)), LOW * 1j)
 
 
 def test_the_algorithm_of_a_user_is_exported_too(monkeypatch):
@@ -294,6 +364,11 @@ def test_what_cannot_be_exported_is_refused_in_a_sentence(runs, tmp_path, monkey
         export(runs["td3"], "npz", tmp_path / "file" / "p.npz")
     with pytest.raises(SettingError, match="not a run folder"):
         export(tmp_path / "none", "npz")
+    for folder in (None, len, 3):
+        with pytest.raises(SettingError, match="folder must be a run folder or a policy from load_policy or make"):
+            export(folder, "npz")
+    with pytest.raises(SettingError, match=r"matmul_precision must be one of float32, .*, not 'f8'"):
+        make_policy(None, None, SPEC, matmul_precision="f8")
     with pytest.raises(SettingError, match="seed and checkpoint must not be given for a policy"):
         export(load_policy(runs["td3"]), "npz", tmp_path / "p.npz", seed=0)
     monkeypatch.setattr("importlib.util.find_spec", lambda name: None)

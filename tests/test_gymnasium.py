@@ -64,6 +64,32 @@ def test_spaces_are_in_the_environments_own_units():
     np.testing.assert_array_equal(ours.step(np.array([[-9.0], [9.0]]))[0], [[-2.0], [3.0]])
 
 
+@pytest.mark.parametrize("action", [0.5, [0.5], [[0.5]], np.zeros((4, 1)), np.zeros((1, 2, 1)), np.zeros(2)])
+def test_an_action_of_another_shape_is_refused(action):
+    ours = as_gymnasium(echoing())
+    ours.reset(seed=0)
+    with pytest.raises(SettingError, match=r"action must have shape \(2, 1\) for echo, not \("):
+        ours.step(action)
+
+
+def test_matrix_products_are_in_float32():
+    seen, env = [], echoing()
+
+    def noted(function):
+        return lambda *args: (seen.append(jax.config.jax_default_matmul_precision), function(*args))[1]
+
+    ours = as_gymnasium(env._replace(reset=noted(env.reset), step=noted(env.step)))
+    ours.reset(seed=0)
+    ours.step(LOW)
+    assert seen == ["float32", "float32"]
+
+
+@pytest.mark.parametrize("seed", [-1, 1.5, "1", True])
+def test_a_seed_that_cannot_be_used_is_refused(seed):
+    with pytest.raises(SettingError, match=r"seed must be from 0 to 2,147,483,647, not"):
+        as_gymnasium("lqr", seed=seed)
+
+
 @pytest.mark.parametrize("terminates", [True, False])
 def test_terminations_and_truncations_are_kept(terminates):
     ours = as_gymnasium(toys.counting(toys.clock(3), 3, terminates))
@@ -180,6 +206,16 @@ def test_playing_sums_rewards_and_counts_decisions():
     played = play_gymnasium(Policy(spec, 0, lambda obs: np.zeros(1)), ours, episodes=2)
     assert played.returns.tolist() == [15.0] * 2
     assert played.lengths.tolist() == [3] * 2
+
+
+def test_a_function_may_have_a_spec_of_its_own():
+    """As one of another library has, which says nothing about repeated actions."""
+
+    def policy(obs):
+        return np.zeros(1)
+
+    policy.spec = "mine"
+    assert play_gymnasium(policy, as_gymnasium(toys.counting(toys.clock(5), 5)), episodes=1).lengths.tolist() == [5]
 
 
 def test_the_seed_determines_the_episodes(run):

@@ -285,18 +285,33 @@ def test_names_of_a_session(tmp_path, monkeypatch):
     assert "without : and @" in refusal(register_environment, "a:b", Drift())
 
 
+@pytest.mark.parametrize("env", ["Pendulum-v1", "tank.py:Tank"])
+def test_a_name_of_a_name_is_refused(env):
+    """Since a function that makes the environment says the same, and may set its options."""
+    said = f"as lambda: make_env({env!r}) does, not {env!r}."
+    assert said in refusal(register_environment, "mine", env)
+
+
 def test_environments_of_other_packages(tmp_path, monkeypatch):
     (tmp_path / "their_envs.py").write_text("from test_own_code import Drift\n")
     info = tmp_path / "theirs-1.0.dist-info"
     info.mkdir()
     (info / "METADATA").write_text("Metadata-Version: 2.1\nName: theirs\nVersion: 1.0\n")
-    points = "[ddpg_jax.environments]\ntheirs = their_envs:Drift\nbroken = their_envs:Missing\n"
+    points = "[ddpg_jax.environments]\ntheirs = their_envs:Drift\nbroken = their_envs:Missing\nlqr = their_envs:Drift\n"
     (info / "entry_points.txt").write_text(points)
     monkeypatch.syspath_prepend(tmp_path)
     registered._installed.cache_clear()
     try:
-        with pytest.warns(UserWarning, match="The environment 'broken' of their_envs:Missing is left out"):
+        with warnings.catch_warnings(record=True) as caught:
+            warnings.simplefilter("always")
             assert make_env("theirs").spec.name == "theirs"
+        said = [str(warning.message) for warning in caught]
+        assert [words.partition(" is left out")[0] for words in said] == [
+            "The environment 'broken' of their_envs:Missing",
+            "The environment 'lqr' of their_envs:Drift",
+        ]
+        assert "name must not be that of an environment that ddpg_jax has" in said[1]
+        assert make_env("lqr").spec.name == "lqr"
     finally:
         registered._installed.cache_clear()
     assert make_env("their_envs:Drift", episode_length=5).spec.episode_length == 5
@@ -331,6 +346,15 @@ def test_references_that_lead_nowhere_say_where(tmp_path):
     file.write_text("a = (\n")
     assert "own.py cannot be imported, line 1: SyntaxError" in refusal(make_env, f"{file}:a")
     assert "must be an Algorithm, as ddpg_jax.Algorithm makes it" in refusal(named.name_algorithm, "math:pi")
+
+
+@pytest.mark.parametrize("folder", ["jax", "ddpg_jax"])
+def test_a_folder_may_be_called_as_a_library_is(folder, tmp_path):
+    """And the line of a fault in it is still named."""
+    (tmp_path / folder).mkdir()
+    (tmp_path / folder / "own.py").write_text("def fails(): raise ValueError('no pump')\n")
+    said = refusal(make_env, f"{tmp_path}/{folder}/own.py:fails")
+    assert said == f"{tmp_path}/{folder}/own.py:fails.fails raised ValueError at own.py, line 1: no pump."
 
 
 def test_what_is_a_reference_and_what_it_is_called():
@@ -417,6 +441,11 @@ def test_the_checkpoint_that_one_means(tmp_path):
     (folder / "checkpoints" / str(damaged) / "metadata" / "metadata").write_text("{")
     with pytest.warns(UserWarning, match="is damaged .* So it is not known whether that one is the best"):
         assert load_policy(folder, checkpoint="best")(obs).item() == actions[best]
+
+
+@pytest.mark.parametrize("numbers", [{"episodes": "10"}, {"episodes": 0}, {"episodes": 1, "seed": -1}])
+def test_numbers_of_an_evaluation_that_cannot_be_used_are_refused(numbers):
+    assert "must be from" in refusal(evaluate_run, "none", **numbers)
 
 
 def test_ids_of_ours_are_known():

@@ -311,6 +311,32 @@ def test_pictures_that_are_none_are_refused(picture, found):
     assert message == f"FarWalk needs a render that returns [H, W] floats in [0, 1], not {found}."
 
 
+@pytest.mark.parametrize("frames", [1, 3])
+def test_faults_are_named_as_without_images(frames):
+    class Odd(Echo):
+        def __init__(self, first, after):
+            super().__init__(-1, 1, (1,))
+            self.first, self.after = first, after
+
+        def reset_env(self, key, params):
+            return jnp.zeros(1), {"x": self.first}
+
+        def step_env(self, key, state, action, params):
+            return jnp.zeros(1), self.after, 0.0, False, {}
+
+    def fails(state):
+        raise RuntimeError("no paint")
+
+    def refused(first=0, after=None, render=lambda state: jnp.zeros((2, 3))):
+        return refusal(pixels, Odd(first, {"x": first} if after is None else after), render, frames=frames)
+
+    assert "Odd must keep the structure of its state, but state['x'] exists after reset" in refused(after={"y": 0})
+    assert "Odd: state['x'] has shape () after reset and (2,) after step" in refused(after={"x": jnp.zeros(2, int)})
+    assert "Odd: state['x'] is int32 after reset and float32 after step" in refused(after={"x": 0.5})
+    assert "Odd: state['x'] after reset must be a number or an array, not a str" in refused("zero")
+    assert "Odd.fails raised RuntimeError at test_pixels.py, line " in refused(render=fails)
+
+
 def test_what_is_no_task_is_refused():
     assert "int is not an environment in the style of gymnax (reset_env," in refusal(pixels, 3, shade)
     cart, params = gymnax.make("CartPole-v1")

@@ -8,7 +8,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from ddpg_jax.core.settings import SettingError, shown
+from ddpg_jax.core.settings import INT32, SettingError, check_count, shown
 from ddpg_jax.core.types import Array, Env, EnvState, Key, Spec, Transition
 
 # Larger ones would keep the device busy for hours between two moments at which a run can be stopped.
@@ -32,18 +32,17 @@ def env_from_functions(
         that ends while an action is repeated stays in its final state.
 
     Raises:
-      SettingError: by the functions that are returned, where `step` returns something else than `reset` and `spec` ask
-        for.
+      SettingError: by the functions that are returned, where `reset` returns something else than `spec` asks for, or
+        `step` something else than `reset` and `spec` do.
     """
 
     def begin(key):
         inner, obs = reset(key)
-        inner = jax.tree_util.tree_map_with_path(partial(_state_leaf, spec.name), inner)
-        return EnvState(inner, jnp.asarray(obs, spec.obs_dtype), jnp.zeros((), jnp.int32))
+        return EnvState(as_state(inner, spec.name), _observed(obs, spec), jnp.zeros((), jnp.int32))
 
     def once(key, state, action):
         inner, obs, reward, terminated, truncated = step(key, state.inner, action)
-        new = _cast_like(EnvState(inner, obs, state.time + 1), state, spec.name)
+        new = cast_like(EnvState(inner, obs, state.time + 1), state, spec.name)
         terminated = truth("terminated", terminated, spec.name)
         truncated = (truth("truncated", truncated, spec.name) | (new.time >= spec.episode_length)) & ~terminated
         return new, scalar("reward", reward, jnp.float32, spec.name), terminated, truncated
@@ -67,6 +66,30 @@ def env_from_functions(
 def tree_where(condition: Array, true: Any, false: Any) -> Any:
     """Returns `true` where `condition` [] holds, else `false`, for trees that may hold typed keys."""
     return jax.tree.map(lambda a, b: jnp.where(condition, a, b), true, false)
+
+
+def check_episode(episode_length: Any = None, action_repeat: Any = None) -> None:
+    """Checks the time limit and the number of steps per action, where they are given.
+
+    Raises:
+      SettingError: one of them is not a whole number of at least 1, or is too large.
+    """
+    limits = {"episode_length": MAX_EPISODE_LENGTH, "action_repeat": MAX_ACTION_REPEAT}
+    for name, value in (("episode_length", episode_length), ("action_repeat", action_repeat)):
+        check_count(name, 1 if value is None else value)
+        if value is not None and value > limits[name]:
+            raise SettingError(f"{name} must be at most {limits[name]:,}, not {shown(value)}.")
+
+
+def check_int32(name: str, value: Any, low: int = 0) -> None:
+    """Checks that the argument called `name`, such as a seed, is a whole number from `low` to the largest int32.
+
+    Raises:
+      SettingError: it is not.
+    """
+    is_whole = isinstance(value, int | np.integer) and not isinstance(value, bool)
+    if not is_whole or not low <= value <= INT32:
+        raise SettingError(f"{name} must be from {low} to {INT32:,}, not {shown(value)}.")
 
 
 def action_bounds(low: Any, high: Any, shape: tuple[int, ...], name: str) -> tuple[np.ndarray, np.ndarray]:
@@ -151,13 +174,35 @@ def _repeat(once: Callable[..., tuple], times: int, key: Key, state: EnvState, a
     return jax.lax.scan(body, start, jax.random.split(key, times))[0]
 
 
-def _state_leaf(name: str, path: Any, leaf: Any) -> Array:
-    """Returns a part of a state as an array without a weak type, which a step would change."""
-    array = _as_array(name, f"state{jax.tree_util.keystr(path)} after reset", leaf)
-    return jnp.asarray(array, array.dtype)
+def as_state(inner: Any, name: str) -> Any:
+    """Returns the state after a reset with arrays in it that have no weak type, which a step would change.
+
+    Raises:
+      SettingError: a part of it is neither a number nor an array of numbers.
+    """
+
+    def leaf_array(path, leaf):
+        array = _as_array(name, f"state{jax.tree_util.keystr(path)} after reset", leaf)
+        return jnp.asarray(array, array.dtype)
+
+    return jax.tree_util.tree_map_with_path(leaf_array, inner)
 
 
-def _cast_like(new: EnvState, old: EnvState, name: str) -> EnvState:
+def _observed(obs: Any, spec: Spec) -> Array:
+    """Returns the observation after a reset in the dtype of the spec.
+
+    Raises:
+      SettingError: it has another shape than in the spec, or a cast would lose a fraction.
+    """
+    array = _as_array(spec.name, "obs after reset", obs)
+    if array.shape != spec.obs_shape:
+        raise SettingError(f"{spec.name}: obs has shape {spec.obs_shape} in its spec and {array.shape} after reset.")
+    if not _can_cast(array.dtype, spec.obs_dtype):
+        raise SettingError(f"{spec.name}: obs is {spec.obs_dtype} in its spec and {array.dtype} after reset.")
+    return jnp.asarray(array, spec.obs_dtype)
+
+
+def cast_like(new: EnvState, old: EnvState, name: str) -> EnvState:
     """Returns `new` in the dtypes of `old`, so that a state can be carried through a loop.
 
     Raises:

@@ -14,7 +14,8 @@ import jax.numpy as jnp
 from flax import struct
 
 from ddpg_jax.core.environment import tree_where
-from ddpg_jax.core.settings import check_count
+from ddpg_jax.core.loop import LoopConfig
+from ddpg_jax.core.settings import check, check_count
 from ddpg_jax.core.types import Array, Env, EnvState, Key, Transition
 
 SATURATED = 0.99  # an action beyond this is as good as at its bound, where tanh is almost flat
@@ -56,6 +57,15 @@ class Trajectory:
         return jax.tree.map(lambda leaf: leaf[episode, step], self.states)
 
 
+def check_precision(matmul_precision: Any) -> None:
+    """Checks that a precision of matrix products is one of those in `LoopConfig`.
+
+    Raises:
+      SettingError: it is not.
+    """
+    check(LoopConfig(matmul_precision=matmul_precision))
+
+
 def evaluate(key: Key, env: Env, policy: Policy, episodes: int = 32, matmul_precision: str = "float32") -> Evaluation:
     """Plays `episodes` whole episodes in parallel and stops when the last one has ended.
 
@@ -67,8 +77,9 @@ def evaluate(key: Key, env: Env, policy: Policy, episodes: int = 32, matmul_prec
       matmul_precision: of the matrix products of policy and environment, as in `LoopConfig`.
 
     Raises:
-      SettingError: `episodes` is not a whole number of at least 1.
+      SettingError: `episodes` is not a whole number of at least 1, or there is no such precision.
     """
+    check_precision(matmul_precision)
     with jax.default_matmul_precision(matmul_precision):
         summary = play_episodes(key, env, policy, episodes)
     return Evaluation(summary.returns, summary.lengths)
@@ -123,11 +134,12 @@ def rollout(
     episodes: int = 1,
     max_steps: int | None = None,
     select: Callable[[EnvState], Any] = whole_state,
+    matmul_precision: str = "float32",
 ) -> Trajectory:
     """Plays the episodes that `evaluate` plays with the same arguments, and keeps their states.
 
     Args:
-      key, env, policy, episodes: as for `evaluate`.
+      key, env, policy, episodes, matmul_precision: as for `evaluate`.
       max_steps: number of actions after which to stop; by default those of the longest possible episode.
       select: state -> what to keep of it; by default all of it.
 
@@ -135,13 +147,15 @@ def rollout(
       The trajectory as NumPy arrays, as long as its longest episode.
 
     Raises:
-      SettingError: `episodes` or `max_steps` is not a whole number of at least 1.
+      SettingError: `episodes` or `max_steps` is not a whole number of at least 1, or there is no such precision.
     """
+    check_precision(matmul_precision)
     check_count("episodes", episodes)
     check_count("max_steps", 1 if max_steps is None else max_steps)
     steps = min(max_steps or env.spec.max_decisions, env.spec.max_decisions)
     record = jax.jit(functools.partial(_record, env, policy, episodes, steps, select))
-    trajectory = jax.device_get(record(key))
+    with jax.default_matmul_precision(matmul_precision):
+        trajectory = jax.device_get(record(key))
     longest = int(trajectory.lengths.max())
     states = jax.tree.map(lambda leaf: leaf[:, : longest + 1], trajectory.states)
     return Trajectory(states, trajectory.rewards[:, :longest], trajectory.lengths)

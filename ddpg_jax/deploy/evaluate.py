@@ -7,8 +7,9 @@ from typing import Any
 import jax
 import numpy as np
 
+from ddpg_jax.core.environment import check_int32
 from ddpg_jax.core.episodes import Evaluation, evaluate
-from ddpg_jax.core.settings import INT32, SettingError, check_count
+from ddpg_jax.core.settings import check_count
 from ddpg_jax.deploy.policy import Policy, Source, load_learners, load_policies
 from ddpg_jax.devices.backend import refuse_exhaustion
 from ddpg_jax.envs.references import label
@@ -34,9 +35,8 @@ def evaluate_run(folder: Source, episodes: int, seed: int = 0, checkpoint: Check
     Raises:
       SettingError: the folder holds no run of ddpg_jax, or a number cannot be used.
     """
-    for name, number, low in (("episodes", episodes, 1), ("seed", seed, 0)):
-        if not low <= number <= INT32:
-            raise SettingError(f"{name} must be from {low} to {INT32:,}, not {number}.")
+    check_int32("episodes", episodes, low=1)
+    check_int32("seed", seed)
     agent, learners, run = load_learners(folder, checkpoint)
     env = run.make_env_to_play()
     check_episodes(env, run.config, episodes, run.run.seeds)
@@ -86,15 +86,14 @@ def play_gymnasium(
     from ddpg_jax.envs import gymnasium
 
     check_count("episodes", episodes)
-    if not isinstance(seed, int) or not 0 <= seed <= INT32:
-        raise SettingError(f"seed must be from 0 to {INT32:,}, not {seed!r}.")
+    check_int32("seed", seed)
     gym_env = gymnasium.open_env(env)
     with contextlib.nullcontext() if gym_env is env else contextlib.closing(gym_env):
-        spec = getattr(policy, "spec", None)
+        spec = policy.spec if isinstance(policy, Policy) else None
         if spec is not None:
             gymnasium.check_spaces(gym_env, spec, str(gym_env.spec.id if gym_env.spec else gym_env))
         repeat = 1 if spec is None else spec.action_repeat
-        results = [_play_episode(policy, gym_env, repeat, None if i else seed) for i in range(episodes)]
+        results = [_play_episode(policy, gym_env, repeat, None if i else int(seed)) for i in range(episodes)]
     returns, lengths = zip(*results, strict=True)
     return Evaluation(np.array(returns), np.array(lengths))  # type: ignore[arg-type]
 

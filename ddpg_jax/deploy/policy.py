@@ -7,8 +7,9 @@ from typing import Any, NamedTuple
 import jax
 import numpy as np
 
+from ddpg_jax.core.episodes import check_precision
 from ddpg_jax.core.loop import LoopConfig
-from ddpg_jax.core.settings import SettingError
+from ddpg_jax.core.settings import SettingError, shown
 from ddpg_jax.core.types import Agent, Learner, Spec
 from ddpg_jax.runs.checkpoint import load_learner, read_metadata
 from ddpg_jax.runs.choose_checkpoint import Checkpoint, find_checkpoint
@@ -79,8 +80,12 @@ class Policy(NamedTuple):
     trained: TrainedSeed | None = None  # for `export`
 
     def __call__(self, obs: Any) -> np.ndarray:
-        """Returns the action for one observation [*O] or a batch of them [B, *O]."""
-        obs = _check_shape(obs, self.spec.obs_shape, "obs", self.spec)
+        """Returns the action for one observation [*O] or a batch of them [B, *O].
+
+        Raises:
+          SettingError: obs has another shape, or a dtype that becomes that of the spec only with a loss.
+        """
+        obs = _as_batch(obs, self.spec.obs_shape, self.spec.obs_dtype, "obs", self.spec.name)
         return self.spec.to_native(np.asarray(self.act(obs)))
 
 
@@ -131,7 +136,11 @@ def make_policy(
       config: the algorithm's settings, which `export` to "npz" needs.
       seed: a number for titles.
       matmul_precision: of its matrix products, as in `LoopConfig`.
+
+    Raises:
+      SettingError: there is no such precision.
     """
+    check_precision(matmul_precision)
     return _policy(TrainedSeed(at_precision(agent, matmul_precision), learner, InMemory(spec, config), seed))
 
 
@@ -142,15 +151,16 @@ def load_critic(
 
     Returns:
       critic(obs, action) -> Q, for one observation [*O] or a batch [B, *O]; actions are in the environment's own shape
-      and units, and Q is in units of reward times the run's `reward_scale`.
+      and units, and Q is in units of reward times the run's `reward_scale`. Errors are those of a `Policy`.
     """
     agent, learner, run, _ = load_seed(folder, seed, checkpoint)
     spec = run.spec
     value = jax.jit(agent.value)
 
     def critic(obs: Any, action: Any) -> np.ndarray:
-        obs = _check_shape(obs, spec.obs_shape, "obs", spec)
-        action = spec.from_native(_check_shape(action, spec.action_low.shape, "action", spec))
+        obs = _as_batch(obs, spec.obs_shape, spec.obs_dtype, "obs", spec.name)
+        action = _as_batch(action, spec.action_low.shape, np.dtype(np.float32), "action", spec.name)
+        action = spec.from_native(action)
         batch = np.broadcast_shapes(obs.shape[: obs.ndim - len(spec.obs_shape)], action.shape[:-1])
         obs, action = np.broadcast_to(obs, batch + spec.obs_shape), np.broadcast_to(action, (*batch, spec.action_size))
         return np.asarray(value(learner, obs, action))
@@ -174,10 +184,31 @@ def _at_index(learners: Learner, index: int) -> Learner:
     return jax.tree.map(lambda leaf: leaf[index], learners)
 
 
-def _check_shape(value: Any, shape: tuple[int, ...], name: str, spec: Spec) -> np.ndarray:
-    """Returns one or a batch of observations or actions as an array, or raises ValueError."""
-    array = np.asarray(value, spec.obs_dtype if name == "obs" else np.float32)
+def _as_batch(value: Any, shape: tuple[int, ...], dtype: np.dtype, what: str, name: str) -> np.ndarray:
+    """Returns one or a batch of the observations or actions of the environment called `name` as an array.
+
+    Raises:
+      SettingError: it is no array of numbers, has another shape, or a cast to the dtype would change its numbers.
+    """
+    try:
+        array = np.asarray(value)
+    except (TypeError, ValueError):  # rows of different lengths
+        raise SettingError(f"{what} must be an array of numbers for {name}, not {shown(value)}.") from None
+    if not _holds(dtype, array):
+        raise SettingError(
+            f"{what} must be {dtype} for {name}, or numbers that {dtype} holds without a loss, not {array.dtype}."
+        )
     if array.shape != shape and array.shape[1:] != shape:
-        batch = f"(batch, {', '.join(map(str, shape))})"
-        raise ValueError(f"{name} must have shape {shape} or {batch} for {spec.name}, not {array.shape}.")
-    return array
+        batch = str(("batch", *shape)).replace("'", "")
+        raise SettingError(f"{what} must have shape {shape} or {batch} for {name}, not {array.shape}.")
+    return np.asarray(array, dtype)
+
+
+def _holds(dtype: np.dtype, array: np.ndarray) -> bool:
+    """Returns whether numbers stay what they are in a dtype: of a kind that it takes, or whole and in its range."""
+    if np.can_cast(array.dtype, dtype, "same_kind"):
+        return True
+    if array.dtype.kind not in "iu" or dtype.kind not in "iub":
+        return False
+    low, high = (0, 1) if dtype.kind == "b" else (np.iinfo(dtype).min, np.iinfo(dtype).max)
+    return bool(((array >= low) & (array <= high)).all())

@@ -2,14 +2,19 @@
 
 import traceback
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
+import flax
 import jax
+import jaxlib
 import numpy as np
 
 from ddpg_jax.core.settings import SHOWN, SettingError, reason
+from ddpg_jax.core.types import Env
 
-LIBRARIES = ("jax", "jaxlib", "flax", "ddpg_jax", "numpy")  # whose frames are not where a user's fault is
+# The folders of the libraries whose lines are not where a user's fault is; the last one is that of this package.
+LIBRARIES = (*(Path(library.__path__[0]) for library in (jax, jaxlib, flax, np)), Path(__file__).parents[1])
 # Errors of JAX -> what to do, where its own words explain how it works inside.
 ADVICE: dict[type[Exception], str] = {
     jax.errors.TracerBoolConversionError: "it branches on a value that is known only when the compiled program runs; "
@@ -35,6 +40,33 @@ def called(owner: str, function: Callable[..., Any], *args: Any) -> Any:
         advice = next((words for kind, words in ADVICE.items() if isinstance(error, kind)), reason(error).rstrip("."))
         what = f"{owner}.{getattr(function, '__name__', type(function).__name__)}"
         raise SettingError(f"{what} raised {type(error).__name__}{_place(error)}: {advice}.") from error
+
+
+def trace_step(env: Env, original: Any, returns: str) -> None:
+    """Traces one step of an environment, so that its faults are named before anything is compiled.
+
+    Args:
+      env: the environment.
+      original: the object that it was made of.
+      returns: what its functions are to return, which an error about a shape does not say by itself.
+    """
+    try:
+        _trace(env)
+    except SettingError as error:
+        words = str(error)
+        says_all = " raised " in words or " must return (" in words
+        raise SettingError(words if says_all else f"{words.rstrip('.')}; {returns}.") from error
+    for name, value in getattr(original, "__dict__", {}).items():
+        if any(isinstance(leaf, jax.core.Tracer) for leaf in jax.tree.leaves(value)):
+            raise SettingError(
+                f"{env.spec.name} must not keep what it computes in self.{name}; what the next step needs belongs in "
+                f"the state; {returns}."
+            )
+
+
+def _trace(env: Env) -> None:
+    key, action = jax.eval_shape(lambda: jax.random.key(0)), jax.ShapeDtypeStruct((env.spec.action_size,), np.float32)
+    jax.eval_shape(env.step, key, jax.eval_shape(env.reset, key), action)
 
 
 def results(owner: str, function: str, names: tuple[str, ...], returned: Any) -> tuple[Any, ...]:
@@ -73,7 +105,7 @@ def kind_of_value(value: Any) -> str:
 def _place(error: Exception) -> str:
     """Returns the last line of somebody's own code that an error came through, as " at my_env.py, line 12"."""
     for frame in reversed(traceback.extract_tb(error.__traceback__)):
-        parts = frame.filename.replace("\\", "/").split("/")
-        if not any(f"{library}" in parts for library in LIBRARIES) and not frame.filename.startswith("<"):
-            return f" at {parts[-1]}, line {frame.lineno}"
+        file = Path(frame.filename)
+        if not any(file.is_relative_to(library) for library in LIBRARIES) and not frame.filename.startswith("<"):
+            return f" at {file.name}, line {frame.lineno}"
     return ""

@@ -7,6 +7,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from ddpg_jax.core.environment import check_int32
 from ddpg_jax.core.settings import SettingError, check_count, shown
 from ddpg_jax.core.types import Array, Env, Key, Transition
 from ddpg_jax.core.vector_env import vectorize
@@ -26,13 +27,15 @@ def check_env(env: Any, steps: int = 200, seed: int = 0, **options: Any) -> None
       seed: determines the actions and the initial states.
 
     Raises:
-      SettingError: as for `make_env`; a reward or an observation is not finite; or an observation leaves the bounds of
-        the environment's own `observation_space`. The message names the field.
+      SettingError: as for `make_env`; a number cannot be used; a reward or an observation is not finite; or an
+        observation leaves the bounds of the environment's own `observation_space`. The message names the field.
     """
     check_count("steps", steps)
+    check_int32("seed", seed)
     made = make_env(env, **options)
     name = made.spec.name
-    first, transitions = jax.device_get(jax.jit(partial(_play, made, steps))(jax.random.key(seed)))
+    with jax.default_matmul_precision("float32"):  # as in training, by default
+        first, transitions = jax.device_get(jax.jit(partial(_play, made, steps))(jax.random.key(seed)))
     _finite(name, "obs after reset", first[None])
     for what, values in (("obs", transitions.next_obs), ("reward", transitions.reward)):
         _finite(name, what, values)

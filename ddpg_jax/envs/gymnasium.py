@@ -32,11 +32,16 @@ class Adapter(gymnasium.Env):
         if seed is not None:
             self._np_random, self._np_random_seed = gymnasium.utils.seeding.np_random(seed)
 
+        def begin(key):
+            with jax.default_matmul_precision("float32"):  # as in `evaluate`
+                return env.reset(key)
+
         def step(key, vector_step, state, action):
-            state, transition = env.step(jax.random.fold_in(key, vector_step), state, spec.from_native(action))
+            with jax.default_matmul_precision("float32"):
+                state, transition = env.step(jax.random.fold_in(key, vector_step), state, spec.from_native(action))
             return state, (transition.reward, transition.terminated, transition.truncated)
 
-        self._begin, self._step = jax.jit(env.reset), jax.jit(step)
+        self._begin, self._step = jax.jit(begin), jax.jit(step)
 
     def reset(self, *, seed: int | None = None, options: dict[str, Any] | None = None) -> tuple[np.ndarray, dict]:
         """Starts an episode and returns (obs [*O], {})."""
@@ -50,9 +55,14 @@ class Adapter(gymnasium.Env):
 
         Raises:
           ResetNeeded: no episode has begun.
+          SettingError: the action has another shape than `action_space`.
         """
         if self._state is None:
             raise gymnasium.error.ResetNeeded("reset must be called before step.")
+        if np.shape(action) != self.action_space.shape:
+            raise SettingError(
+                f"action must have shape {self.action_space.shape} for {self._name}, not {np.shape(action)}."
+            )
         self._state, outcome = self._step(self._key, self._step_index, self._state, np.asarray(action, np.float32))
         self._step_index += 1
         reward, terminated, truncated = jax.device_get(outcome)

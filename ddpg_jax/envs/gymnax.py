@@ -83,7 +83,8 @@ def wrap(
       action_repeat: steps per action.
 
     Raises:
-      SettingError: the actions are not a box with finite bounds, or the observation is not one array.
+      SettingError: the actions are not a box with finite bounds, the observation is not one array, or a wrapper
+        overrides `reset` or `step` alone.
     """
     reset, step, name, low, high, length = functions_of(env, params, name, episode_length)
     shape, dtype = obs_shape_and_dtype(reset, name)
@@ -97,10 +98,11 @@ def functions_of(env: Any, params: Any = None, name: str | None = None, episode_
     does not return the final state.
 
     Raises:
-      SettingError: the actions are not a box with finite bounds.
+      SettingError: the actions are not a box with finite bounds, or a wrapper overrides `reset` or `step` alone.
     """
     params = getattr(env, "default_params", None) if params is None else params
     name = name or str(getattr(env, "name", type(env).__name__))
+    _refuse_wrappers(env, name)
     if not callable(env.action_space):
         raise SettingError(f"{name}.action_space must be a method that returns the box, as action_space(params).")
     space = called(name, env.action_space, params)
@@ -125,6 +127,24 @@ def functions_of(env: Any, params: Any = None, name: str | None = None, episode_
         return state, obs, reward, terminated, called(name, is_truncated, state, params)
 
     return Functions(reset, step, name, low, high, episode_length)
+
+
+def _refuse_wrappers(env: Any, name: str) -> None:
+    """Raises a SettingError where a wrapper overrides `reset` or `step`, but not `reset_env` or `step_env`.
+
+    Only the latter are called, so what the wrapper does would be left out without a word.
+    """
+    for overridden, wanted in (("reset", "reset_env"), ("step", "step_env")):
+        layer, own = env, getattr(env, "__dict__", {})
+        while layer is not None and not hasattr(type(layer), wanted) and wanted not in own:
+            if hasattr(type(layer), overridden):
+                wrapper = type(layer).__name__
+                raise SettingError(
+                    f"{name}: {wrapper} overrides {overridden}, which is not called; override {wanted}, or pass the "
+                    f"environment without its {wrapper}."
+                )
+            layer = own.get("_env")
+            own = getattr(layer, "__dict__", {})
 
 
 def _gymnax() -> ModuleType:

@@ -105,4 +105,5 @@ def look_ahead(problem: Problem, p: np.ndarray, discount: float) -> tuple[np.nda
     a, b, q, r, noise = problem[:5]
     ab = np.hstack([a, b])
     h = scipy.linalg.block_diag(q, r) + discount * ab.T @ p @ ab
-    return h, float(discount / (1 - discount) * noise**2 * np.trace(p))
+    # Without noise c is 0, also of rewards that are not discounted.
+    return h, float(discount / (1 - discount) * noise**2 * np.trace(p)) if noise else 0.0

@@ -5,11 +5,12 @@ import inspect
 from collections.abc import Callable, Iterable
 from typing import Any
 
-import jax
 import numpy as np
 
-from ddpg_jax.core.settings import SHOWN, SettingError, check_count, shown
+from ddpg_jax.core.environment import check_episode, check_int32
+from ddpg_jax.core.settings import SHOWN, SettingError, shown
 from ddpg_jax.core.types import Env, EnvState
+from ddpg_jax.envs.calls import trace_step
 from ddpg_jax.envs.elsewhere import meant
 from ddpg_jax.envs.objects import instance, is_own, why_not
 from ddpg_jax.envs.references import label
@@ -45,44 +46,16 @@ def make_env(env: Any, **options: Any) -> Env:
     if isinstance(env, Env):
         _refuse_unknown(options, (), env.spec.name)
         return env
-    for option in ("episode_length", "action_repeat"):
-        check_count(option, options.get(option, 1))
+    check_episode(options.get("episode_length"), options.get("action_repeat"))
     if isinstance(env, str):
         return _make_by_id(env, options)
     for adapter in map(suite, WRAPPERS):
         if all(hasattr(env, attribute) for attribute in adapter.STYLE) and not isinstance(env, type):
             _refuse_unknown(options, list(inspect.signature(adapter.wrap).parameters)[1:], type(env).__name__)
             made = adapter.wrap(env, **options)
-            _trace_step(made, env, adapter.RETURNS)
+            trace_step(made, env, adapter.RETURNS)
             return made
     raise SettingError(why_not(env))
-
-
-def _trace_step(env: Env, original: Any, returns: str) -> None:
-    """Traces one step of an environment, so that its faults are named before anything is compiled.
-
-    Args:
-      env: the environment.
-      original: the object that it was made of.
-      returns: what its functions are to return, which an error about a shape does not say by itself.
-    """
-    try:
-        _trace(env)
-    except SettingError as error:
-        words = str(error)
-        says_all = " raised " in words or " must return (" in words
-        raise SettingError(words if says_all else f"{words.rstrip('.')}; {returns}.") from error
-    for name, value in getattr(original, "__dict__", {}).items():
-        if any(isinstance(leaf, jax.core.Tracer) for leaf in jax.tree.leaves(value)):
-            raise SettingError(
-                f"{env.spec.name} must not keep what it computes in self.{name}; what the next step needs belongs in "
-                f"the state; {returns}."
-            )
-
-
-def _trace(env: Env) -> None:
-    key, action = jax.eval_shape(lambda: jax.random.key(0)), jax.ShapeDtypeStruct((env.spec.action_size,), np.float32)
-    jax.eval_shape(env.step, key, jax.eval_shape(env.reset, key), action)
 
 
 def as_gymnasium(
@@ -99,11 +72,12 @@ def as_gymnasium(
         render_mode is None.
 
     Raises:
-      SettingError: as for `make_env`.
+      SettingError: as for `make_env`, or the seed cannot be used.
     """
     from ddpg_jax.envs.gymnasium import Adapter
 
-    return Adapter(make_env(env, **options), seed, render)
+    check_int32("seed", 0 if seed is None else seed)
+    return Adapter(make_env(env, **options), None if seed is None else int(seed), render)
 
 
 def _make_by_id(name: str, options: dict[str, Any]) -> Env:

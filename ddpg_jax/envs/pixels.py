@@ -13,10 +13,11 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from ddpg_jax.core.environment import env_from_functions
+from ddpg_jax.core.environment import as_state, cast_like, check_episode, env_from_functions
 from ddpg_jax.core.settings import SettingError, check_count
-from ddpg_jax.core.types import Array, Env, Spec
-from ddpg_jax.envs.gymnax import MOUNTAIN_CAR, STYLE, functions_of, registered
+from ddpg_jax.core.types import Array, Env, EnvState, Spec
+from ddpg_jax.envs.calls import called, trace_step
+from ddpg_jax.envs.gymnax import MOUNTAIN_CAR, RETURNS, STYLE, functions_of, registered
 from ddpg_jax.envs.pixel_renderers import mountain_car, pendulum
 
 RENDERERS = {"Pendulum-v1": pendulum, MOUNTAIN_CAR: mountain_car}
@@ -73,10 +74,11 @@ def pixels(
 
     Raises:
       SettingError: `env` is not such an object, `render` does not return such an image, actions are discrete, an
-        option is not a whole number of at least 1, or `env` truncates episodes itself and has no time limit.
+        option is not a whole number of at least 1 or too large, `env` truncates episodes itself and has no time limit,
+        or one of its functions raises an error or returns something unexpected.
     """
-    for option, value in {"episode_length": episode_length, "action_repeat": action_repeat, "frames": frames}.items():
-        check_count(option, 1 if value is None else value)
+    check_episode(episode_length, action_repeat)
+    check_count("frames", frames)
     if not all(hasattr(env, attribute) for attribute in STYLE):
         raise SettingError(f"{type(env).__name__} is not an environment in the style of gymnax ({', '.join(STYLE)}).")
     known = getattr(env, "default_params", None) if params is None else params
@@ -86,15 +88,23 @@ def pixels(
 
     def stacked_reset(key):
         state, _ = reset(key)
-        return _repeat(state, frames), NO_IMAGE
+        return _repeat(as_state(state, name), frames), NO_IMAGE
 
     def stacked_step(key, past, action):
-        state, _, reward, terminated, truncated = step(key, _newest(past), action)
-        return _shift_in(past, state), NO_IMAGE, reward, terminated, truncated
+        newest = _newest(past)
+        state, _, reward, terminated, truncated = step(key, newest, action)
+        new, old = (EnvState(inner, jnp.zeros(()), jnp.zeros(())) for inner in (state, newest))
+        return _shift_in(past, cast_like(new, old, name).inner), NO_IMAGE, reward, terminated, truncated
 
-    shape = _image_shape(lambda key: render(_newest(stacked_reset(key)[0])), name)
+    def drawn(state):
+        return called(name, render, state)
+
+    shape = _image_shape(lambda key: drawn(_newest(stacked_reset(key)[0])), name)
     spec = Spec(name, (*shape, frames), np.dtype(np.uint8), low, high, length, action_repeat, image=True)
-    return _rendered(env_from_functions(stacked_reset, stacked_step, spec), render)
+    unseen = env_from_functions(stacked_reset, stacked_step, spec._replace(obs_shape=NO_IMAGE.shape))
+    made = _rendered(unseen._replace(spec=spec), drawn)
+    trace_step(made, env, RETURNS)
+    return made
 
 
 def _rendered(env: Env, render: Callable[[Any], Array]) -> Env:

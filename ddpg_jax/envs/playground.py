@@ -2,11 +2,12 @@
 
 from typing import Any
 
-from ddpg_jax.core.settings import SettingError
+from ddpg_jax.core.settings import SettingError, shown
 from ddpg_jax.core.types import Env
 from ddpg_jax.envs import brax
 from ddpg_jax.envs.third_party import suppress_known_noise
 
+IMPLS = ("jax", "warp")
 OPTIONS = ("impl", "episode_length", "action_repeat")
 
 
@@ -35,11 +36,13 @@ def make(name: str, *, episode_length: int | None = None, action_repeat: int | N
     Args:
       name: without the prefix "playground/".
       episode_length, action_repeat: by default the task's own.
-      impl: the implementation of the physics: "jax" runs everywhere, "warp" on NVIDIA GPUs.
+      impl: the implementation of the physics, one of `IMPLS`: "jax" runs everywhere, "warp" on NVIDIA GPUs.
 
     Raises:
-      SettingError: MuJoCo Playground is not installed.
+      SettingError: MuJoCo Playground is not installed, or there is no such implementation.
     """
+    if impl not in IMPLS:
+        raise SettingError(f"impl must be one of {', '.join(IMPLS)}, not {shown(impl)}.")
     suite = _suite()
     config = suite.get_default_config(name)
     with suppress_known_noise():

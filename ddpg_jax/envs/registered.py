@@ -20,28 +20,46 @@ def register_environment(name: str, env: Any) -> None:
 
     Args:
       name: the id, as for `make_env` and `RunConfig.env`.
-      env: what `make_env` takes, or a class or function without arguments that returns it.
+      env: an object that `make_env` takes or an `Env`, or a class or function without arguments that returns it. Of
+        an environment that has an id, `lambda: make_env(id)` is such a function.
 
     Raises:
-      SettingError: the name is no text, or has the form of an id that ddpg_jax makes itself.
+      SettingError: the name is no text, has the form of a reference or is an id that ddpg_jax makes itself; or `env` is
+        a text.
     """
+    _check(name, env)
+    _added[name] = env
+
+
+def _check(name: Any, env: Any) -> None:
+    """Checks a name and the environment that is to have it; errors as for `register_environment`."""
     if not isinstance(name, str) or not name or ":" in name or "@" in name or name.endswith(".py"):
         raise SettingError(f"name must be a text without : and @ that does not end in .py, not {shown(name)}.")
     if is_own_id(name):
         raise SettingError(f"name must not be that of an environment that ddpg_jax has, and {shown(name)} is one.")
-    _added[name] = env
+    if isinstance(env, str):
+        raise SettingError(
+            f"env must be an object, or a class or function that returns one, as lambda: make_env({shown(env)}) does, "
+            f"not {shown(env)}."
+        )
 
 
 @functools.cache
 def _installed() -> dict[str, Any]:
-    """Returns the environments of installed packages by name; one that cannot be loaded is left out with a warning."""
+    """Returns the environments of installed packages by name.
+
+    One that cannot be loaded, or that `register_environment` would refuse, is left out with a warning.
+    """
     found = {}
     for point in entry_points(group=GROUP):
         try:
-            found[point.name] = point.load()
+            env = point.load()
+            _check(point.name, env)
         except Exception as error:
             why = f"{type(error).__name__}: {error}"
             warnings.warn(f"The environment {point.name!r} of {point.value} is left out ({why}).", stacklevel=2)
+        else:
+            found[point.name] = env
     return found
 
 

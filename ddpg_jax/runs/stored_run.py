@@ -1,5 +1,6 @@
 """config.json, read: the settings of a run or a sweep as checked, typed data."""
 
+import functools
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
@@ -206,6 +207,7 @@ def at_precision(agent: Agent, precision: str) -> Agent:
 
 
 def _at_precision(function: Callable[..., Any], precision: str) -> Callable[..., Any]:
+    @functools.wraps(function)  # so that `__wrapped__` is the function at any precision
     def call(*args):
         with jax.default_matmul_precision(precision):
             return function(*args)

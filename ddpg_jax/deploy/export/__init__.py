@@ -8,8 +8,11 @@ import importlib.util
 from pathlib import Path
 from typing import NamedTuple
 
-from ddpg_jax.core.settings import SettingError
-from ddpg_jax.deploy.policy import Policy, Source, load_seed
+import jax
+import numpy as np
+
+from ddpg_jax.core.settings import SettingError, shown
+from ddpg_jax.deploy.policy import Policy, Source, TrainedSeed, load_seed
 from ddpg_jax.runs.choose_checkpoint import Checkpoint
 from ddpg_jax.runs.files import atomic_write, new_output
 from ddpg_jax.runs.paths import check_stored_path
@@ -29,6 +32,7 @@ FORMATS = {
     "onnx": Format("ddpg_jax.deploy.export.onnx_model", "onnx", ("onnx",)),
     "npz": Format("ddpg_jax.deploy.export.npz", "npz", ()),
 }
+EXPORTED = "a run folder or a policy from load_policy or make_policy"
 
 
 def export(
@@ -52,10 +56,13 @@ def export(
 
     Raises:
       SettingError: there is no such format or seed, a seed or a checkpoint is given for a policy, the folder holds no
-        run, the file exists or cannot be written, a library is not installed, or the format cannot express the policy.
+        run, the file exists or cannot be written, a library is not installed, the parameters are not finite, or the
+        format cannot express the policy.
     """
     if format not in FORMATS:
         raise SettingError(f"format must be one of {', '.join(FORMATS)}, not {format!r}.")
+    if not isinstance(folder, str | Path | Run | Policy):
+        raise SettingError(f"folder must be {EXPORTED}, not {shown(folder)}.")
     module, suffix, libraries = FORMATS[format]
     path = new_output(_default(folder, suffix) if out is None else out, (), overwrite)
     for library in libraries:
@@ -65,9 +72,16 @@ def export(
         raise SettingError("seed and checkpoint must not be given for a policy, which has been loaded already.")
     trained = folder.trained if isinstance(folder, Policy) else load_seed(folder, seed, checkpoint)
     if trained is None:
-        raise SettingError("folder must be a run folder or a policy from load_policy or make_policy, not another one.")
+        raise SettingError(f"folder must be {EXPORTED}, not another policy.")
+    _check_finite(trained)
     atomic_write(path, importlib.import_module(module).encode(trained))
     return path
+
+
+def _check_finite(trained: TrainedSeed) -> None:
+    """Raises SettingError where a parameter is not finite, as none of a run folder's is."""
+    if not all(np.isfinite(leaf).all() for leaf in jax.tree.leaves(trained.learner.params)):
+        raise SettingError(f"the parameters of seed {trained.seed} must be finite; it has diverged.")
 
 
 def _default(folder: Source | Policy, suffix: str) -> Path:
