@@ -13,6 +13,8 @@ endef
 export TARGETS
 
 .DEFAULT_GOAL := help
+# Else each process that tests and docs start compiles 15 MB of Python anew: with --no-compile below, nothing is kept.
+unexport PYTHONDONTWRITEBYTECODE
 PYTHON ?= python3
 VENV ?= .venv
 CONSTRAINTS ?= -c constraints.txt

@@ -142,12 +142,12 @@ def flips(folder: Path, place: Path, seed: int = 0, kinds: Sequence[str] = DAMAG
 
     right, found = bits(folder), Counter({"found": 0, "harmless": 0, "wrong": 0, "needed": 0, "needed and found": 0})
     files = [path for path in (folder / "checkpoints" / str(clock)).rglob("*") if path.is_file()]
+    broken = place / "broken"
+    shutil.copytree(folder, broken)
     for path in files:
         for fault in kinds:
-            broken = place / "broken"
-            shutil.rmtree(broken, ignore_errors=True)
-            shutil.copytree(folder, broken)
-            _spoil(broken / path.relative_to(folder), fault, chance)
+            damaged = broken / path.relative_to(folder)
+            _spoil(damaged, fault, chance)
             needed = fault != "flip" and _is_needed(path)  # a flipped bit may be one that stands for nothing
             found["needed"] += needed
             try:
@@ -155,6 +155,8 @@ def flips(folder: Path, place: Path, seed: int = 0, kinds: Sequence[str] = DAMAG
             except Damaged:
                 found["found"] += 1
                 found["needed and found"] += needed
+            shutil.copyfile(path, damaged)
+    shutil.rmtree(broken)
     return {"files": len(files), **found}
 
 
@@ -190,7 +192,7 @@ def full_disk(place: Path, chunks: int, room: int) -> dict[str, Any]:
     )
 
     def limit():
-        resource.setrlimit(resource.RLIMIT_FSIZE, (room // 100, resource.RLIM_INFINITY))
+        resource.setrlimit(resource.RLIMIT_FSIZE, (30_000, resource.RLIM_INFINITY))
 
     folder = disk / "run"
     words = [*command(folder, chunks), "--keep-checkpoints", "100000", "--checkpoint-steps", "1"]

@@ -1,8 +1,10 @@
 """Settings of the test run: programs that compile fast and are compiled once, whichever process needs them."""
 
 import atexit
+import gc
 import os
 import shutil
+import sys
 import tempfile
 from importlib.metadata import version
 from pathlib import Path
@@ -21,6 +23,16 @@ KEPT = Path(__file__).parent.parent / ".pytest_cache" / "d"
 PROGRAMS = KEPT / "programs"
 PROGRAMS_BYTES = 2**29  # more than twice what all tests compile
 
+# Thousands of small files are written and synced; where there is a disk in memory, that costs nothing.
+if os.access("/dev/shm", os.W_OK) and shutil.disk_usage("/dev/shm").free > 2**31:
+    os.environ.setdefault("PYTEST_DEBUG_TEMPROOT", "/dev/shm")
+# The processes that tests start import the same modules; without bytecode each compiles them anew, for three seconds.
+os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
+sys.dont_write_bytecode = False
+
+# Tracing makes many objects and hardly any circles; looking for them so rarely saves a sixth of the time.
+gc.set_threshold(100_000, 20, 20)
+
 # JAX reads these when it is imported or first used, and so do the processes that tests start.
 flags = os.environ.get("XLA_FLAGS", "").split()
 os.environ["XLA_FLAGS"] = " ".join(flags + [flag for flag in FLAGS if flag not in flags])
@@ -35,17 +47,26 @@ os.environ["JAX_PERSISTENT_CACHE_MIN_ENTRY_SIZE_BYTES"] = "-1"
 
 # Files that take longest, so that no worker begins one of them when the other has nothing left to do.
 FIRST = (
+    "test_docs",
     "test_faults",
     "test_multihost",
+    "test_accelerator",
     "test_notebooks",
     "test_resume",
     "test_sweep",
+    "test_streams",
     "test_algorithms",
-    "test_divergence",
-    "test_bench",
     "test_data_parallel",
+    "test_memory",
+    "test_folders",
+    "test_objects",
+    "test_bench",
     "test_envs",
     "test_learning",
+    "test_own_code",
+    "test_sweep_resume",
+    "test_divergence",
+    "test_platforms",
     "test_contributing",
     "test_experiment",
     "test_agent",

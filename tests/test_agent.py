@@ -1,5 +1,7 @@
 """preset.py: each setting that all algorithms share, against the arithmetic that it stands for."""
 
+import functools
+
 import chex
 import jax
 import jax.numpy as jnp
@@ -61,10 +63,14 @@ TOY = spec((3,), 2)
 AGENTS = {"ddpg": (DDPGConfig, ddpg), "td3": (TD3Config, td3), "sac": (SACConfig, sac)}
 
 
+@functools.partial(jax.jit, static_argnums=0)  # settings that are floats are traced, so that they share a program
+def update(name, config, batch):
+    agent = AGENTS[name][1](config, TOY)
+    return agent.update(agent.init(KEY), batch, KEY, jnp.int32(1))
+
+
 def updated(name, batch, **changes):
-    config, make = AGENTS[name]
-    agent = make(config(hidden=(8,), **changes), TOY)
-    return jax.jit(agent.update)(agent.init(KEY), batch, KEY, jnp.int32(1))
+    return update(name, AGENTS[name][0](hidden=(8,), **changes), batch)
 
 
 def batch(scale=1.0):

@@ -135,6 +135,7 @@ def lines(draw):
     return words
 
 
+@pytest.mark.quick_twin("any_command_line_is", "any_of_many_command_lines_is")
 @given(lines())
 @settings(max_examples=60, deadline=LIMIT, derandomize=True, database=None)
 def test_any_command_line_is_answered(args):
@@ -143,6 +144,6 @@ def test_any_command_line_is_answered(args):
 
 @pytest.mark.slow
 @given(lines())
-@settings(max_examples=300, deadline=LIMIT, database=None)
+@settings(max_examples=150, deadline=LIMIT, database=None)
 def test_any_of_many_command_lines_is_answered(args):
     is_answered(args)

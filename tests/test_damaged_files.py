@@ -147,6 +147,7 @@ def try_damage(folders, file, data):
         path.write_text(text)
 
 
+@pytest.mark.quick_twin("harmless", "harmless_many_times")
 @pytest.mark.parametrize("file", FILES)
 @settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(data=st.data())
@@ -156,7 +157,7 @@ def test_a_damaged_file_is_refused_in_one_sentence_or_harmless(folders, file, da
 
 @pytest.mark.slow
 @pytest.mark.parametrize("file", FILES)
-@settings(max_examples=300, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=100, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(data=st.data())
 def test_a_damaged_file_is_refused_in_one_sentence_or_harmless_many_times(folders, file, data):
     try_damage(folders, file, data)

@@ -90,7 +90,7 @@ def test_devices_update_as_one_would_with_all_their_data(name):
     SAC and TQC draw from their policy: there, all shares and draws are the same, and one share stands for all.
     """
     agent, data = agent_of(name), batch(4 * D)
-    learner = agent.init(KEY)
+    learner = jax.jit(agent.init)(KEY)
     drawn = name in ("sac", "tqc")
     if drawn:
         data = jax.tree.map(lambda leaf: jnp.tile(leaf[:4], (D,) + (1,) * (leaf.ndim - 1)), data)
@@ -109,7 +109,7 @@ def test_statistics_are_those_of_the_whole_batch():
     agent = agent_of("ddpg")
     data = batch(2 * D)
     data = dataclasses.replace(data, obs=data.obs + 10 * jnp.arange(2 * D)[:, None])
-    learner = agent.init(KEY)
+    learner = jax.jit(agent.init)(KEY)
 
     def observe(learner, data):
         return jax.tree.map(lambda leaf: leaf[None], agent.observe(learner, data).normalizer)
@@ -125,7 +125,7 @@ def test_schedules_count_the_environments_of_all_devices():
     """Noise that ends after 80 environment steps ends after 10 steps of 8 environments, one on each device."""
     config = DDPGConfig(hidden=(4,), noise_scale=1.0, noise_final=0.0, noise_steps=80)
     agent = algorithms()["ddpg"].make(config, SPEC)
-    learner, obs = agent.init(KEY), jnp.ones((D, 3))
+    learner, obs = jax.jit(agent.init)(KEY), jnp.ones((D, 3))
 
     def act(learner, obs, clock):
         return agent.explorer.act(learner, (), obs, jnp.zeros(1, bool), clock, KEY)[0]

@@ -8,7 +8,7 @@ from toys import slow
 
 # (kills, chunks of the run)
 FEW = pytest.param((2, 40), marks=pytest.mark.quick_twin("few", "many"), id="few")
-MANY = pytest.param((10, 60), marks=pytest.mark.slow, id="many")
+MANY = pytest.param((4, 40), marks=pytest.mark.slow, id="many")
 again_and_again = pytest.mark.parametrize("killed", [FEW, MANY], indirect=True)
 
 
@@ -64,7 +64,7 @@ def test_a_damaged_checkpoint_is_set_aside_and_the_one_before_it_taken(killed):
 
 @pytest.mark.slow
 def test_a_full_disk_ends_the_run_in_a_sentence_and_it_can_go_on_elsewhere(tmp_path):
-    figures = faults.full_disk(tmp_path, 200, 3_000_000)
+    figures = faults.full_disk(tmp_path, 80, 1_000_000)
     assert figures["exit code"] == 2, figures
     *before, sentence = figures["errors"]
     assert [line[:20] for line in before] in ([], ["warning: TensorBoard"])  # which the last bytes were not enough for

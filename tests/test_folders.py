@@ -463,6 +463,7 @@ LAYOUTS = st.dictionaries(st.sampled_from(NAMES), st.sampled_from(KINDS), min_si
 ANYWHERE = {"deadline": None, "suppress_health_check": list(HealthCheck)}
 
 
+@pytest.mark.quick_twin("folder", "folder_many_times")
 @settings(max_examples=15, **ANYWHERE)
 @given(layout=LAYOUTS, words=st.sampled_from(WORDS[:3]))
 def test_no_layout_of_links_leads_out_of_the_folder(tiny, layout, words):
@@ -470,7 +471,7 @@ def test_no_layout_of_links_leads_out_of_the_folder(tiny, layout, words):
 
 
 @pytest.mark.slow
-@settings(max_examples=300, **ANYWHERE)
+@settings(max_examples=100, **ANYWHERE)
 @given(layout=LAYOUTS, words=st.sampled_from(WORDS))
 def test_no_layout_of_links_leads_out_of_the_folder_many_times(tiny, layout, words):
     try_layout(tiny, layout, words)

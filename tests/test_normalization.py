@@ -83,7 +83,7 @@ def test_acting_valuing_and_updating_see_normalized_observations(finished):
 def test_every_algorithm_can_normalize():
     """SAC explores without a noise setting, and still through the statistics."""
     agent = sac(SACConfig(hidden=(8,), normalize_obs=True, noise="gaussian"), spec((2,), 2))
-    learner = agent.init(KEY)
+    learner = jax.jit(agent.init)(KEY)
     shifted = learner.replace(normalizer=Statistics(jnp.float32(9), jnp.full(2, 50.0), jnp.ones(2)))
     obs = jnp.ones((3, 2))
     one, other = (agent.explorer.act(held, (), obs, None, 0, KEY)[0] for held in (learner, shifted))
@@ -105,6 +105,6 @@ def test_the_scale_of_the_noise_is_still_known(noise):
 def test_the_scale_of_the_noise_is_among_the_metrics(normalize_obs):
     env = wandering()
     agent = ddpg(CONFIG.replace(normalize_obs=normalize_obs, noise_scale=0.2, noise_scale_max=0.6), env.spec)
-    learner = agent.init(KEY)
+    learner = jax.jit(agent.init)(KEY)
     summary = play_episodes(KEY, env, lambda obs: agent.act(learner, obs), 1)
     assert diagnose(agent, learner, summary, 0, num_envs=3)["noise_scale"] == pytest.approx(0.4)

@@ -61,13 +61,13 @@ def rotating(folder, keep=1):
 
 def test_policies_are_loaded_while_checkpoints_rotate(run):
     with rotating(run):
-        for _ in range(30):
+        for _ in range(8):
             assert load_policy(run).seed == 4
 
 
 def test_a_report_is_written_while_checkpoints_rotate(run, tmp_path):
     with rotating(run, keep=3):
-        for number in range(10):
+        for number in range(4):
             page = report(run, tmp_path / f"{number}.html", pictures=False)
             assert "damaged" not in page.read_text()
 

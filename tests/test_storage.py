@@ -29,13 +29,14 @@ def values(step, num_envs):
 def test_what_is_read_is_what_was_written(num_envs, rows, written):
     """By all names and by some, wrapped round the ring or not."""
     store = storage(FIELDS, rows, num_envs)
+    write, read = jax.jit(store.write), jax.jit(store.read, static_argnums=3)
     steps = rows - 2 + np.arange(written)
     data = store.init()
     for step in steps:
-        data = store.write(data, step, jax.tree.map(jnp.asarray, values(step, num_envs)))
+        data = write(data, step, jax.tree.map(jnp.asarray, values(step, num_envs)))
     step, env = np.repeat(steps[-rows:], num_envs), np.tile(np.arange(num_envs), len(steps[-rows:]))
     for names in [("a", "b", "c", "d"), ("b", "c"), ("d",), ("a",)]:
-        found = store.read(data, jnp.asarray(step), jnp.asarray(env), names)
+        found = read(data, jnp.asarray(step), jnp.asarray(env), names)
         assert set(found) == set(names)
         for name in names:
             expected = np.stack([values(s, num_envs)[name][e] for s, e in zip(step, env, strict=True)])

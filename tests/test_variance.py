@@ -4,7 +4,6 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from toys import slow
 
 SIGMA, SPREAD = 0.5, 0.5
 
@@ -25,7 +24,7 @@ def variances(size):
     return [np.var(g, axis=0).sum() / 4 for g in (np.asarray(score), np.asarray(jax.vmap(jax.grad(reward))(gap)))]
 
 
-@pytest.mark.parametrize("size", [1, 2, *slow(4, 8, 16), 32])
+@pytest.mark.parametrize("size", [1, 2, 32])
 def test_variance_against_the_dimension_of_the_action(size):
     """From the moments of |ε|²: (m + 2)(1 + τ²) - 1 + σ² m (m + 4) / 2 and τ², for τ = σ = 0.5. Seen: within 1%."""
     stochastic, deterministic = variances(size)

@@ -23,7 +23,7 @@ def run(rows: Rows, options: Any) -> None:
     cases["64 seeds, a million transitions each"] = seeds.NETWORKS["64-64, minibatch 64"]._replace(
         seeds=64, replay_capacity=1_000_000
     )
-    for name, work in cases.items():
+    for name, work in list(cases.items())[-1 if options.toy else 0 :]:
         work = toy_sized(work) if options.toy else work
         rows.attempt(name, elsewhere, measured, work._replace(devices=1))
 
