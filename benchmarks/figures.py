@@ -55,8 +55,8 @@ def curves(tasks: dict[str, dict[str, dict[str, Any]]], path: Path) -> None:
             color = {"ddpg": "tab:blue", "td3": "tab:orange", "sac": "tab:red"}[algorithm]
             (line,) = axes.plot(steps, iqm(returns), color=color, linestyle="--" if variant else "-", linewidth=1.3)
             axes.fill_between(steps, *iqm_bounds(returns), color=color, alpha=0.15, linewidth=0)
-            if not variant:
-                seen.setdefault(algorithm, line)
+            if not variant or algorithm not in methods:
+                seen.setdefault(method.replace("-", ", "), line)
         axes.set_title(title, fontsize=9)
         axes.tick_params(labelsize=7)
         axes.xaxis.set_major_formatter(lambda steps, _: f"{steps / 1000:g}k")

@@ -181,6 +181,8 @@ def test_wrappers_that_override_what_is_not_called_are_refused():
     assert refusal(Frozen(FarWalk())).startswith("FarWalk: Frozen overrides step")
     assert refusal(Passing(Frozen(FarWalk()))).startswith("FarWalk: Frozen overrides step")
     assert "LogWrapper overrides reset" in refusal(purerl.LogWrapper(pendulum))
+    half = type("Half", (type(pendulum),), {"step": lambda self, *args: pendulum.step(*args)})
+    assert "Half overrides step, which is not called" in refusal(half())
     for fine in (pendulum, Passing(pendulum), purerl.GymnaxWrapper(pendulum)):
         assert make_env(fine).spec.name == "Pendulum-v1"
 

@@ -238,10 +238,12 @@ def test_a_policy_takes_what_its_observations_are():
         return obs[..., :1] / 255
 
     policy = Policy(toys.spec((3,), 1, np.uint8), 0, act)
-    for obs in ([255, 128, 0], np.full((2, 3), 255, np.uint8), jnp.full(3, 255, jnp.int32)):
+    whole = np.array([255.0, 0.0, 7.0])
+    for obs in ([255, 128, 0], np.full((2, 3), 255, np.uint8), jnp.full(3, 255, jnp.int32), whole):
         assert (policy(obs) == 1).all()
     assert policy([True, False, True]).shape == (1,)
     refused = {"float64": [0.1, 0.5, 1.0], "int64": [0, 256, 1], "object": {"image": 0}, "<U1": ["a", "b", "c"]}
+    refused |= {"uint16": np.array([256, 0, 0], np.uint16), "float32": np.array([np.nan, 0, 0], np.float32)}
     for found, obs in refused.items():
         with pytest.raises(SettingError, match=rf"obs must be uint8 for toy, or numbers that uint8 .*, not {found}\."):
             policy(obs)

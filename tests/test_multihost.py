@@ -74,9 +74,7 @@ def lines_of(folder):
     ("count", "seeds", "devices", "slurm"),
     [
         pytest.param(2, 2, None, True, marks=pytest.mark.slow),
-        pytest.param(
-            2, 1, 2, False, marks=pytest.mark.quick_twin("an agent shared by two", "two agents shared by two each")
-        ),
+        (2, 1, 2, False),
         pytest.param(4, 2, 4, False, marks=pytest.mark.slow),
     ],
     ids=["seeds dealt to two tasks of slurm", "an agent shared by two", "two agents shared by two each"],

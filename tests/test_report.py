@@ -95,7 +95,10 @@ def test_a_run_that_was_stopped_is_not_finished(tmp_path):
     """Though it has an evaluation.json, too; its end is that of whole steps of all environments."""
     stopped = evaluated(run(tmp_path / "stopped", FOUR), (1.0, 2.0, 3.0, 4.0))
     text = report(stopped, pictures=False).read_text()
-    assert "It is not finished: it was stopped before its last step, or is running again." in text
+    assert (
+        "It is not finished: it ended before its last step, stopped or because seeds diverged, or is running again."
+        in text
+    )
     assert "<h2>Evaluation</h2>" in text
     assert "The run was not trained to its end" in text
     ended = evaluated(run(tmp_path / "ended", FOUR), (1.0, 2.0, 3.0, 4.0), steps=25, num_envs=10)

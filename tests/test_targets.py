@@ -206,6 +206,7 @@ BOUNDS = {
     f"ddpg --norm none {CLASSIC}": (67, 2, 25),
     f"ddpg {CLASSIC}": (115, 2, 25),
     f"td3 --norm none {CLASSIC}": (86, 8, 28),
+    f"td3 {CLASSIC}": (138, 8, 28),
     f"sac --norm none --noise gaussian {CLASSIC}": (86, 4, 29),
     f"sac {CLASSIC}": (137, 4, 30),
     f"d4pg {CLASSIC}": (81, 2, 28),

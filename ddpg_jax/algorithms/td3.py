@@ -28,8 +28,8 @@ from ddpg_jax.core.types import Agent, Memory, Network, Spec
 class TD3Config(NoiseConfig, NetworkConfig, TargetConfig, LearningConfig):
     """Settings of TD3. Floats are pytree leaves, which may be traced; all other settings are static.
 
-    Layer norm and an actor that learns more slowly than the critic are not in the paper and were found by a search
-    (benchmarks/defaults.py).
+    Layer norm and an actor that learns more slowly than the critic are not in the paper; docs/results.md says why they
+    are the defaults.
     """
 
     actor_lr: float = other_default(LearningConfig, "actor_lr", default=3e-4)

@@ -10,6 +10,7 @@ import numpy as np
 from ddpg_jax.core.environment import check_int32
 from ddpg_jax.core.episodes import Evaluation, evaluate
 from ddpg_jax.core.settings import check_count
+from ddpg_jax.core.types import Spec
 from ddpg_jax.deploy.policy import Policy, Source, load_learners, load_policies
 from ddpg_jax.devices.backend import refuse_exhaustion
 from ddpg_jax.envs.references import label
@@ -89,7 +90,8 @@ def play_gymnasium(
     check_int32("seed", seed)
     gym_env = gymnasium.open_env(env)
     with contextlib.nullcontext() if gym_env is env else contextlib.closing(gym_env):
-        spec = policy.spec if isinstance(policy, Policy) else None
+        found = getattr(policy, "spec", None)  # of a Policy, or of what wraps one
+        spec = found if isinstance(found, Spec) else None
         if spec is not None:
             gymnasium.check_spaces(gym_env, spec, str(gym_env.spec.id if gym_env.spec else gym_env))
         repeat = 1 if spec is None else spec.action_repeat

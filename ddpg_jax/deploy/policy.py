@@ -205,10 +205,8 @@ def _as_batch(value: Any, shape: tuple[int, ...], dtype: np.dtype, what: str, na
 
 
 def _holds(dtype: np.dtype, array: np.ndarray) -> bool:
-    """Returns whether numbers stay what they are in a dtype: of a kind that it takes, or whole and in its range."""
-    if np.can_cast(array.dtype, dtype, "same_kind"):
-        return True
-    if array.dtype.kind not in "iu" or dtype.kind not in "iub":
-        return False
+    """Returns whether numbers stay what they are in a dtype; floats may be rounded to narrower ones."""
+    if dtype.kind not in "iub" or array.dtype.kind not in "iuf":
+        return np.can_cast(array.dtype, dtype, "same_kind")
     low, high = (0, 1) if dtype.kind == "b" else (np.iinfo(dtype).min, np.iinfo(dtype).max)
-    return bool(((array >= low) & (array <= high)).all())
+    return bool(((array == np.floor(array)) & (array >= low) & (array <= high)).all())

@@ -130,21 +130,21 @@ def functions_of(env: Any, params: Any = None, name: str | None = None, episode_
 
 
 def _refuse_wrappers(env: Any, name: str) -> None:
-    """Raises a SettingError where a wrapper overrides `reset` or `step`, but not `reset_env` or `step_env`.
+    """Raises a SettingError where a wrapper or a class overrides `reset` or `step`, but not `reset_env` or `step_env`.
 
-    Only the latter are called, so what the wrapper does would be left out without a word.
+    Only the latter are called, so what the others do would be left out without a word.
     """
-    for overridden, wanted in (("reset", "reset_env"), ("step", "step_env")):
-        layer, own = env, getattr(env, "__dict__", {})
-        while layer is not None and not hasattr(type(layer), wanted) and wanted not in own:
-            if hasattr(type(layer), overridden):
-                wrapper = type(layer).__name__
+    layer = env
+    while layer is not None:
+        own, kind = getattr(layer, "__dict__", {}), type(layer)
+        for overridden, wanted in (("reset", "reset_env"), ("step", "step_env")):
+            first = next((base for base in kind.__mro__ if overridden in vars(base) or wanted in vars(base)), None)
+            if first is not None and wanted not in vars(first) and wanted not in own:
                 raise SettingError(
-                    f"{name}: {wrapper} overrides {overridden}, which is not called; override {wanted}, or pass the "
-                    f"environment without its {wrapper}."
+                    f"{name}: {kind.__name__} overrides {overridden}, which is not called; override {wanted}, or pass "
+                    f"the environment without its {kind.__name__}."
                 )
-            layer = own.get("_env")
-            own = getattr(layer, "__dict__", {})
+        layer = own.get("_env")
 
 
 def _gymnax() -> ModuleType:

@@ -67,7 +67,7 @@ def as_gymnasium(
 
     Args:
       env, options: as for `make_env`.
-      seed: seeds the first episodes, if the first `reset` is called without a seed.
+      seed: from 0 to 2,147,483,647; seeds the first episodes, if the first `reset` is called without a seed.
       render: state -> image [H, W, 3] of bytes, for `env.render()` with render_mode "rgb_array"; without it,
         render_mode is None.
 

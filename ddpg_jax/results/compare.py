@@ -94,8 +94,8 @@ def compare(folders: Sequence[str | Path | Run], x: str = "steps", y: str = "eva
             raise SettingError(f"y must be a quantity of every run ({known} in {history.run.folder}), not {y!r}.")
         if x == "seconds" and not history.is_timed():
             raise SettingError(
-                f"x must be steps or updates for {history.run.folder}, not 'seconds': it has no time of its own, as "
-                "trials of a sweep, which share one clock, have none."
+                f"x must be steps or updates for {history.run.folder}, not 'seconds': it has no time of its own; "
+                "trials of a sweep share one clock."
             )
     tasks = distinct_names([history.task() for history in histories], "env")
     settings = [{"algorithm": history.run.algorithm} | history.settings() for history in histories]

@@ -130,6 +130,7 @@ def _line_styles(comparison: Comparison) -> dict[str, dict[str, Any]]:
         raise SettingError(f"folders must be of at most {MOST} methods on several tasks, not {len(methods)}.")
     if len(methods) > MOST:
         methods = [group.method for group in sorted(comparison.groups, key=_last_value, reverse=True)]
+        methods += [group.method for group in comparison.unmeasured]
     own = {
         method: {"color": COLORS[index % len(COLORS)], "linestyle": LINE_STYLES[index // len(COLORS)]}
         for index, method in enumerate(methods[:MOST])

@@ -93,7 +93,9 @@ def _summary(history: History) -> str:
     if not (history.run.folder / "evaluation.json").exists():
         sentences.append("It is not finished: evaluation.json is missing, so it is running or was interrupted.")
     elif not _is_finished(history):
-        sentences.append("It is not finished: it was stopped before its last step, or is running again.")
+        sentences.append(
+            "It is not finished: it ended before its last step, stopped or because seeds diverged, or is running again."
+        )
     diverged = [f"Seed {seed} diverged by step {step:,.0f}." for seed, step in diverged_seeds(history).items()]
     stability = " ".join(diverged) or ("No seed diverged." if rows else "")
     command = paragraph("Its settings as a command:") + f"<pre>{escape(shlex.join(train_command(history)))}</pre>"
