@@ -358,7 +358,8 @@ def durations() -> str:
         f"{per_second(rates['small'])} with 64-64 and 64. So the default {steps:,} steps take "
         f"about {seconds['classic'] / 60:.0f} minutes or {seconds['small']:.0f} seconds per seed and core, without "
         "compilation and evaluation (`python benchmarks/throughput.py`). Layer norm, which `ddpg` has by default and "
-        "in the examples here, takes more, and so do a second critic and the physics of Brax; how much was not measured."
+        "in the examples here, takes more, and so do a second critic and the physics of Brax; how much was not "
+        "measured."
     )
 
 
